@@ -1,0 +1,76 @@
+"""Rows and events on their way to the disk: bounded, so that a disk slower than the buses costs rows, never RAM.
+
+When it is full the oldest item goes; what went is counted and told as an event `rows_dropped`
+[count, from_ms, to_ms], both relative to the event's own time: rows that never got a seq are named all the same.
+"""
+
+import asyncio
+from collections import deque
+
+from gateway.counters import Counters
+from gateway.model import BootMs, Event, Row
+from gateway.seams import Clock
+
+ITEMS_MAX = 10_000
+
+
+class Inbox:
+    """Many stages put, one collector takes."""
+
+    def __init__(self, clock: Clock, counters: Counters, items_max: int = ITEMS_MAX) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._items: deque[Row | Event] = deque()
+        self._items_max = items_max
+        self._arrived = asyncio.Event()
+        self._dropped: list[BootMs] = []  # [earliest, latest] of what went, empty when nothing did
+        self._dropped_rows = 0
+        self._closed = False
+
+    def put(self, item: Row | Event) -> None:
+        """Never blocks, never fails."""
+        if len(self._items) >= self._items_max:
+            self._drop(self._items.popleft())
+        self._items.append(item)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """Nothing more will be put; what is inside is still handed out."""
+        self._closed = True
+        self._arrived.set()
+
+    @property
+    def ended(self) -> bool:
+        """Closed and empty."""
+        return self._closed and not self._items and not self._dropped
+
+    async def next(self, until: BootMs | None) -> Row | Event | None:
+        """The oldest item, or None at `until` or when it is closed and empty."""
+        if not self._items and not self._closed:
+            await self._wait(until)
+        if self._dropped:
+            return self._told()
+        if not self._items:
+            return None
+        return self._items.popleft()
+
+    async def _wait(self, until: BootMs | None) -> None:
+        self._arrived.clear()
+        seconds = None if until is None else max(0.0, (until - self._clock.boot_ms()) / 1000)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    def _drop(self, item: Row | Event) -> None:
+        self._counters.add("inbox_dropped", what=type(item).__name__.lower())
+        self._dropped_rows += isinstance(item, Row)
+        self._dropped = [min([*self._dropped, item.at]), max([*self._dropped, item.at])]
+
+    def _told(self) -> Event:
+        now = self._clock.boot_ms()
+        first, last = self._dropped
+        told = Event(now, "", "rows_dropped", (self._dropped_rows, first - now, last - now), urgent=True)
+        self._dropped, self._dropped_rows = [], 0
+        return told

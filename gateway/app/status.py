@@ -1,0 +1,111 @@
+"""Puts one Status together from what each stage says of itself; status topic, socket and CLI show the same."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway import __version__
+from gateway.model import Value
+from gateway.seams import Clock
+from gateway.site import Device, Site
+from gateway.wire.documents import Catalog, CatalogDevice, CatalogField, NorthStatus, SouthStatus, SpoolStatus, Status
+
+
+class SaysSouth(Protocol):
+    """A bus loop."""
+
+    @property
+    def status(self) -> SouthStatus:
+        """What is down on it."""
+        ...
+
+
+class SaysSpool(Protocol):
+    """The spool."""
+
+    @property
+    def status(self) -> SpoolStatus:
+        """What it holds."""
+        ...
+
+
+class SaysNorth(Protocol):
+    """The first uplink."""
+
+    @property
+    def status(self) -> NorthStatus:
+        """Whether it is connected, and what is out."""
+        ...
+
+
+class StatusBoard:
+    """Asks every stage; keeps nothing of its own but the alarms that the process raises."""
+
+    north: SaysNorth  # set once the uplink exists: it needs `documents` first
+
+    def __init__(
+        self,
+        site: Site,
+        boot: str,
+        clock: Clock,
+        clock_word: Callable[[], str],
+        buses: Sequence[SaysSouth],
+        spool: SaysSpool,
+        alarms: Sequence[str],
+    ) -> None:
+        self._site, self._boot, self._clock, self._clock_word = site, boot, clock, clock_word
+        self._buses, self._spool, self._alarms = buses, spool, tuple(alarms)
+        self._catalog = catalog(site)
+
+    @property
+    def online(self) -> bool:
+        """Whether a broker is connected now."""
+        return self.north.status.connected
+
+    def status(self) -> Status:
+        """As of now."""
+        parts = [bus.status for bus in self._buses]
+        spool, north = self._spool.status, self.north.status
+        return Status(
+            gateway=self._site.gateway,
+            version=__version__,
+            boot=self._boot,
+            time=self._clock.utc_ms(),
+            clock=self._clock_word(),
+            online=north.connected,
+            south=SouthStatus(
+                tuple(sorted({name for part in parts for name in part.buses_down})),
+                tuple(sorted({name for part in parts for name in part.devices_down})),
+            ),
+            spool=spool,
+            north=north,
+            alarms=self._alarms + (("spool_failed",) if spool.failing else ()),
+        )
+
+    def documents(self) -> tuple[Status, Catalog]:
+        """What the uplink keeps retained."""
+        return self.status(), self._catalog
+
+
+def catalog(site: Site) -> Catalog:
+    """What this gateway measures, for people."""
+    area, place = site.area, site.location
+    return Catalog(
+        gateway=site.gateway,
+        area={"scheme": area.scheme, "code": area.code, "name": area.name} if area else None,
+        location={"lat": place.lat, "lon": place.lon, "note": dict(place.note)} if place else None,
+        devices=tuple(_device(bus.name, device) for bus in site.buses for device in bus.devices),
+    )
+
+
+def row_document(device: str, kind: str, fields: Sequence[str], values: Sequence[Value | None]) -> dict[str, object]:
+    """A row as the control socket shows it."""
+    return {"device": device, "kind": kind, "values": dict(zip(fields, values, strict=True))}
+
+
+def _device(bus: str, device: Device) -> CatalogDevice:
+    fields = tuple(
+        CatalogField(f.name, f.quantity, f.unit, f.decimals, f.low, f.high, polled.period_ms)
+        for polled in device.polled
+        for f in polled.fields
+    )
+    return CatalogDevice(device.name, bus, device.profile.kind, device.profile.ref, device.profile.title, fields)

@@ -1,0 +1,98 @@
+"""A profile, compiled: frozen, without pydantic. Made by `profile.load`; what site, south, simulators and plan read."""
+
+from dataclasses import dataclass
+
+from gateway.protocols.framing import Framing
+from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.parse import Parse
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One measured quantity: what it means, and where it stands.
+
+    value = (raw + raw_offset) * 10**-tens * scale; `scale` is 1.0 where a power of ten says it all, so that a decimal
+    scale is a division by a power of ten and 0.1-steps stay exact.
+    """
+
+    name: str
+    quantity: str  # its name in quantities.toml
+    unit: str  # UCUM
+    letter: str  # f | b | s
+    decimals: int
+    low: float | None = None  # plausible range; outside it is null, out_of_range
+    high: float | None = None
+    every: str = "normal"  # period class: fast | normal | slow
+    counter: bool = False
+    # where in a Modbus map
+    table: Table | None = None
+    address: int | None = None
+    type: str = ""  # u16 i16 u32 i32 u64 i64 f32 f64 bit
+    order: str = "ABCD"  # ABCD CDAB BADC DCBA (64-bit: the same rule over more words)
+    raw_offset: float = 0.0
+    tens: int = 0
+    scale: float = 1.0
+    sentinels: tuple[int, ...] = ()  # raw words that mean no value
+    # where in a serial frame
+    part: str = ""
+
+    @property
+    def words(self) -> int:
+        """Registers (or, for a bit, addresses) this field takes."""
+        return {"u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}.get(self.type, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Serial settings: "9600 8N1"."""
+
+    baud: int = 9600
+    bits: int = 8
+    parity: str = "N"  # N E O
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """A register whose value tells this model: equal to, or between."""
+
+    table: Table
+    address: int
+    type: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusSource:
+    """How a Modbus device wants to be read."""
+
+    line: Line
+    unit_id: int
+    max_registers: int = 125
+    min_gap_ms: float = 0.0
+    timeout_ms: int = 1000
+    never_read: tuple[tuple[Table, int, int], ...] = ()  # (table, first, last)
+    identify: tuple[Identify, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSource:
+    """How a streaming serial device is read."""
+
+    line: Line
+    framing: Framing
+    parse: Parse
+    period_ms: int  # what it sends by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One device model."""
+
+    ref: str  # "eastron/sdm630@1"
+    kind: str  # the store's measurement
+    title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
+    confidence: str
+    fields: tuple[Field, ...]
+    source: ModbusSource | SerialSource

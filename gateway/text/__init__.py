@@ -1,0 +1,1 @@
+"""What people read, by code and language: en.toml and vi.toml."""

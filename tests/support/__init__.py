@@ -1,0 +1,1 @@
+"""What several tests share: servers, ports, waits. Helpers only; no tests."""
