@@ -105,9 +105,14 @@ class PeerError(GatewayError):
 
 
 class ConnectionLost(PeerError):
-    """The connection is over; make a new one."""
+    """The connection is over; make a new one. `reason` is the server's DISCONNECT reason, 0 when it gave none."""
 
     code = "connection_lost"
+
+    def __init__(self, detail: str = "", reason: int = 0) -> None:
+        super().__init__(f"{detail} ({reason})" if reason else detail)
+        self.detail = detail
+        self.reason = reason
 
 
 class Refused(PeerError):
@@ -141,6 +146,16 @@ class StoreBusy(StoreError):
 
 
 class StoreRefused(StoreError):
-    """Some row in this request will never be taken."""
+    """Some row in this request will never be taken; the others of it are stored.
+
+    `reason`: "field type conflict" | "unable to parse" | "beyond retention policy". `dropped`: rows, as the database
+    counts them; 0 when it does not say.
+    """
 
     code = "store_refused"
+
+    def __init__(self, reason: str, detail: str = "", dropped: int = 0) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.dropped = dropped

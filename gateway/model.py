@@ -46,6 +46,9 @@ class Trust(StrEnum):
     UNSET = "unset"
 
 
+TRUSTED = frozenset({Trust.NTP, Trust.SYSTEM, Trust.RTC, Trust.IOC})  # what a later, less certain time never overwrites
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The fields of one device that are due and reported together: the shape of its rows."""
@@ -94,10 +97,24 @@ class Segment:
     boot: str
     offset_ms: int | None
     clock: Trust
+    start: BootMs = BootMs(0)
+    urgent: bool = False  # made for one urgent batch of an undated boot
 
     def stamp(self, b0: BootMs) -> Stamp | None:
         """When `b0` was, or None while this segment is undated."""
         return None if self.offset_ms is None else Stamp(UtcMs(b0 + self.offset_ms), self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The latest times ever given out, by how far they were believed, and where the last boot ended. Kept by spool for clock."""
+
+    trusted: UtcMs = UtcMs(0)
+    unset: UtcMs = UtcMs(0)
+    estimated: UtcMs = UtcMs(0)
+    boot: str = ""
+    last: BootMs = BootMs(0)  # of a row or event of `boot`
+    segment: int = 0  # the highest number used
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,19 @@
 
 Made by `config.compile`. Also what the simulators serve and what `gateway plan` prints.
 
-STUB: dataclasses fixed by the foundation; dumps, loads, changed to be written.
+As JSON it is `{"v":1,"pools":{...},"site":...}`. A dataclass is the list of its values in the order of its fields; a Field
+or a Profile is written once, in its pool, and is a number wherever it stands, because every device of a model shares them.
+What is read back is checked type by type: a file from a disk is not trusted to be what was written.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import orjson
 
 from gateway.model import Group
 from gateway.profile.profile import Field, Line, Profile
@@ -67,6 +76,14 @@ class UplinkSettings:
     max_age_ms: int  # of an open batch while online: 1 000, 10 000, 60 000
     status_interval_ms: int
     settle: str = "receipt"
+    password_files: tuple[str, ...] = ()  # one a server, "" = none; read at connect: no password is in a compiled site
+
+    def brokers(self, read: Callable[[str], str]) -> tuple[Broker, ...]:
+        """The servers, each with its password as `read` finds it."""
+        if not any(self.password_files):
+            return self.servers
+        pairs = zip(self.servers, self.password_files, strict=True)
+        return tuple(replace(server, password=read(file)) if file else server for server, file in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +116,138 @@ class Site:
     spool: SpoolSettings
     uplinks: tuple[UplinkSettings, ...]
     buses: tuple[Bus, ...]
-    sources: tuple[tuple[str, str], ...]  # (file or folder, sha256 of its content or listing): what this was compiled from
+    sources: tuple[
+        tuple[str, str], ...
+    ]  # (file or folder, sha256 of its content or listing): what this was compiled from
 
 
 def changed(old: Site, new: Site) -> tuple[set[str], set[str]]:
     """Names of buses to stop and to start; the others never notice."""
-    ...
+    before = {bus.name: bus for bus in old.buses}
+    after = {bus.name: bus for bus in new.buses}
+    stop = {name for name, bus in before.items() if after.get(name) != bus}
+    start = {name for name, bus in after.items() if before.get(name) != bus}
+    return stop, start
 
 
 def dumps(site: Site) -> bytes:
-    """JSON, for the way from `gateway compile` to the daemon."""
-    ...
+    """JSON, for the way from `gateway compile` to the daemon; raises ValueError rather than write a password."""
+    if any(broker.password for uplink in site.uplinks for broker in uplink.servers):
+        raise ValueError("a compiled site holds no password")
+    pools: dict[str, _Pool] = {kind.__name__: _Pool() for kind in POOLED}
+    written = _plain(site, pools)
+    return orjson.dumps({"v": VERSION, "pools": {name: pool.written for name, pool in pools.items()}, "site": written})
 
 
 def loads(data: bytes) -> Site:
     """The same site again: `loads(dumps(site)) == site`; raises ValueError for anything that is not one."""
-    ...
+    document = orjson.loads(data)
+    if not isinstance(document, dict) or document.get("v") != VERSION or not isinstance(document.get("pools"), dict):
+        raise ValueError("not a site of this version")
+    pools: dict[str, list[Any]] = {}
+    try:
+        for kind in POOLED:  # a profile is made of fields: they come first
+            pools[kind.__name__] = [_made(kind, plain, pools) for plain in document["pools"][kind.__name__]]
+        site: Site = _made(Site, document["site"], pools)
+    except (KeyError, IndexError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a site: {error}") from None
+    return site
+
+
+VERSION = 1
+POOLED = (Field, Profile)
+
+
+class _Pool:
+    """Distinct values, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self._numbers: dict[object, int] = {}
+
+    def number(self, value: object, write: Callable[[], object]) -> int:
+        if value not in self._numbers:
+            self.written.append(None)
+            number = len(self.written) - 1
+            self.written[number] = write()
+            self._numbers[value] = number
+        return self._numbers[value]
+
+
+def _plain(value: Any, pools: Mapping[str, _Pool]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, POOLED):
+        return pools[type(value).__name__].number(value, lambda: _listed(value, pools))
+    if is_dataclass(value):
+        return _listed(value, pools)
+    if isinstance(value, tuple):
+        return [_plain(item, pools) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _listed(value: Any, pools: Mapping[str, _Pool]) -> list[Any]:  # noqa: ANN401 - any dataclass
+    named = [type(value).__name__] if type(value) in _ALTERNATIVES else []
+    return named + [_plain(getattr(value, field.name), pools) for field in fields(value)]
+
+
+def _typed(hint: Any, plain: Any, pools: Mapping[str, list[Any]]) -> Any:  # noqa: ANN401, PLR0911 - JSON; one case a kind of type
+    """`plain` as a value of the type `hint`; raises ValueError."""
+    if isinstance(hint, type) and hint in POOLED:
+        _expect(type(plain) is int and plain >= 0, hint, plain)
+        return pools[hint.__name__][plain]
+    if get_origin(hint) is UnionType:
+        return _one_of(get_args(hint), plain, pools)
+    if get_origin(hint) is tuple:
+        return _tuple(get_args(hint), plain, pools)
+    if is_dataclass(hint):
+        return _made(hint, plain, pools)
+    if hint is bytes:
+        _expect(type(plain) is str, hint, plain)
+        return bytes.fromhex(plain)
+    if hint is float:
+        _expect(type(plain) in (int, float), hint, plain)
+        return float(plain)
+    if issubclass(hint, Enum):
+        return hint(plain)
+    _expect(type(plain) is hint, hint, plain)
+    return plain
+
+
+def _one_of(hints: tuple[Any, ...], plain: Any, pools: Mapping[str, list[Any]]) -> Any:  # noqa: ANN401 - JSON
+    """None or a value; or one of several dataclasses, which then begins with its name."""
+    if plain is None and NoneType in hints:
+        return None
+    kinds = [hint for hint in hints if hint is not NoneType]
+    if len(kinds) == 1:
+        return _typed(kinds[0], plain, pools)
+    _expect(type(plain) is list and bool(plain), hints, plain)
+    kind = next((kind for kind in kinds if kind.__name__ == plain[0]), None)
+    _expect(kind is not None, hints, plain)
+    return _made(kind, plain[1:], pools)
+
+
+def _tuple(hints: tuple[Any, ...], plain: Any, pools: Mapping[str, list[Any]]) -> tuple[Any, ...]:  # noqa: ANN401 - JSON
+    _expect(type(plain) is list, hints, plain)
+    if hints[-1] is Ellipsis:
+        return tuple(_typed(hints[0], item, pools) for item in plain)
+    _expect(len(hints) == len(plain), hints, plain)
+    return tuple(_typed(hint, item, pools) for hint, item in zip(hints, plain, strict=True))
+
+
+def _made(kind: Any, plain: Any, pools: Mapping[str, list[Any]]) -> Any:  # noqa: ANN401 - any dataclass
+    hints = _hints(kind)
+    _expect(type(plain) is list and len(plain) == len(hints), kind, plain)
+    return kind(*(_typed(hint, item, pools) for hint, item in zip(hints, plain, strict=True)))
+
+
+@cache
+def _hints(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any dataclass
+    known = get_type_hints(kind)
+    return tuple(known[field.name] for field in fields(kind))
+
+
+_ALTERNATIVES = frozenset(get_args(get_type_hints(Profile)["source"]))  # told apart by name
+
+
+def _expect(good: bool, hint: object, plain: object) -> None:  # noqa: FBT001 - an assertion that raises ValueError
+    if not good:
+        raise ValueError(f"not a {hint}: {plain!r:.80}")

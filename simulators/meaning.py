@@ -11,7 +11,18 @@ import struct
 from gateway.model import Value
 from gateway.profile.profile import Field
 
-_CODES = {"u16": "H", "i16": "h", "u32": "I", "i32": "i", "f32": "f", "u64": "Q", "i64": "q", "f64": "d"}
+_CODES = {
+    "u8": "B",
+    "i8": "b",
+    "u16": "H",
+    "i16": "h",
+    "u32": "I",
+    "i32": "i",
+    "f32": "f",
+    "u64": "Q",
+    "i64": "q",
+    "f64": "d",
+}
 
 
 def value_of(field: Field, raw: bytes) -> Value | None:
@@ -31,16 +42,16 @@ def limits(field: Field) -> tuple[float, float]:
     code = _CODES.get(field.type, "d")
     if code in "fd":
         return -math.inf, math.inf
-    bits = 16 * field.words
+    bits = 8 * struct.calcsize(code)
     lowest, highest = (0, 2**bits - 1) if code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     ends = sorted((_scaled(field, lowest), _scaled(field, highest)))
     return ends[0], ends[1]
 
 
 def _scaled(field: Field, number: float) -> float:
-    """value = (raw + raw_offset) * 10**-tens * scale."""
-    moved = number + field.raw_offset
-    return (moved / 10**field.tens if field.tens >= 0 else moved * 10**-field.tens) * field.scale
+    """The scaling that `Field` defines: (raw + raw_offset) * 10**-tens * scale."""
+    moved = number + (int(field.raw_offset) if field.raw_offset.is_integer() else field.raw_offset)
+    return float((moved / 10**field.tens if field.tens >= 0 else moved * 10**-field.tens) * field.scale)
 
 
 def _straight(field: Field, raw: bytes) -> bytes:

@@ -1,11 +1,12 @@
-"""What the simulated world looks like: tide, day, load, rain, as pure functions of time and seed.
+"""What the simulated world says: one signal a field, a pure function of time and seed.
 
-A signal is `(Moment) -> Value`. `signal_for` picks one by the field's quantity and unit and keeps it inside the
+A signal is `(Moment) -> Value`. `signal_for` picks one by what the field means (`curves`) and keeps it inside the
 field's plausible range; a site's `[signal]` table picks another one by hand:
 
     [signal]
     "level-1.level" = { kind = "ramp", start = 0.0, step = 0.01 }
     "meter-1.voltage_l1" = { kind = "constant", value = 230.2 }
+    "*.level" = { kind = "tide" }
 
     kind       keys (all optional unless said)            what
     constant   value (required)                           the same for ever
@@ -25,11 +26,12 @@ from typing import TypeAlias
 
 from gateway.model import UtcMs, Value
 from gateway.profile.profile import Field
+from simulators.curves import Asked, band, curve, flow
 from simulators.meaning import limits
-from simulators.waves import Waves, day, load, noise, tide
+from simulators.waves import Waves, day, tide
 
-PHASES = {"_l1": 0.36, "_l2": 0.31, "_l3": 0.33}  # how a load is shared
-MAINS_V = 230.0
+SWITCH_PERIOD_S = 600.0
+RAMP_STEPS = 1_000_000  # where a field has no upper limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,228 +50,150 @@ class UnknownSignal(ValueError):
 
 
 def signal_for(device: str, field: Field, seed: int, table: Mapping[str, object] | None = None) -> Signal:
-    """The signal of one field: from its `[signal]` table, else by quantity and unit; raises UnknownSignal."""
-    key = f"{device}.{field.name}"
-    signal = _by_table(key, field, seed, table) if table is not None else _by_meaning(device, field, seed)
+    """The signal of one field: from its `[signal]` table, else by what it means; raises UnknownSignal."""
+    asked = Asked(device, field, seed)
+    signal = _by_meaning(asked) if table is None else _by_hand(asked, table)
     return signal if field.letter != "f" else _inside(signal, field)
+
+
+def _by_meaning(asked: Asked) -> Signal:
+    if asked.field.letter == "b":
+        return _toggling(asked, SWITCH_PERIOD_S)
+    if asked.field.letter == "s":
+        return _fixed("ok")
+    if asked.field.counter:
+        return _rising(flow(asked), 0.0)
+    made = curve(asked)
+    return _wave(made) if made.mean <= 0 else _not_negative(made)
 
 
 # by hand -----------------------------------------------------------------------------------------------------------
 
 
-def _by_table(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """One `[signal]` entry, as its maker reads it."""
+
+    asked: Asked
+    table: Mapping[str, object]
+
+    def wrong(self, why: str) -> UnknownSignal:
+        return UnknownSignal(f"{self.asked.key}: {why}")
+
+    def number(self, name: str, otherwise: float) -> float:
+        value = self.table.get(name, otherwise)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self.wrong(f"{name} must be a number")
+        return float(value)
+
+    def band(self, mean: float, amplitude: float) -> tuple[float, float]:
+        mean, amplitude = band(self.asked.field, mean, amplitude)
+        return self.number("mean", mean), self.number("amplitude", amplitude)
+
+
+def _by_hand(asked: Asked, table: Mapping[str, object]) -> Signal:
+    hand = _Hand(asked, table)
     kind = table.get("kind")
-    builder = _BUILDERS.get(str(kind))
-    if builder is None:
-        raise UnknownSignal(f"{key}: kind {kind!r} is none of {', '.join(sorted(_BUILDERS))}")
-    build, known = builder
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise hand.wrong(f"kind {kind!r} is none of {', '.join(sorted(_KINDS))}")
+    make, known, letters = _KINDS[kind]
     if strange := set(table) - known - {"kind"}:
-        raise UnknownSignal(f"{key}: {kind} knows no {', '.join(sorted(strange))}")
-    return build(key, field, seed, table)
+        raise hand.wrong(f"{kind} knows no {', '.join(sorted(strange))}")
+    if asked.field.letter not in letters:
+        raise hand.wrong(f"{kind} is not for such a field")
+    return make(hand)
 
 
-def _constant(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    value = table.get("value")
+def _constant(hand: _Hand) -> Signal:
+    value = hand.table.get("value")
     if not isinstance(value, bool | int | float | str):
-        raise UnknownSignal(f"{key}: constant needs a value")
-    if {bool: "b", str: "s"}.get(type(value), "f") != field.letter:
-        raise UnknownSignal(f"{key}: {value!r} does not fit the field")
-    del seed
-    fixed: Value = float(value) if field.letter == "f" else value
-    return lambda moment: fixed
+        raise hand.wrong("constant needs a value")
+    if {bool: "b", str: "s"}.get(type(value), "f") != hand.asked.field.letter:
+        raise hand.wrong(f"{value!r} does not fit the field")
+    return _fixed(float(value) if hand.asked.field.letter == "f" else value)
 
 
-def _ramp(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    del seed
-    start = _number(key, table, "start", field.low if field.low is not None else 0.0)
-    step = _number(key, table, "step", 10.0**-field.decimals)
-    room = (field.high if field.high is not None else start + step * 1_000_000) - start
-    steps = int(room / step + 1e-9) if step else 0
-    if steps < 1:
-        raise UnknownSignal(f"{key}: a ramp from {start} by {step} leaves the field's range at once")
+def _ramp(hand: _Hand) -> Signal:
+    field = hand.asked.field
+    low, high = _range(field)
+    start = hand.number("start", low if math.isfinite(low) else 0.0)
+    step = hand.number("step", 10.0**-field.decimals)
+    if not start < start + step <= high or start < low:
+        raise hand.wrong(f"a ramp from {start} by {step} is not inside the field's range")
+    steps = int((high - start) / step + 1e-9) if math.isfinite(high) else RAMP_STEPS
     return lambda moment: start + step * (moment.n % (steps + 1))
 
 
-def _tide(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    mean, amplitude = _band(field, 1.0, 0.8)
-    return _wave(tide(_number(key, table, "mean", mean), _number(key, table, "amplitude", amplitude), seed))
+def _tide(hand: _Hand) -> Signal:
+    return _wave(tide(*hand.band(1.0, 0.8), hand.asked.seed))
 
 
-def _day(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    mean, amplitude = _band(field, 27.0, 5.0)
-    mean, amplitude = _number(key, table, "mean", mean), _number(key, table, "amplitude", amplitude)
-    curve = day(mean, 0.9 * amplitude, _number(key, table, "peak_h", 14.0))
-    return _wave(curve.plus(noise(0.1 * amplitude, key, seed)))
+def _day(hand: _Hand) -> Signal:
+    mean, amplitude = hand.band(27.0, 5.0)
+    return _wave(day(mean, 0.9 * amplitude, hand.number("peak_h", 14.0)).plus(hand.asked.noise(0.1 * amplitude)))
 
 
-def _noise(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    mean, amplitude = _band(field, 100.0, 10.0)
-    mean, amplitude = _number(key, table, "mean", mean), _number(key, table, "amplitude", amplitude)
-    return _wave(Waves(mean).plus(noise(amplitude, key, seed)))
+def _noise(hand: _Hand) -> Signal:
+    mean, amplitude = hand.band(100.0, 10.0)
+    return _wave(Waves(mean).plus(hand.asked.noise(amplitude)))
 
 
-def _counter(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    del field
-    start, rate = _number(key, table, "start", 0.0), _number(key, table, "rate_per_h", 1.0)
-    return _rising(Waves(rate).plus(noise(0.5 * rate, key, seed)), start)
+def _counter(hand: _Hand) -> Signal:
+    rate = hand.number("rate_per_h", 1.0)
+    if rate < 0:
+        raise hand.wrong("a counter does not fall")
+    return _rising(Waves(rate).plus(hand.asked.noise(0.5 * rate)), hand.number("start", 0.0))
 
 
-def _switch(key: str, field: Field, seed: int, table: Mapping[str, object]) -> Signal:
-    if field.letter != "b":
-        raise UnknownSignal(f"{key}: a switch is for a boolean field")
-    return _toggling(_number(key, table, "period_s", 600.0), key, seed)
+def _switch(hand: _Hand) -> Signal:
+    period_s = hand.number("period_s", SWITCH_PERIOD_S)
+    if period_s <= 0:
+        raise hand.wrong("period_s must be above 0")
+    return _toggling(hand.asked, period_s)
 
 
-def _number(key: str, table: Mapping[str, object], name: str, otherwise: float) -> float:
-    value = table.get(name, otherwise)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UnknownSignal(f"{key}: {name} must be a number")
-    return float(value)
-
-
-Build: TypeAlias = Callable[[str, Field, int, Mapping[str, object]], Signal]
-_BUILDERS: dict[str, tuple[Build, set[str]]] = {
-    "constant": (_constant, {"value"}),
-    "ramp": (_ramp, {"start", "step"}),
-    "tide": (_tide, {"mean", "amplitude"}),
-    "day": (_day, {"mean", "amplitude", "peak_h"}),
-    "noise": (_noise, {"mean", "amplitude"}),
-    "counter": (_counter, {"start", "rate_per_h"}),
-    "switch": (_switch, {"period_s"}),
+_KINDS: Mapping[str, tuple[Callable[[_Hand], Signal], frozenset[str], str]] = {  # maker, keys, letters of fields
+    "constant": (_constant, frozenset({"value"}), "fbs"),
+    "ramp": (_ramp, frozenset({"start", "step"}), "f"),
+    "tide": (_tide, frozenset({"mean", "amplitude"}), "f"),
+    "day": (_day, frozenset({"mean", "amplitude", "peak_h"}), "f"),
+    "noise": (_noise, frozenset({"mean", "amplitude"}), "f"),
+    "counter": (_counter, frozenset({"start", "rate_per_h"}), "f"),
+    "switch": (_switch, frozenset({"period_s"}), "b"),
 }
 
 
-# by meaning --------------------------------------------------------------------------------------------------------
-
-
-def _by_meaning(device: str, field: Field, seed: int) -> Signal:
-    key = f"{device}.{field.name}"
-    if field.letter == "b":
-        return _toggling(600.0, key, seed)
-    if field.letter == "s":
-        return lambda moment: "ok"
-    if field.counter:
-        return _rising(_flow(device, field, seed), 0.0)
-    return _clipped(_curve(device, field, seed))
-
-
-def _flow(device: str, field: Field, seed: int) -> Waves:
-    """What a counter counts, per hour."""
-    if field.unit in _ENERGY_PER_WH:
-        return _power(device, field, seed).times(_ENERGY_PER_WH[field.unit])
-    if field.unit == "mm":
-        return _rain(device, seed)
-    return Waves(60.0).plus(noise(30.0, f"{device}.{field.name}", seed))
-
-
-def _curve(device: str, field: Field, seed: int) -> Waves:
-    """The curve of a measured quantity: the first rule that fits its unit and a word of its name."""
-    key = f"{device}.{field.name}"
-    words = f"{field.quantity} {field.name}"
-    for unit, word, make in _RULES:
-        if unit == field.unit and word in words:
-            curve = make(device, field, seed)
-            return curve if _holds(field, curve.mean) else _middling(field, key, seed)
-    return _middling(field, key, seed)
-
-
-def _power(device: str, field: Field, seed: int) -> Waves:
-    share = next((share for ending, share in PHASES.items() if field.name.endswith(ending)), 1.0)
-    quiet = 0.05 if "export" in field.name else 0.3 if "reactive" in field.name else 1.0
-    return load(device, seed).times(share * quiet)
-
-
-def _rain(device: str, seed: int) -> Waves:
-    return Waves(2.0).plus(noise(2.0, f"{device} rain", seed))
-
-
-def _wandering(mean: float, amplitude: float) -> Callable[[str, Field, int], Waves]:
-    return lambda device, field, seed: Waves(mean).plus(noise(amplitude, f"{device}.{field.name}", seed))
-
-
-def _daily(mean: float, amplitude: float, weather: float, peak_h: float = 14.0) -> Callable[[str, Field, int], Waves]:
-    """The day is the same everywhere; the weather is the device's own, and one for all its fields: warm means dry."""
-    sign = 1.0 if amplitude >= 0 else -1.0
-    return lambda device, field, seed: day(mean, amplitude, peak_h).plus(noise(weather, device, seed).times(sign))
-
-
-_ENERGY_PER_WH = {"W.h": 1.0, "kW.h": 1e-3, "kV.A.h": 1e-3, "kV.A.h{reactive}": 1e-3}
-_RULES: tuple[tuple[str, str, Callable[[str, Field, int], Waves]], ...] = (
-    ("V", "battery", _wandering(12.6, 0.4)),
-    ("V", "", _wandering(MAINS_V, 3.0)),
-    ("A", "", lambda device, field, seed: _power(device, field, seed).times(1 / MAINS_V)),
-    ("W", "", _power),
-    ("kW", "", lambda device, field, seed: _power(device, field, seed).times(1e-3)),
-    ("V.A", "", lambda device, field, seed: _power(device, field, seed).times(1 / 0.95)),
-    ("V.A{reactive}", "", _power),
-    ("Hz", "", _wandering(50.0, 0.05)),
-    ("1", "factor", _wandering(0.95, 0.03)),
-    ("Cel", "", _daily(27.0, 4.0, 1.0)),
-    ("%", "humid", _daily(75.0, -14.0, 4.0)),
-    ("hPa", "", _daily(1010.0, 1.5, 0.8, 10.0)),
-    ("m", "", lambda device, field, seed: tide(1.2, 0.9, seed).plus(noise(0.03, device, seed))),
-    ("cm", "", lambda device, field, seed: tide(120.0, 90.0, seed).plus(noise(3.0, device, seed))),
-    ("mm", "", lambda device, field, seed: tide(1200.0, 900.0, seed).plus(noise(30.0, device, seed))),
-    ("mm/h", "", lambda device, field, seed: _rain(device, seed)),
-    ("m/s", "gust", lambda device, field, seed: day(3.0, 1.5, 15.0).plus(noise(2.5, device, seed)).times(1.4)),
-    ("m/s", "", lambda device, field, seed: day(3.0, 1.5, 15.0).plus(noise(2.5, device, seed))),
-    ("deg", "", _wandering(180.0, 170.0)),
-    ("ug/m3", "10", lambda device, field, seed: day(35.0, 10.0, 19.0).plus(noise(12.0, device, seed)).times(1.6)),
-    ("ug/m3", "", lambda device, field, seed: day(35.0, 10.0, 19.0).plus(noise(12.0, device, seed))),
-    ("[ppm]", "", _daily(520.0, 90.0, 30.0, 20.0)),
-    ("lx", "", _daily(15_000.0, 20_000.0, 1_000.0, 12.0)),
-    ("W/m2", "", _daily(150.0, 600.0, 30.0, 12.0)),
-    ("dB", "", _daily(58.0, 8.0, 6.0, 17.0)),
-    ("[pH]", "", _wandering(7.2, 0.3)),
-)
-
-
 # shapes ------------------------------------------------------------------------------------------------------------
+
+
+def _fixed(value: Value) -> Signal:
+    return lambda _: value
 
 
 def _wave(waves: Waves) -> Signal:
     return lambda moment: waves.at(moment.utc_ms)
 
 
-def _clipped(waves: Waves) -> Signal:
-    """No sun at night, no wind below 0: what a quantity is 0 at, not what it becomes."""
-    if waves.mean <= 0:
-        return _wave(waves)
+def _not_negative(waves: Waves) -> Signal:
+    """No sun at night, no wind below 0."""
     return lambda moment: max(0.0, waves.at(moment.utc_ms))
 
 
-def _rising(flow: Waves, start: float) -> Signal:
-    return lambda moment: start + max(0.0, flow.hours(moment.utc_ms))
+def _rising(rate_per_h: Waves, start: float) -> Signal:
+    return lambda moment: start + max(0.0, rate_per_h.hours(moment.utc_ms))
 
 
-def _toggling(period_s: float, key: str, seed: int) -> Signal:
-    if period_s <= 0:
-        raise UnknownSignal(f"{key}: period_s must be above 0")
-    shift_ms = Random(f"switch {key} {seed}").random() * 2000 * period_s  # noqa: S311  as above
+def _toggling(asked: Asked, period_s: float) -> Signal:
+    shift_ms = Random(f"switch {asked.key} {asked.seed}").random() * 2000 * period_s  # noqa: S311  a simulated relay
     return lambda moment: int((moment.utc_ms + shift_ms) // (1000 * period_s)) % 2 == 1
-
-
-def _band(field: Field, mean: float, amplitude: float) -> tuple[float, float]:
-    """(mean, amplitude) that stay well inside the field's range, or what is given where it has none."""
-    if field.low is None or field.high is None:
-        return mean, amplitude
-    return (field.low + field.high) / 2, (field.high - field.low) / 10
-
-
-def _middling(field: Field, key: str, seed: int) -> Waves:
-    mean, amplitude = _band(field, 100.0, 10.0)
-    return Waves(mean).plus(noise(amplitude, key, seed))
 
 
 def _range(field: Field) -> tuple[float, float]:
     """What the gateway finds plausible and the registers can say."""
     low, high = limits(field)
-    return max(low, -math.inf if field.low is None else field.low), min(high, math.inf if field.high is None else field.high)
-
-
-def _holds(field: Field, value: float) -> bool:
-    low, high = _range(field)
-    return low <= value <= high
+    lowest = -math.inf if field.low is None else field.low
+    highest = math.inf if field.high is None else field.high
+    return max(low, lowest), min(high, highest)
 
 
 def _inside(signal: Signal, field: Field) -> Signal:

@@ -32,7 +32,9 @@ class Waves:
     def hours(self, at_ms: int) -> float:
         """The integral from START_MS to that time, in value hours."""
         at_s = (at_ms - START_MS) / 1000
-        swing = sum(a * p / math.tau * (math.cos(phase) - math.cos(math.tau * at_s / p + phase)) for a, p, phase in self.parts)
+        swing = sum(
+            a * p / math.tau * (math.cos(phase) - math.cos(math.tau * at_s / p + phase)) for a, p, phase in self.parts
+        )
         return (self.mean * at_s + swing) / HOUR_S
 
     def times(self, factor: float) -> "Waves":

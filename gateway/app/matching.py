@@ -4,7 +4,7 @@ One stored point answers for one served value: same series, equal value, near in
 two times, or a value stored under another time, does not hide a missing one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,24 @@ class Point:
     value: float | bool | str
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One line of the devices' ground-truth log."""
+
+    point: Point
+    kind: str  # the store's measurement
+    stream: bool  # sent unasked: nobody answers for what came before the first or after the last that was read
+
+
+def required(truth: Sequence[Served], stored: Iterable[Point]) -> list[Point]:
+    """The served points that must be stored: all that were asked for, and a stream's from its first to its last."""
+    spans: dict[Series, tuple[int, int]] = {}
+    for point in stored:
+        first, last = spans.get(point.series, (point.at_ms, point.at_ms))
+        spans[point.series] = (min(first, point.at_ms), max(last, point.at_ms))
+    return [served.point for served in truth if not served.stream or _within(served.point, spans)]
+
+
 def missing(served: Iterable[Point], stored: Iterable[Point], tolerance_ms: int) -> list[Point]:
     """The served points that no stored point answers for."""
     free: dict[tuple[Series, float | bool | str], list[int]] = {}
@@ -30,6 +48,11 @@ def missing(served: Iterable[Point], stored: Iterable[Point], tolerance_ms: int)
         for point in sorted(served, key=lambda p: p.at_ms)
         if not _take(free.get((point.series, point.value), []), point.at_ms, tolerance_ms)
     ]
+
+
+def _within(point: Point, spans: dict[Series, tuple[int, int]]) -> bool:
+    first, last = spans.get(point.series, (0, -1))
+    return first <= point.at_ms <= last
 
 
 def _take(times: list[int], at_ms: int, tolerance_ms: int) -> bool:

@@ -41,7 +41,7 @@ def load(path: Path, folders: Sequence[Path]) -> Loaded:
     """Raises NoSite after the child has printed every problem."""
     kept_at = _kept_at(path)
     kept = _read(kept_at)
-    if kept is not None and sources.unchanged(kept.sources) and _same_file(kept, path):
+    if kept is not None and kept.sources == sources.of(path, folders):
         return Loaded(kept, broken=False)
     compiled = _compile(path, folders)
     if compiled is not None:
@@ -57,10 +57,6 @@ def _kept_at(path: Path) -> Path:
     """Beside the spool under systemd (StateDirectory=), else beside the site file."""
     state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     return Path(state) / "site.json" if state else path.with_name(f".{path.name}.last-good.json")
-
-
-def _same_file(kept: Site, path: Path) -> bool:
-    return any(name == str(path.resolve()) for name, _ in kept.sources)
 
 
 def _read(kept_at: Path) -> Site | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway import __version__
-from gateway.model import Value
 from gateway.seams import Clock
 from gateway.site import Device, Site
 from gateway.wire.documents import Catalog, CatalogDevice, CatalogField, NorthStatus, SouthStatus, SpoolStatus, Status
@@ -95,11 +94,6 @@ def catalog(site: Site) -> Catalog:
         location={"lat": place.lat, "lon": place.lon, "note": dict(place.note)} if place else None,
         devices=tuple(_device(bus.name, device) for bus in site.buses for device in bus.devices),
     )
-
-
-def row_document(device: str, kind: str, fields: Sequence[str], values: Sequence[Value | None]) -> dict[str, object]:
-    """A row as the control socket shows it."""
-    return {"device": device, "kind": kind, "values": dict(zip(fields, values, strict=True))}
 
 
 def _device(bus: str, device: Device) -> CatalogDevice:

@@ -1,8 +1,9 @@
-"""What a bus can do: one exchange at a time. Our RTU and TCP links and pymodbus implement `Link`; `Guard` wraps any of them."""
+"""What a bus can do: one exchange at a time. Our links and pymodbus implement `Link`; `Guard` wraps any of them."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import Request
 
 
@@ -16,15 +17,23 @@ class Reply:
     t_done_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came on a wire and answered no request: whole frames, and when the last byte of any kind came (boot ns)."""
+
+    frames: tuple[Frame, ...]
+    last_byte_ns: int  # 0 before the first
+
+
 class Link(Protocol):
-    """One bus's wire. Raises NoReply, BadReply, DeviceException, LinkDown and nothing else."""
+    """One bus's wire. Raises NoReply, BadReply, DeviceException, LinkDown and nothing else; dead after LinkDown."""
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
         """One exchange; what the answer must look like follows from `request` (modbus_pdu.reply_length)."""
         ...
 
-    def drain(self) -> bytes:
-        """What came unasked since the last exchange: taken, not waited for. A link that cannot see its input says b""."""
+    def drain(self) -> Heard | None:
+        """What was heard since the last call: taken, not waited for; None from a link that cannot see its input."""
         ...
 
     async def close(self) -> None:

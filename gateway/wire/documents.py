@@ -1,11 +1,51 @@
-"""The retained documents: status and catalog. The control socket and `gateway status` show this same Status.
+"""The retained documents: status, will, catalog (docs/specs/wire.md, section 6).
 
-STUB: dataclasses fixed by the foundation (extend them if the design needs more); bodies to be written.
+The control socket and `gateway status` show this same Status. A status always fits its bound: lists of names are cut
+and their true lengths told beside them, seqs are told as ranges, of which the nearest are joined until they are few.
+A joined range says "pending" of seqs that are settled, never the other way round: an audit looks at what is stored
+first, so a lack of room never makes a loss out of a batch, nor hides one for longer than the range is pending.
+
+Readers keep scalar keys that they do not know: a newer gateway may tell more than an older IOC has heard of.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
 
+import orjson
+
+from gateway.errors import Malformed
 from gateway.model import SeqRanges, UtcMs
+from gateway.wire import checked
+from gateway.wire.catalog import Catalog, CatalogDevice, CatalogField, decode_catalog, encode_catalog
+
+__all__ = [
+    "Catalog",
+    "CatalogDevice",
+    "CatalogField",
+    "EpochStatus",
+    "NorthStatus",
+    "SouthStatus",
+    "SpoolStatus",
+    "Status",
+    "decode_catalog",
+    "decode_status",
+    "encode_catalog",
+    "encode_status",
+    "encode_will",
+    "epochs_of",
+    "narrowed",
+]
+
+MAX_STATUS_BYTES: Final = checked.MESSAGE_BYTES_MAX
+MAX_RANGES: Final = 32  # of pending, and of parked, in one epoch
+MAX_EPOCHS: Final = 256
+MAX_NAMES: Final = 128  # of buses or devices that are named as down
+MAX_ALARMS: Final = 64
+MAX_EXTRA: Final = 64
+
+_READ_MAX: Final = 1024  # of any list: readers are wider than writers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,59 +111,197 @@ class Status:
 
 
 def encode_status(status: Status) -> bytes:
-    """JSON of docs/specs/wire.md: {"v":1,...}; pending above 32 ranges: the nearest are joined."""
-    ...
+    """JSON of docs/specs/wire.md: {"v":1,...}; pending above 32 ranges: the nearest are joined (W-63)."""
+    message = b""
+    for ranges_max, extra in ((MAX_RANGES, status.extra), (4, status.extra), (1, {})):
+        message = orjson.dumps(extra | _status(status, ranges_max))
+        if len(message) <= MAX_STATUS_BYTES:
+            break
+    return message
 
 
 def encode_will(boot: str) -> bytes:
     """`{"v":1,"online":false,"boot":…}`, no more."""
-    ...
+    return orjson.dumps({"v": checked.VERSION, "online": False, "boot": boot})
 
 
 def decode_status(message: bytes) -> dict[str, object]:
     """Checked by hand; what ingest stores of it. A will gives only v, online and boot. Raises Malformed."""
-    ...
+    document = checked.opened(message, MAX_STATUS_BYTES)
+    if checked.boolean(document.get("online"), "online") is False and "epochs" not in document:
+        boot = checked.text(document.get("boot"), "boot", checked.WORD_BYTES_MAX)
+        return {"v": checked.VERSION, "online": False, "boot": boot}
+    missing = [key for key in _STATUS_REQUIRED if key not in document]
+    if missing:
+        raise Malformed("schema", f"status without {missing[0]}")
+    known = {key: _STATUS[key](value, key) for key, value in document.items() if key in _STATUS}
+    return known | _extra(document)
 
 
-def encode_catalog(catalog: "Catalog") -> bytes: ...
+def epochs_of(status: dict[str, object]) -> tuple[EpochStatus, ...]:
+    """What a decoded status says of each epoch; none for a will."""
+    epochs: Any = status.get("epochs", [])
+    return tuple(
+        EpochStatus(
+            epoch["epoch"],
+            epoch["first_kept"],
+            epoch["last"],
+            SeqRanges.of((first, last) for first, last in epoch["pending"]),
+            SeqRanges.of((first, last) for first, last in epoch["parked"]),
+        )
+        for epoch in epochs
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogField:
-    """One field of one device, for people and dashboards."""
-
-    name: str
-    quantity: str
-    unit: str
-    decimals: int
-    low: float | None
-    high: float | None
-    period_ms: int
-    title: tuple[tuple[str, str], ...] = ()
+def narrowed(seqs: SeqRanges, ranges_max: int) -> SeqRanges:
+    """At most so many ranges that hold at least these seqs: those nearest to each other are joined."""
+    ranges = seqs.ranges
+    if len(ranges) <= ranges_max:
+        return seqs
+    holes = [(after[0] - before[1], at) for at, (before, after) in enumerate(pairwise(ranges), start=1)]
+    kept = sorted(at for _, at in sorted(holes)[len(holes) - ranges_max + 1 :])
+    starts, ends = [0, *kept], [*kept, len(ranges)]
+    return SeqRanges(tuple((ranges[a][0], ranges[b - 1][1]) for a, b in zip(starts, ends, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogDevice:
-    """One device and what it measures."""
-
-    name: str
-    bus: str
-    kind: str
-    profile: str
-    title: tuple[tuple[str, str], ...]
-    fields: tuple[CatalogField, ...]
+# ---- status, written ----
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """What a gateway measures: area and location are (key, value) pairs as people wrote them."""
+def _status(status: Status, ranges_max: int) -> dict[str, object]:
+    spool, north, south = status.spool, status.north, status.south
+    epochs = _told_epochs(spool.epochs)
+    return {
+        "v": checked.VERSION,
+        "gw": status.gateway,
+        "time": status.time,
+        "clock": status.clock,
+        "online": status.online,
+        "boot": status.boot,
+        "version": checked.cleaned(status.version, checked.WORD_BYTES_MAX),
+        "epoch": spool.epoch,
+        "epochs": [_epoch(epoch, ranges_max) for epoch in epochs],
+        "epochs_n": len(spool.epochs),
+        "pending": spool.pending,
+        "oldest_age_ms": None if spool.oldest_age_ms is None else max(0, spool.oldest_age_ms),
+        "size_bytes": spool.size_bytes,
+        "gaps": spool.gaps,
+        "failing": checked.cleaned(spool.failing),
+        "buses_down": south.buses_down[:MAX_NAMES],
+        "buses_down_n": len(south.buses_down),
+        "devices_down": south.devices_down[:MAX_NAMES],
+        "devices_down_n": len(south.devices_down),
+        "connected": north.connected,
+        "server": checked.cleaned(north.server),
+        "in_flight": north.in_flight,
+        "sent_bytes": north.sent_bytes,
+        "last_receipt_ms": north.last_receipt_ms,
+        "settle": north.settle,
+        "refusal": checked.cleaned(north.refusal),
+        "alarms": [checked.cleaned(alarm, checked.WORD_BYTES_MAX) for alarm in status.alarms[:MAX_ALARMS]],
+    }
 
-    gateway: str
-    area: dict[str, str] | None
-    location: dict[str, object] | None
-    devices: tuple[CatalogDevice, ...]
+
+def _told_epochs(epochs: tuple[EpochStatus, ...]) -> tuple[EpochStatus, ...]:
+    """All of them, or those that matter most to an audit: with something pending, then the newest."""
+    if len(epochs) <= MAX_EPOCHS:
+        return epochs
+    order = sorted(range(len(epochs)), key=lambda at: (bool(epochs[at].pending), at))
+    return tuple(epochs[at] for at in sorted(order[-MAX_EPOCHS:]))
 
 
-def decode_catalog(message: bytes) -> dict[str, object]:
-    """Checked by hand, bounded; raises Malformed."""
-    ...
+def _epoch(epoch: EpochStatus, ranges_max: int) -> dict[str, object]:
+    return {
+        "epoch": epoch.epoch,
+        "first_kept": epoch.first_kept,
+        "last": epoch.last,
+        "pending": narrowed(epoch.pending, ranges_max).ranges,
+        "parked": narrowed(epoch.parked, ranges_max).ranges,
+    }
+
+
+# ---- status, read ----
+
+
+def _word(value: object, what: str) -> str:
+    return checked.name(value, what, checked.WORD)
+
+
+def _short(value: object, what: str) -> str:
+    return checked.text(value, what, checked.WORD_BYTES_MAX)
+
+
+def _count_or_none(value: object, what: str) -> int | None:
+    return None if value is None else checked.integer(value, what)
+
+
+def _utc_or_none(value: object, what: str) -> int | None:
+    return None if value is None else checked.utc(value, what)
+
+
+def _names(value: object, what: str) -> list[str]:
+    return [checked.name(item, what) for item in checked.items(value, what, _READ_MAX)]
+
+
+def _alarms(value: object, what: str) -> list[str]:
+    return [_short(item, what) for item in checked.items(value, what, _READ_MAX)]
+
+
+def _epochs(value: object, what: str) -> list[dict[str, object]]:
+    entries = [checked.obj(entry, what) for entry in checked.items(value, what, _READ_MAX)]
+    return [
+        {
+            "epoch": checked.name(entry.get("epoch"), "epoch"),
+            "first_kept": checked.integer(entry.get("first_kept"), "first_kept"),
+            "last": checked.integer(entry.get("last"), "last"),
+            "pending": _ranges(entry.get("pending"), "pending"),
+            "parked": _ranges(entry.get("parked", []), "parked"),
+        }
+        for entry in entries
+    ]
+
+
+def _ranges(value: object, what: str) -> list[list[int]]:
+    ranges = [checked.items(item, what, 2, width=2) for item in checked.items(value, what, _READ_MAX)]
+    for first, last in ranges:
+        if checked.seq(last, what) < checked.seq(first, what):
+            raise Malformed("schema", f"{what}: last before first")
+    return ranges
+
+
+_STATUS: Final[dict[str, Callable[[object, str], object]]] = {
+    "v": checked.integer,
+    "gw": checked.name,
+    "time": checked.utc,
+    "clock": _word,
+    "online": checked.boolean,
+    "boot": _short,
+    "version": _short,
+    "epoch": checked.name,
+    "epochs": _epochs,
+    "epochs_n": checked.integer,
+    "pending": checked.integer,
+    "oldest_age_ms": _count_or_none,
+    "size_bytes": checked.integer,
+    "gaps": checked.integer,
+    "failing": checked.text,
+    "buses_down": _names,
+    "buses_down_n": checked.integer,
+    "devices_down": _names,
+    "devices_down_n": checked.integer,
+    "connected": checked.boolean,
+    "server": checked.text,
+    "in_flight": checked.integer,
+    "sent_bytes": checked.integer,
+    "last_receipt_ms": _utc_or_none,
+    "settle": _word,
+    "refusal": checked.text,
+    "alarms": _alarms,
+}
+_STATUS_REQUIRED: Final = ("time", "clock", "online", "boot", "version", "epochs")
+
+
+def _extra(document: dict[str, Any]) -> dict[str, object]:
+    """Keys of a newer version: words with a scalar, as many as are bounded."""
+    unknown = [(key, value) for key, value in document.items() if key not in _STATUS and checked.WORD.fullmatch(key)]
+    kept = [(key, value) for key, value in unknown if isinstance(value, bool | int | float | str)]
+    return {key: checked.cleaned(value) if isinstance(value, str) else value for key, value in kept[:MAX_EXTRA]}

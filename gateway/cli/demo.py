@@ -1,0 +1,83 @@
+"""gateway demo: the chain's live table, and its last line."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from gateway.app.demo import Demo, DemoFailed, Snapshot, Verdict
+from gateway.clock.kernel import SystemClock
+
+SHOWN_MAX = 5  # of what is missing
+
+
+def show(seconds: float | None, *, plain: bool) -> int:
+    """Exit status: 1 when a served value is not stored or a part failed."""
+    try:
+        verdict = asyncio.run(_run(seconds, plain=plain or not sys.stdout.isatty()))
+    except DemoFailed as error:
+        print(f"demo failed: {error}", file=sys.stderr)
+        return 1
+    for point in verdict.missing[:SHOWN_MAX]:
+        print(f"missing {'.'.join(point.series)} = {point.value} at {point.at_ms}", file=sys.stderr)
+    print(verdict.line())
+    return int(bool(verdict.missing))
+
+
+def table(snapshot: Snapshot) -> Group:
+    """Devices and their newest values, then where batches are."""
+    values = Table("device", "field", "value", "age", title="What the sensors say", title_justify="left")
+    for row in snapshot.rows:
+        shown = [(name, value) for name, value in row["values"].items() if value is not None][:2]
+        for name, value in shown:
+            values.add_row(row["device"], name, str(value), f"{row['age_ms'] / 1000:.1f} s")
+    flow = Table("spool: waiting", "in flight", "stored batches", title="Where the batches are", title_justify="left")
+    flow.add_row(str(snapshot.status["pending"]), str(snapshot.status["in_flight"]), str(snapshot.stored))
+    return Group(values, flow, f"{snapshot.seconds:.0f} s   Ctrl-C ends and compares")
+
+
+async def _run(seconds: float | None, *, plain: bool) -> Verdict:
+    """Ctrl-C and SIGTERM end the watching, then everything in order; a second one kills all at once."""
+    async with Demo(SystemClock("system")) as demo:
+        watching = asyncio.current_task()
+        assert watching is not None
+        with _interrupts(watching):
+            with contextlib.suppress(asyncio.CancelledError):
+                await _watch(demo, seconds, plain=plain)
+            watching.uncancel()
+            return await demo.finish()
+
+
+async def _watch(demo: Demo, seconds: float | None, *, plain: bool) -> None:
+    if plain:
+        async for snapshot in demo.snapshots(seconds):
+            print(plain_line(snapshot), flush=True)
+        return
+    with Live(console=Console(), refresh_per_second=4) as live:
+        async for snapshot in demo.snapshots(seconds):
+            live.update(table(snapshot))
+
+
+def plain_line(snapshot: Snapshot) -> str:
+    """One look, for a pipe or a log."""
+    status = snapshot.status
+    return (
+        f"{snapshot.seconds:5.1f} s  rows {len(snapshot.rows):2d}  waiting {status['pending']}"
+        f"  in flight {status['in_flight']}  stored batches {snapshot.stored}"
+    )
+
+
+@contextlib.contextmanager
+def _interrupts(task: "asyncio.Task[object]") -> "contextlib.AbstractContextManager[None]":  # type: ignore[misc]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)

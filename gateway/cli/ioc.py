@@ -1,0 +1,55 @@
+"""gateway ioc ingest | audit."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from gateway.app import ingest as worker
+from gateway.app.stores import open_store
+from gateway.clock.kernel import SystemClock
+from gateway.config.ioc import IocSettings, read_ioc
+from gateway.errors import Invalid, StoreBusy
+from gateway.ioc import audit as audits
+from gateway.ioc.ledger import Account
+
+WRONG_FILE = 2
+STORE_AWAY = 3
+
+
+def ingest(path: Path, name: str) -> int:
+    """Until SIGTERM; exit 2 with every problem when the file is wrong."""
+    settings = _settings(path)
+    return WRONG_FILE if settings is None else worker.main(settings, name)
+
+
+def audit(path: Path, gateway: str | None, out: TextIO) -> int:
+    """Exit 1 for unexplained batches, 3 when the store does not answer."""
+    settings = _settings(path)
+    if settings is None:
+        return WRONG_FILE
+    try:
+        accounts = asyncio.run(_accounts(settings, gateway))
+    except StoreBusy as error:
+        print(f"the store does not answer: {error}", file=sys.stderr)
+        return STORE_AWAY
+    print(audits.text(accounts), file=out)
+    return audits.exit_code(accounts)
+
+
+async def _accounts(settings: IocSettings, gateway: str | None) -> list[Account]:
+    clock = SystemClock("system")
+    store = open_store(settings.store, clock, writable=False)
+    try:
+        return await audits.audit(store, gateway, clock.utc_ms(), settings.retention_days)
+    finally:
+        await store.close()
+
+
+def _settings(path: Path) -> IocSettings | None:
+    try:
+        return read_ioc(path)
+    except Invalid as invalid:
+        for problem in invalid.problems:
+            print(f"{problem.file}:{problem.line}: {problem.path}: {problem.code}: {problem.detail}", file=sys.stderr)
+        return None

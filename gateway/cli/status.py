@@ -1,0 +1,69 @@
+"""gateway status: what the running daemon knows of itself."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from gateway.control import client
+from gateway.control.client import NotRunning, SocketClient
+from gateway.text import words
+
+SOCKET_DEFAULT = Path("/run/gateway/control.sock")
+EXIT_NOT_RUNNING = 3
+
+
+def show(socket: Path, lang: str, *, as_json: bool) -> int:
+    """Print it; exit 3 with what to do when no daemon answers."""
+    try:
+        status, rows = asyncio.run(_ask(SocketClient(socket)))
+    except NotRunning as error:
+        print(f"{error}\n{words.next_step(error, lang)}", file=sys.stderr)
+        return EXIT_NOT_RUNNING
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(status, option=orjson.OPT_INDENT_2) + b"\n")
+        return 0
+    console = Console()
+    console.print(health(status, lang))
+    console.print(values(rows, lang))
+    return 0
+
+
+def health(status: Mapping[str, Any], lang: str) -> Table:
+    """One line a fact, worst first."""
+    table = Table(title=f"{status['gateway']}  {status['version']}", show_header=False, title_justify="left")
+    for alarm in status["alarms"]:
+        table.add_row("[red]![/]", f"[red]{words.title(alarm, lang)}[/]")
+    for code, names in (("bus_down", status["buses_down"]), ("device_down", status["devices_down"])):
+        for name in names:
+            table.add_row("[red]![/]", f"[red]{name}: {words.title(code, lang)}[/]")
+    online = status["online"]
+    table.add_row("IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]")
+    table.add_row(words.title("clock", lang), str(status["clock"]))
+    oldest = status["oldest_age_ms"]
+    waiting = f"{status['pending']}" + (f"  ({oldest / 1000:.0f} s)" if oldest else "")
+    table.add_row(words.title("pending", lang), waiting)
+    return table
+
+
+def values(rows: list[Mapping[str, Any]], lang: str) -> Table:
+    """The newest value of every field."""
+    table = Table(*(words.title(code, lang) for code in ("device", "field", "value", "age")))
+    for row in rows:
+        for field, value in row["values"].items():
+            shown = "[yellow]-[/]" if value is None else str(value)
+            table.add_row(row["device"], field, shown, f"{row['age_ms'] / 1000:.1f} s")
+    return table
+
+
+async def _ask(asked: client.Client) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    status = await client.first(asked, "status")
+    rows = [row async for row in asked.ask("rows")]
+    if not isinstance(status, dict):
+        raise client.Refused("status is not a document")
+    return status, [row for row in rows if isinstance(row, dict)]

@@ -1,0 +1,141 @@
+"""[[bus]] and [[device]] -> buses with their devices, groups and periods, and what does not fit together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.config.findings import Findings
+from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
+from gateway.model import Group
+from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
+from gateway.profile.types import duration_ms, serial_line
+from gateway.site import Bus, Device, Polled
+from gateway.toml_file import Step, nearest
+
+EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
+PERIOD_MIN_MS = 50
+PERIOD_MAX_MS = 86_400_000
+UNIT_ID_MAX = 247  # by the specification; some devices answer above it
+
+
+def compile_buses(config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings) -> tuple[Bus, ...]:
+    """In the order of the file; groups of a device by period."""
+    return tuple(_Compiler(config, profiles, findings).buses())
+
+
+class _Compiler:
+    """What every step needs: the file, the profiles, where to put what is found."""
+
+    def __init__(self, config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings) -> None:
+        self._config = config
+        self._profiles = profiles
+        self._findings = findings
+
+    def buses(self) -> Iterator[Bus]:
+        names = [bus.name for bus in self._config.bus]
+        for n, device in enumerate(self._config.device):
+            if device.bus not in names:
+                self._findings.report("unknown_bus", f"{device.bus}{nearest(device.bus, names)}", "device", n, "bus")
+            if device.profile not in self._profiles:
+                detail = f"{device.profile}{nearest(device.profile, sorted(self._profiles))}"
+                self._findings.report("unknown_profile", detail, "device", n, "profile")
+        ends: dict[str, str] = {}
+        for n, bus in enumerate(self._config.bus):
+            end = bus.port or bus.host or ""
+            if end in ends and not end.endswith(":0"):
+                self._findings.report("doubled_endpoint", f"{end} is also that of {ends[end]}", "bus", n)
+            ends.setdefault(end, bus.name)
+            if end.endswith(":0") and not isinstance(self._config, SimulatorConfig):
+                self._findings.report("bad_host", f"{end}: only a simulator may take any free port", "bus", n, "host")
+            yield self._bus(n, bus)
+
+    def _bus(self, n: int, bus: BusConfig) -> Bus:
+        devices = [device for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
+        streams = [device for device in devices if isinstance(device.profile.source, SerialSource)]
+        if streams and len(devices) > 1:
+            detail = f"{streams[0].name} sends by itself: nothing else can be on {bus.name}"
+            self._findings.report("not_alone", detail, "bus", n)
+        if streams and bus.host:
+            self._findings.report(
+                "wrong_bus", f"{streams[0].name} is a serial device: {bus.name} needs a port", "bus", n, "host"
+            )
+        if streams and bus.link == "pymodbus":
+            self._findings.report("wrong_bus", f"{streams[0].name} does not speak Modbus", "bus", n, "link")
+        if bus.port and bus.port.startswith("/dev/tty"):
+            detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
+            self._findings.note("unstable_port", detail, "bus", n, "port")
+        transport = "stream" if streams else "rtu" if bus.port else "rtu_over_tcp" if bus.framing == "rtu" else "tcp"
+        return Bus(
+            name=bus.name,
+            transport=transport,
+            driver=bus.link,
+            endpoint=bus.port or bus.host or "",
+            line=self._line(n, bus, devices),
+            devices=tuple(devices),
+        )
+
+    def _line(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> Line:
+        """As written; else as the devices come from their makers, when they agree."""
+        if bus.line:
+            return serial_line(bus.line)
+        lines = {device.profile.source.line for device in devices}
+        if bus.port and len(lines) > 1:
+            texts = " and ".join(sorted(f"{line.baud} {line.bits}{line.parity}{line.stop_bits}" for line in lines))
+            self._findings.report("lines_differ", f"its devices come with {texts}", "bus", n)
+        return min(lines, key=lambda line: line.baud) if lines else Line()
+
+    def _on(self, bus: BusConfig, n: int, entry: DeviceConfig) -> Device | None:
+        """The device, when it is on this bus and its profile is known."""
+        profile = self._profiles.get(entry.profile)
+        if entry.bus != bus.name or profile is None:
+            return None
+        polled = tuple(self._polled(n, entry, profile))
+        return Device(entry.name, profile, self._unit_id(n, entry, profile), polled)
+
+    def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
+        if isinstance(profile.source, SerialSource):
+            if entry.unit_id is not None:
+                self._findings.report("bad_value", "a serial stream has no unit_id", "device", n, "unit_id")
+            return 0
+        unit_id = entry.unit_id or profile.source.unit_id
+        for m, other in enumerate(self._config.device[:n]):
+            if other.bus == entry.bus and self._wants(other) == unit_id:
+                detail = f"unit_id {unit_id} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                self._findings.report("doubled_unit_id", detail, "device", n, "unit_id")
+                break
+        if unit_id > UNIT_ID_MAX:
+            detail = f"{unit_id}: the specification ends at {UNIT_ID_MAX}"
+            self._findings.note("unit_id_unusual", detail, "device", n, "unit_id")
+        return unit_id
+
+    def _wants(self, entry: DeviceConfig) -> int | None:
+        profile = self._profiles.get(entry.profile)
+        if profile is None or not isinstance(profile.source, ModbusSource):
+            return None
+        return entry.unit_id or profile.source.unit_id
+
+    def _polled(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[Polled]:
+        known = [field.name for field in profile.fields]
+        for name in entry.fields:
+            if name not in known:
+                detail = f"{profile.ref} has no {name}{nearest(name, known)}"
+                self._findings.report("unknown_field", detail, "device", n, "fields", name)
+        periods: dict[int, list[Field]] = {}
+        for field in profile.fields:
+            periods.setdefault(self._period_ms(n, entry, profile, field), []).append(field)
+        for period_ms, fields in sorted(periods.items()):
+            names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
+            group = Group(entry.name, profile.kind, profile.ref, names, letters)
+            yield Polled(group, tuple(fields), period_ms)
+
+    def _period_ms(self, n: int, entry: DeviceConfig, profile: Profile, field: Field) -> int:
+        own = entry.fields.get(field.name)
+        of_class = getattr(entry.every, field.every)
+        steps: tuple[Step, ...] = ("device", n, "every")
+        period_ms = duration_ms(of_class) if of_class else EVERY_MS[field.every]
+        if own and own.every:
+            steps, period_ms = ("device", n, "fields", field.name, "every"), duration_ms(own.every)
+        source = profile.source
+        least_ms = source.period_ms if isinstance(source, SerialSource) else PERIOD_MIN_MS
+        if not least_ms <= period_ms <= PERIOD_MAX_MS:
+            problem = f"{period_ms} ms: from {least_ms} ms to one day"
+            self._findings.report("impossible_period", problem, *steps)
+        return period_ms

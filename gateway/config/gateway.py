@@ -1,0 +1,263 @@
+"""gateway.toml: who I am, where I send, which buses and devices I read. `config.compile` checks it as a whole.
+
+A simulator's file is the same file with [signal] besides: what its devices measure. A gateway refuses that key.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from gateway.profile.types import Duration, Id, LineText, Text, refused
+from gateway.toml_file import Strict
+
+UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+PORT_FOLDERS = ("by-id/", "by-path/")
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+MODBUS_PORT = 502
+
+
+def size_bytes(text: str) -> int:
+    """Text like 4 GB."""
+    number, _, unit = text.partition(" ")
+    if not number.isdecimal() or unit not in UNITS_BYTES:
+        raise refused("bad_size", f"{text!r}: a whole number, a space, and KB, MB, GB or TB")
+    return int(number) * UNITS_BYTES[unit]
+
+
+def serial_port(text: str) -> str:
+    """The path of a port: by-id/... and by-path/... stand for those folders of /dev/serial."""
+    if text.startswith(PORT_FOLDERS) and ".." not in text:
+        return f"/dev/serial/{text}"
+    if text.startswith("/"):
+        return text
+    raise refused("bad_port", f"{text!r}: by-id/..., by-path/... or a path that starts with /")
+
+
+def endpoint(text: str) -> str:
+    """HOST or HOST:PORT as HOST:PORT."""
+    parts = urlsplit(f"//{text}")
+    try:
+        port = MODBUS_PORT if parts.port is None else parts.port
+    except ValueError:
+        port = -1
+    if not parts.hostname or port < 0 or parts.netloc != text or parts.username is not None:
+        raise refused("bad_host", f"{text!r}: a name or an address, with :PORT where it is not {MODBUS_PORT}")
+    return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+
+
+def broker_url(text: str) -> SplitResult:
+    """mqtt://HOST[:PORT] or mqtts://HOST[:PORT], and nothing else in it."""
+    parts = urlsplit(text)
+    if parts.username is not None or parts.password is not None:
+        raise refused(
+            "secret_in_file", "no user or password in a URL: username and password_file are keys of their own"
+        )
+    try:
+        good = parts.scheme in MQTT_PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise refused("bad_url", f"{text!r}: mqtt://HOST:PORT or mqtts://HOST:PORT")
+    return parts
+
+
+def _checked_size(text: str) -> str:
+    size_bytes(text)
+    return text
+
+
+def _checked_url(text: str) -> str:
+    broker_url(text)
+    return text
+
+
+def _for_all(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
+    """`every = "1s"` means every class of fields."""
+    return {"fast": value, "normal": value, "slow": value} if isinstance(value, str) else value
+
+
+Size: TypeAlias = Annotated[str, AfterValidator(_checked_size)]
+Url: TypeAlias = Annotated[str, AfterValidator(_checked_url)]
+Port: TypeAlias = Annotated[str, AfterValidator(serial_port)]
+Host: TypeAlias = Annotated[str, AfterValidator(endpoint)]
+Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
+
+
+class AreaConfig(Strict):
+    """Where the gateway belongs, in which scheme of areas."""
+
+    scheme: Text
+    code: Text
+    name: Text
+
+
+class LocationConfig(Strict):
+    """WGS 84 degrees, and what people say of the place."""
+
+    lat: Annotated[float, Field(ge=-90, le=90)]
+    lon: Degrees
+    note: dict[Literal["vi", "en"], Text] = Field(default_factory=dict)
+
+
+class IdentityConfig(Strict):
+    """[gateway]."""
+
+    id: Id
+    root: Id = "city"
+    area: AreaConfig | None = None
+    location: LocationConfig | None = None
+
+
+class ClockConfig(Strict):
+    """[clock]."""
+
+    trust: Literal["kernel", "system", "rtc"] = "kernel"
+
+
+class SpoolConfig(Strict):
+    """[spool]."""
+
+    path: Text = "/var/lib/gateway/spool"
+    quota: Size = "4 GB"
+    archive_days: Annotated[int, Field(ge=0, le=3650)] = 60
+
+
+class ServerConfig(Strict):
+    """[[uplink.server]]: one door to the store. Files are PEM; passwords stand in files of their own."""
+
+    url: Url
+    ca: Text | None = None
+    certificate: Text | None = None
+    key: Text | None = None
+    crl: Text | None = None
+    username: Text | None = None
+    password_file: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_password(cls, values: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
+        if isinstance(values, dict) and "password" in values:
+            raise refused("secret_in_file", "no password in this file: password_file names the file that holds it")
+        return values
+
+    @model_validator(mode="after")
+    def _fit(self) -> "ServerConfig":
+        files = (self.ca, self.certificate, self.key, self.crl)
+        if self.url.startswith("mqtt:") and any(files):
+            raise refused("bad_value", "ca, certificate, key and crl mean nothing without TLS: write mqtts://")
+        if (self.certificate is None) != (self.key is None):
+            raise refused("bad_value", "certificate and key go together")
+        if self.password_file and not self.username:
+            raise refused("bad_value", "a password goes with a username")
+        return self
+
+
+class UplinkConfig(Strict):
+    """[[uplink]]: one way out."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"budget_mb"})
+
+    name: Id
+    network: Literal["wired", "mobile", "scarce"] = "wired"
+    settle: Literal["receipt", "puback"] = "receipt"
+    server: Annotated[tuple[ServerConfig, ...], Field(min_length=1, max_length=8)]
+
+    @model_validator(mode="after")
+    def _receipts_only(self) -> "UplinkConfig":
+        if self.settle != "receipt":
+            raise refused("not_built_yet", "settle = puback is planned, but this version waits for receipts only")
+        return self
+
+
+class BusConfig(Strict):
+    """[[bus]]: a serial port or a TCP endpoint."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"mode", "serve"})
+
+    name: Id
+    port: Port | None = None
+    host: Host | None = None
+    line: LineText | None = None
+    link: Literal["own", "pymodbus"] = "own"
+    framing: Literal["tcp", "rtu", "ascii", "udp", "tls"] | None = None
+
+    @model_validator(mode="after")
+    def _one_medium(self) -> "BusConfig":
+        if (self.port is None) == (self.host is None):
+            raise refused("bad_value", "either port or host")
+        if self.framing in ("ascii", "udp", "tls"):
+            raise refused("not_built_yet", f"framing = {self.framing} is planned, but this version does not do it")
+        if self.port and self.framing == "tcp":
+            raise refused("bad_value", "framing = tcp needs a host")
+        if self.host and self.line:
+            raise refused("bad_value", "line is of a port; behind a host it is set in the converter")
+        return self
+
+
+class EveryConfig(Strict):
+    """How often the fields of a class are read."""
+
+    fast: Duration | None = None
+    normal: Duration | None = None
+    slow: Duration | None = None
+
+
+class DeviceFieldConfig(Strict):
+    """[device.fields.NAME]: what differs for one field of one device."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "alarm", "derived", "fast"})
+
+    every: Duration | None = None
+
+
+class DeviceConfig(Strict):
+    """[[device]]: a pinned profile at one unit_id on one bus."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {"report", "correct", "alarm", "derived", "fast", "variant", "serve"}
+    )
+
+    name: Id
+    bus: str
+    profile: Annotated[str, Field(pattern=r"^[^@\s]+@[1-9][0-9]{0,3}$")]
+    unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
+    every: Annotated[EveryConfig, BeforeValidator(_for_all)] = EveryConfig()
+    fields: dict[str, DeviceFieldConfig] = Field(default_factory=dict)
+
+
+class GatewayConfig(Strict):
+    """The whole file."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "alarm", "derived", "serve"})
+
+    config_version: Literal[1]
+    gateway: IdentityConfig
+    clock: ClockConfig = ClockConfig()
+    spool: SpoolConfig = SpoolConfig()
+    uplink: Annotated[tuple[UplinkConfig, ...], Field(min_length=1)]
+    bus: tuple[BusConfig, ...] = ()
+    device: tuple[DeviceConfig, ...] = ()
+
+
+def _flat(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
+    """[signal.meter-1.voltage_l1] is the signal "meter-1.voltage_l1"."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, object] = {}
+    for device, entry in value.items():
+        if "." in device or not isinstance(entry, dict):
+            flat[device] = entry
+        else:
+            flat |= {f"{device}.{field}": table for field, table in entry.items()}
+    return flat
+
+
+class SimulatorConfig(GatewayConfig):
+    """The whole file of a simulator: "device.field" -> a table that `simulators` reads."""
+
+    not_built: ClassVar[frozenset[str]] = GatewayConfig.not_built | {"fault"}
+
+    signal: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9_]+$")], dict[str, Any]], BeforeValidator(_flat)
+    ] = Field(default_factory=dict)

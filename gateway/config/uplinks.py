@@ -1,0 +1,54 @@
+"""[[uplink]] -> where and how to send."""
+
+from pathlib import Path
+
+from gateway.config.findings import Findings
+from gateway.config.gateway import MQTT_PORTS, GatewayConfig, ServerConfig, UplinkConfig, broker_url
+from gateway.seams import Broker, Tls
+from gateway.site import UplinkSettings
+
+MAX_AGE_MS = {"wired": 1_000, "mobile": 10_000, "scarce": 60_000}
+KEEPALIVE_S = {"wired": 15, "mobile": 60, "scarce": 60}
+STATUS_INTERVAL_MS = {"wired": 60_000, "mobile": 300_000, "scarce": 300_000}
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def compile_uplinks(config: GatewayConfig, folder: Path, findings: Findings) -> tuple[UplinkSettings, ...]:
+    """In order; files that do not start with / count from `folder`."""
+    if len(config.uplink) > 1:
+        findings.report("not_built_yet", "a second uplink is planned, but this version has one", "uplink", 1)
+    return tuple(_uplink(uplink, config.gateway.id, folder) for uplink in config.uplink)
+
+
+def _uplink(uplink: UplinkConfig, client_id: str, folder: Path) -> UplinkSettings:
+    return UplinkSettings(
+        name=uplink.name,
+        servers=tuple(_broker(server, client_id, uplink.network, folder) for server in uplink.server),
+        network=uplink.network,
+        max_age_ms=MAX_AGE_MS[uplink.network],
+        status_interval_ms=STATUS_INTERVAL_MS[uplink.network],
+        settle=uplink.settle,
+        password_files=tuple(_secret(server.password_file or "", folder) for server in uplink.server),
+    )
+
+
+def _broker(server: ServerConfig, client_id: str, network: str, folder: Path) -> Broker:
+    url = broker_url(server.url)
+    return Broker(
+        host=url.hostname or "",
+        port=url.port or MQTT_PORTS[url.scheme],
+        client_id=client_id,
+        tls=_tls(server, folder) if url.scheme == "mqtts" else None,
+        username=server.username or "",
+        keepalive_s=KEEPALIVE_S[network],
+    )
+
+
+def _tls(server: ServerConfig, folder: Path) -> Tls:
+    names = (server.ca or SYSTEM_CA, server.certificate, server.key, server.crl)
+    return Tls(*(str(folder / name) if name else "" for name in names))
+
+
+def _secret(name: str, folder: Path) -> str:
+    """A name alone is a systemd credential: `$CREDENTIALS_DIRECTORY` is known where it is read."""
+    return str(folder / name) if "/" in name else name

@@ -1,0 +1,92 @@
+"""Asks the store, adds up by `ledger`, names every unexplained seq.
+
+Delivery completeness = (stored or explained) / issued. It says that what gateways appended has arrived or was given up
+in so many words; it says nothing of readings that a device never answered (measurement completeness).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.ioc.ledger import Account, Evidence, account
+from gateway.ioc.store.base import EpochStatusRow, Store
+from gateway.model import Seq, SeqRanges, UtcMs
+
+STATUSES_MAX = 1500  # a day, at one a minute: how far back a falling `last` is seen
+RANGES_SHOWN = 20
+
+
+async def audit(store: Store, gateway: str | None, now_ms: UtcMs, retention_days: int | None) -> list[Account]:
+    """One account for each epoch the store knows, of one gateway or of all; raises StoreBusy."""
+    pairs = [pair for pair in await store.gateways() if gateway in {None, pair[0]}]
+    history: dict[str, Sequence[Sequence[EpochStatusRow]]] = {}
+    accounts = []
+    for name, epoch in pairs:
+        if name not in history:
+            history = {name: await store.statuses(name, STATUSES_MAX)}  # pairs are sorted: one gateway at a time
+        seen = await _evidence(store, name, epoch, history[name])
+        accounts.append(account(name, epoch, seen, now_ms, retention_days))
+    return accounts
+
+
+def exit_code(accounts: Iterable[Account]) -> int:
+    """1 when a seq is unexplained, else 0."""
+    return int(any(account.unexplained for account in accounts))
+
+
+def text(accounts: Sequence[Account]) -> str:
+    """What `gateway ioc audit` prints: one paragraph an epoch, one line in all."""
+    if not accounts:
+        return "nothing stored: no gateway is known"
+    return "\n".join([*(line for one in accounts for line in _paragraph(one)), _sum(accounts)])
+
+
+async def _evidence(store: Store, gateway: str, epoch: str, history: Sequence[Sequence[EpochStatusRow]]) -> Evidence:
+    newest = history[-1] if history else ()
+    lasts: list[Seq] = [row.last for status in history for row in status if row.epoch == epoch]
+    return Evidence(
+        stored=await store.ledger(gateway, epoch),
+        gaps=await store.gaps(gateway, epoch),
+        status=next((row for row in newest if row.epoch == epoch), None),
+        lasts=lasts,
+    )
+
+
+def _paragraph(one: Account) -> Iterable[str]:
+    counts = (
+        f"{name} {len(seqs)}"
+        for name, seqs in (
+            ("stored", one.stored),
+            ("explained", one.explained),
+            ("pending", one.pending),
+            ("expired", one.expired),
+            ("unexplained", one.unexplained),
+        )
+    )
+    yield f"{one.gateway} {one.epoch}: issued {one.highest}: {', '.join(counts)}"
+    if one.rows_given_up:
+        yield f"  explained: gap records give up {one.rows_given_up} rows"
+    if one.pending_old:
+        yield f"  pending for more than a day: {_ranges(one.pending)}"
+    if one.unexplained:
+        yield f"  ALARM unexplained: {_ranges(one.unexplained)}"
+    if one.used_twice:
+        yield f"  ALARM seq_used_twice: {_ranges(one.used_twice)}"
+
+
+def _sum(accounts: Sequence[Account]) -> str:
+    issued = sum(one.highest for one in accounts)
+    known = sum(len(one.stored) + len(one.explained) for one in accounts)
+    share = 100 * known / issued if issued else 100.0
+    unexplained = sum(len(one.unexplained) for one in accounts)
+    verdict = f"UNEXPLAINED {unexplained}" if unexplained else "nothing unexplained"
+    return f"delivery completeness {_floored(share)} % ({known} of {issued} batches stored or explained); {verdict}"
+
+
+def _floored(share: float) -> str:
+    """Three decimals, never rounded up to a whole that it is not."""
+    return f"{int(share * 1000) / 1000:.3f}"
+
+
+def _ranges(seqs: SeqRanges) -> str:
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in seqs.ranges[:RANGES_SHOWN]]
+    more = len(seqs.ranges) - len(shown)
+    return ", ".join(shown) + (f" and {more} more ranges" if more else "")

@@ -1,0 +1,54 @@
+"""What goes into one request: at least 1,000 rows, or what came within 100 ms, or at once what is urgent. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, Verdict
+from gateway.model import BootMs
+from gateway.seams import Message
+
+V = TypeVar("V", Accepted, Refuse, Document, DeadLetter)
+
+ROWS = 1000
+AGE_MS = 100
+MESSAGES_MAX = 200  # of any kind: also bounds a receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message and what was decided about it."""
+
+    message: Message
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The messages of the next request."""
+
+    since: BootMs  # when the first of them came
+    arrived: list[Arrived] = field(default_factory=list)
+    _rows: int = 0
+    _urgent: bool = False
+
+    def add(self, arrived: Arrived) -> None:
+        """One more."""
+        self.arrived.append(arrived)
+        if isinstance(verdict := arrived.verdict, Accepted):
+            self._rows += len(verdict.rows)
+            self._urgent = self._urgent or verdict.batch.urgent
+
+    def due(self, now: BootMs) -> bool:
+        """Whether it must be written now."""
+        full = self._rows >= ROWS or len(self.arrived) >= MESSAGES_MAX
+        return full or self._urgent or now >= self.closes_at
+
+    @property
+    def closes_at(self) -> BootMs:
+        """When it is due at the latest."""
+        return BootMs(self.since + AGE_MS)
+
+    def verdicts(self, kind: type[V]) -> Sequence[V]:
+        """Those of one kind, in the order they came."""
+        return [arrived.verdict for arrived in self.arrived if isinstance(arrived.verdict, kind)]

@@ -1,0 +1,160 @@
+"""Seq arithmetic: what of an epoch is stored, explained, pending, expired, or missing. Pure.
+
+Every seq from 1 to the highest known falls into exactly one class, the first that fits:
+
+    stored       has a ledger point
+    explained    named by a gap record: the gateway gave it up and said so
+    pending      waits on the gateway, by its newest status: in `pending`, or above its `last`
+    expired      below the lowest stored seq, which itself is about to leave the store by its retention
+    unexplained  none of these: an alarm
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.ioc.store.base import EpochStatusRow, Stored
+from gateway.model import Gap, Seq, SeqRanges, UtcMs
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One epoch of one gateway, seq by seq; the five sets are disjoint and together 1..highest."""
+
+    gateway: str
+    epoch: str
+    highest: Seq
+    stored: SeqRanges
+    explained: SeqRanges
+    pending: SeqRanges
+    expired: SeqRanges
+    unexplained: SeqRanges
+    pending_old: bool = False  # something on that box waits for more than a day
+    status_at_ms: UtcMs | None = None  # when the status behind `pending` came; None: this epoch is in none
+    used_twice: SeqRanges = field(default_factory=SeqRanges)  # seqs with two contents, or issued again
+    rows_given_up: int = 0  # by gap records that say so
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a store shows of one epoch."""
+
+    stored: Stored
+    gaps: Sequence[Gap]
+    status: EpochStatusRow | None  # of the gateway's newest status; None when that does not name the epoch
+    lasts: Sequence[Seq] = ()  # `last` of this epoch in the statuses, in the order they came
+
+
+def account(gateway: str, epoch: str, seen: Evidence, now: UtcMs, retention_days: int | None) -> Account:
+    """Class every seq; `retention_days` None = the store keeps everything."""
+    highest = _highest(seen)
+    issued = SeqRanges.of([(1, highest)])
+    stored = seen.stored.seqs.intersection(issued)
+    explained = _explained(seen.gaps).minus(stored)
+    left = issued.minus(stored).minus(explained)
+    pending = _pending(seen.status, highest).intersection(left)
+    left = left.minus(pending)
+    expired = _expired(seen.stored, now, retention_days).intersection(left)
+    return Account(
+        gateway,
+        epoch,
+        highest,
+        stored,
+        explained,
+        pending,
+        expired,
+        left.minus(expired),
+        pending_old=bool(pending) and seen.status is not None and seen.status.oldest_age_ms > DAY_MS,
+        status_at_ms=None if seen.status is None else seen.status.at_ms,
+        used_twice=seen.stored.two_crcs.union(_issued_again(seen.lasts)),
+        rows_given_up=sum({gap: gap.rows or 0 for gap in seen.gaps}.values()),
+    )
+
+
+def _highest(seen: Evidence) -> Seq:
+    known = [last for _, last in seen.stored.seqs.ranges[-1:]]
+    known += [gap.last for gap in seen.gaps]
+    known += [] if seen.status is None else [seen.status.last]
+    return max(known, default=0)
+
+
+def _explained(gaps: Sequence[Gap]) -> SeqRanges:
+    return SeqRanges.of((max(gap.first, 1), gap.last) for gap in gaps)
+
+
+def _pending(status: EpochStatusRow | None, highest: Seq) -> SeqRanges:
+    if status is None:
+        return SeqRanges()
+    return SeqRanges.of([*status.pending.ranges, *status.parked.ranges, (status.last + 1, highest)])
+
+
+def _expired(stored: Stored, now: UtcMs, retention_days: int | None) -> SeqRanges:
+    if retention_days is None or stored.lowest_at_ms is None:
+        return SeqRanges()
+    leaves_within_a_day = stored.lowest_at_ms <= now - (retention_days - 1) * DAY_MS
+    return SeqRanges.of([(1, stored.seqs.ranges[0][0] - 1)]) if leaves_within_a_day else SeqRanges()
+
+
+def _issued_again(lasts: Sequence[Seq]) -> SeqRanges:
+    again: list[tuple[Seq, Seq]] = []
+    highest = 0
+    for last in lasts:
+        if last < highest:
+            again.append((last + 1, highest))
+        highest = max(highest, last)
+    return SeqRanges.of(again)
+
+
+@dataclass(slots=True)
+class SeqSet:
+    """A growing set of seqs that come mostly in order: as small as its ranges are few."""
+
+    _firsts: list[Seq] = field(default_factory=list)
+    _lasts: list[Seq] = field(default_factory=list)
+
+    def add(self, seq: Seq) -> bool:
+        """False when it was there already."""
+        at = bisect_right(self._firsts, seq) - 1
+        if at >= 0 and seq <= self._lasts[at]:
+            return False
+        touches_left = at >= 0 and self._lasts[at] == seq - 1
+        touches_right = at + 1 < len(self._firsts) and self._firsts[at + 1] == seq + 1
+        if touches_left and touches_right:
+            self._lasts[at] = self._lasts.pop(at + 1)
+            del self._firsts[at + 1]
+        elif touches_left:
+            self._lasts[at] = seq
+        elif touches_right:
+            self._firsts[at + 1] = seq
+        else:
+            self._firsts.insert(at + 1, seq)
+            self._lasts.insert(at + 1, seq)
+        return True
+
+    def ranges(self) -> SeqRanges:
+        """What it holds now."""
+        return SeqRanges(tuple(zip(self._firsts, self._lasts, strict=True)))
+
+
+@dataclass(slots=True)
+class LedgerSum:
+    """Adds ledger points up, in any order, in memory that grows with ranges and doubles, not with points."""
+
+    doubles_max: int = 1000
+    doubles: set[Seq] = field(default_factory=set)  # seqs seen more than once: their crcs must be compared
+    _seqs: SeqSet = field(default_factory=SeqSet)
+    _lowest: tuple[Seq, int] | None = None
+
+    def add(self, seq: Seq, at_ms: int) -> None:
+        """One ledger point."""
+        if not self._seqs.add(seq) and len(self.doubles) < self.doubles_max:
+            self.doubles.add(seq)
+        if self._lowest is None or (seq, at_ms) < self._lowest:
+            self._lowest = (seq, at_ms)
+
+    def total(self, two_crcs: SeqRanges) -> Stored:
+        """The sum; `two_crcs`: those of `doubles` whose points differ in their crc."""
+        lowest = None if self._lowest is None else UtcMs(self._lowest[1])
+        return Stored(self._seqs.ranges(), lowest, two_crcs)

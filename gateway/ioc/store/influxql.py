@@ -1,0 +1,113 @@
+"""InfluxQL that audit and export ask, and what comes back. Pure. 1.x, 2.x (with a mapping) and 3 answer it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.errors import StoreBusy
+from gateway.model import Seq, UtcMs
+
+DETAIL_MAX_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of an answer: time in ns, the columns that are not null."""
+
+    time_ns: int
+    columns: dict[str, object]
+
+
+def probe(value: int) -> str:
+    """The point that a probe has just written."""
+    return f'SELECT "number" FROM "gw_probe" WHERE "number" = {value} AND time > now() - 1h LIMIT 1'  # noqa: S608 (an int)
+
+
+def gateways(measurement: str) -> str:
+    """Which gateways a ledger measurement knows."""
+    return f'SHOW TAG VALUES FROM {_name(measurement)} WITH KEY = "gateway"'
+
+
+def epochs(measurement: str, gateway: str) -> str:
+    """Which epochs of one gateway a ledger measurement knows."""
+    return f'SHOW TAG VALUES FROM {_name(measurement)} WITH KEY = "epoch" WHERE "gateway" = {_text(gateway)}'
+
+
+def jumps(gateway: str, epoch: str) -> str:
+    """How often the seqs of an epoch, in time order, do not rise by one: no row, or 0, for a whole one."""
+    steps = f'SELECT difference("seq") AS d FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
+    return f"SELECT count(d) FROM ({steps}) WHERE d != 1"  # noqa: S608 (quoted)
+
+
+def ends(gateway: str, epoch: str) -> str:
+    """The first and the last ledger point, as two rows of `seq`."""
+    first = f'SELECT "seq" FROM "gw_batch"{_of(gateway, epoch)} ORDER BY time ASC LIMIT 1'  # noqa: S608 (quoted)
+    return f"{first}; {first.replace('ASC', 'DESC')}"
+
+
+def ledger(gateway: str, epoch: str) -> str:
+    """Every ledger point."""
+    return f'SELECT "seq", "crc" FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
+
+
+def crcs(gateway: str, epoch: str, seq: Seq) -> str:
+    """The ledger points of one seq."""
+    return f'SELECT "seq", "crc" FROM "gw_batch"{_of(gateway, epoch)} AND "seq" = {seq}'  # noqa: S608 (quoted)
+
+
+def gaps(gateway: str, epoch: str) -> str:
+    """Every gap record; `reason` is its tag."""
+    return f'SELECT "first", "last", "rows", "from", "to", "reason" FROM "gw_gap"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
+
+
+def statuses(gateway: str, limit: int) -> str:
+    """The newest full statuses (a will has no `epochs`), newest first."""
+    where = f'WHERE "gateway" = {_text(gateway)} ORDER BY time DESC LIMIT {limit}'
+    return f'SELECT "epochs", "oldest_age_ms" FROM "gw_status" {where}'  # noqa: S608 (quoted)
+
+
+def rows(measurement: str, gateway: str, device: str, from_ns: int, limit: int) -> str:
+    """A page of rows, in time order."""
+    where = f'WHERE "gateway" = {_text(gateway)} AND "device" = {_text(device)} AND time >= {from_ns}'
+    return f"SELECT * FROM {_name(measurement)} {where} ORDER BY time ASC LIMIT {limit}"  # noqa: S608 (quoted)
+
+
+def records(answer: bytes) -> Iterator[Record]:
+    """The rows of one JSON document of an answer (of one line, when it is chunked); raises StoreBusy for an error."""
+    for result in _results(answer):
+        for series in result.get("series", ()):
+            names = series["columns"]
+            for values in series["values"]:
+                columns = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+                yield Record(int(columns.pop("time", 0)), columns)
+
+
+def milliseconds(record: Record) -> UtcMs:
+    """The time of a record."""
+    return UtcMs(record.time_ns // 1_000_000)
+
+
+def _results(answer: bytes) -> list[dict[str, Any]]:
+    try:
+        document = orjson.loads(answer)
+        results = document.get("results", [])
+        error = document.get("error") or next((result["error"] for result in results if "error" in result), None)
+    except (orjson.JSONDecodeError, AttributeError, TypeError) as strange:
+        raise StoreBusy(f"not an InfluxQL answer: {answer[:80]!r}") from strange
+    if error:
+        raise StoreBusy(f"query: {error!s:.{DETAIL_MAX_CHARS}}")
+    return list(results)
+
+
+def _of(gateway: str, epoch: str) -> str:
+    return f' WHERE "gateway" = {_text(gateway)} AND "epoch" = {_text(epoch)}'
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

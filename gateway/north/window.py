@@ -1,0 +1,402 @@
+"""What to send, what is out, what is settled. Pure: told what happened, answers with what to do.
+
+A batch comes in by `Fetch`, goes out by `Send`, and leaves by a receipt (`Settle`), by `Park`, or because the spool
+gave it up. At most `batches_max` are here, at most `publishes_max` (and never more than the server's Receive Maximum)
+wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
+
+| state   | what happens                                 | next    | effect |
+|---------|----------------------------------------------|---------|--------|
+| -       | offered, and there is room                   | DUE     | |
+| DUE     | its turn, and a publish is free              | OUT     | Send |
+| OUT     | stored, with its crc                         | -       | Settle |
+| OUT     | stored, with another crc                     | OUT     | Complain receipt_mismatch; sent again in its time |
+| OUT     | refused, up to 3 times                       | READING | Reread |
+| OUT     | refused a 4th time                           | -       | Park, Complain batch_parked |
+| OUT     | refused: version                             | OUT     | the window is mute, see below |
+| OUT     | nothing for 10 s, doubling to 5 min          | DUE     | |
+| OUT     | overtaken 8 times                            | -       | Park; an hour later Unpark, READING |
+| OUT     | overtaken > 3 times, half the window is such | READING | (later) Reread |
+| READING | read again                                   | DUE     | |
+| READING | the spool has it no more                     | -       | |
+| any     | disconnected                                 | same    | |
+| OUT     | connected again                              | DUE     | |
+
+Overtaken: a send of it was still unanswered when a batch first sent after it was answered.
+
+Order: urgent; fresh (newer than what the spool held when the connection came up), in order; backlog, oldest first.
+Backlog has a quarter of the window and of the sends even while fresh batches keep coming; a tenth of the window is
+kept for urgent ones.
+
+Mute: a send had no answer in its time and nothing was heard since, or the other side does not know our version.
+Then nothing is counted or parked, nothing is fetched but urgent batches, and one batch at a time is sent again, the
+one that has waited longest, after 10 s doubling to 5 min. Only when all that is here was tried in vain, one more is
+fetched at each try: else a single batch that kills its reader would stop all others for good. Any answer ends it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
+from gateway.north.complaints import Complaints
+from gateway.north.effects import Effect, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
+from gateway.north.intake import Intake
+from gateway.north.slot import AGAIN_FIRST_MS, AGAIN_MAX_MS, Slot, State
+
+BATCHES_MAX = 20
+PUBLISHES_MAX = 20
+REFUSALS_MAX = 3
+OVERTAKEN_MAX = 8
+RETRY_PARKED_MS = 3_600_000
+WAITING_MAX = 256  # batches that are remembered outside the window: set aside, or parked for an hour
+FRESH_BEFORE_BACKLOG = 3  # sends in a row while backlog waits
+FAILURE = 0x80  # PUBACK reasons from here on say no
+NO_MATCHING_SUBSCRIBERS = 0x10
+
+
+class Window:
+    """All of north's decisions about batches. Every method answers with effects, to be done in order."""
+
+    def __init__(
+        self,
+        size_of: Callable[[Batch], int],
+        *,
+        batches_max: int = BATCHES_MAX,
+        publishes_max: int = PUBLISHES_MAX,
+    ) -> None:
+        """`size_of`: the bytes of its PUBLISH packet; `batches_max`: 20 for a gateway, 200 for a relay, at least 4."""
+        if batches_max < 4 or publishes_max < 1:  # noqa: PLR2004 - below 4 the shares of the ranks round to nothing
+            raise ValueError("a window holds at least 4 batches and 1 publish")
+        self._size_of = size_of
+        self._batches_max = batches_max
+        self._publishes_configured = publishes_max
+        self._publishes_max = publishes_max
+        self._packet_bytes_max = 0
+        self._slots: dict[BatchId, Slot] = {}
+        self._aside: dict[BatchId, Slot] = {}  # suspects beyond half of the window
+        self._parked: dict[BatchId, tuple[BootMs, Slot]] = {}  # unanswered ones, and when they are tried again
+        self._unacked: set[BatchId] = set()
+        self._left: set[BatchId] = set()  # left the window while a Fetch was under way: it may still bring them
+        self._intake = Intake()
+        self._connected = False
+        self._serial = 0
+        self._heard = 0  # the serial at the last answer
+        self._fresh_run = 0
+        self._mute = ""  # no_receipts | version_refused
+        self._try_at = BootMs(0)
+        self._try_delay_ms = AGAIN_FIRST_MS
+        self._complaints = Complaints()
+        self._puback = 0  # the last reason that was complained of
+
+    @property
+    def in_flight(self) -> frozenset[BatchId]:
+        """Sent at least once, without a receipt: what the spool gives up last."""
+        return frozenset(id_ for id_, slot in self._slots.items() if slot.first_sent is not None)
+
+    @property
+    def alarms(self) -> frozenset[str]:
+        """Codes of what is wrong now."""
+        return self._complaints.held
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is here and nothing is left to fetch."""
+        return not self._slots and self._intake.drained(*Rank)
+
+    def connected(self, receive_maximum: int, packet_bytes_max: int, tail: int, now: BootMs) -> list[Effect]:
+        """A connection came up; `tail` = the order of the spool's newest batch: what is newer is fresh."""
+        self._connected = True
+        self._publishes_max = min(self._publishes_configured, receive_maximum)
+        self._packet_bytes_max = packet_bytes_max
+        self._intake.connected(tail)
+        self._heard = self._serial
+        self._mute = ""
+        self._complaints.clear("packet_too_large")
+        effects: list[Effect] = []
+        for id_, slot in list(self._slots.items()):
+            slot.restart()
+            if not self._fits(slot.batch, effects, now):
+                del self._slots[id_]
+            elif slot.state is State.READING:
+                effects.append(Reread(id_))
+        return effects + self._go_on(now)
+
+    def disconnected(self) -> None:
+        """It is gone, with every publish and every read that was under way."""
+        self._connected = False
+        self._unacked.clear()
+        pass
+        self._left.clear()
+
+    def woken(self, now: BootMs) -> list[Effect]:
+        """The spool has something new, or dated something old."""
+        self._intake.woken()
+        return self._go_on(now)
+
+    def offered(self, rank: Rank, batches: Sequence[Batch], now: BootMs) -> list[Effect]:
+        """The answer to a Fetch."""
+        effects: list[Effect] = []
+        for batch in self._intake.took(rank, batches):
+            if not self._knows(batch.id) and self._fits(batch, effects, now):
+                self._slots[batch.id] = Slot(batch, Rank.URGENT if batch.urgent else rank)
+        if not self._intake.asked(*Rank):
+            self._left.clear()
+        return effects + self._go_on(now)
+
+    def reread(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
+        """The answer to a Reread; None: settled or given up meanwhile."""
+        slot = self._slots.get(id_)
+        effects: list[Effect] = []
+        if slot is not None and slot.state is State.READING:
+            if batch is None or not self._fits(batch, effects, now):
+                self._drop(id_)
+            else:
+                slot.batch, slot.state = batch, State.DUE
+        return effects + self._go_on(now)
+
+    def published(self, id_: BatchId, reason: int, now: BootMs) -> list[Effect]:
+        """The PUBACK of a Send."""
+        self._unacked.discard(id_)
+        effects: list[Effect] = []
+        if reason >= FAILURE:
+            if reason != self._puback:
+                self._complaints.clear("publish_refused")
+            self._puback = reason
+            effects += self._complaints.hold("publish_refused", (reason,), now)
+        elif reason == NO_MATCHING_SUBSCRIBERS:
+            effects += self._complaints.hold("nobody_stores", "", now)
+        return effects + self._go_on(now)
+
+    def received(self, receipt: Receipt, now: BootMs) -> list[Effect]:
+        """Each entry alone; what is not out is not ours to judge."""
+        effects: list[Effect] = []
+        answered: list[Slot] = []
+        self._stored(receipt, answered, effects, now)
+        self._refused(receipt, answered, effects, now)
+        if answered:
+            self._hear(effects, now)
+            self._count_overtaken(answered, effects, now)
+        return effects + self._go_on(now)
+
+    def tick(self, now: BootMs) -> list[Effect]:
+        """Once a second or so: what is late is sent again."""
+        if not self._connected:
+            return []
+        effects: list[Effect] = []
+        late = [slot for slot in self._waiting() if slot.again_at <= now]
+        if not self._mute and any(slot.serial > self._heard for slot in late):
+            self._fall_mute("no_receipts", effects, now)
+        if self._mute:
+            self._try_one(now)
+        else:
+            for slot in late:
+                slot.state = State.DUE
+            self._unpark(effects, now)
+        return effects + self._go_on(now)
+
+    # Receipts.
+
+    def _stored(self, receipt: Receipt, answered: list[Slot], effects: list[Effect], now: BootMs) -> None:
+        settled: list[Slot] = []
+        for seq, crc in receipt.stored:
+            slot = self._out(BatchId(receipt.gateway, receipt.epoch, seq))
+            if slot is None:
+                continue
+            if slot.batch.crc != crc:
+                effects += self._complaints.say("receipt_mismatch", (seq,), now)
+                self._heard = self._serial
+                continue
+            settled.append(slot)
+            self._drop(slot.batch.id)
+        if settled:
+            effects.append(Settle(receipt.epoch, SeqRanges.of_seqs(slot.batch.id.seq for slot in settled)))
+            sent = max(slot.first_sent for slot in settled if slot.first_sent is not None)
+            effects.append(TimeOfDay(sent, now, receipt.now))
+            answered += settled
+
+    def _refused(self, receipt: Receipt, answered: list[Slot], effects: list[Effect], now: BootMs) -> None:
+        for seq, why in receipt.refused:
+            slot = self._out(BatchId(receipt.gateway, receipt.epoch, seq))
+            if slot is None or slot.state is not State.OUT:
+                continue  # a refusal is judged once for each send
+            if why == "version":
+                self._heard = self._serial
+                self._fall_mute("version_refused", effects, now)
+                continue
+            answered.append(slot)
+            slot.refusals += 1
+            if slot.refusals > REFUSALS_MAX:
+                self._drop(slot.batch.id)
+                effects.append(Park(slot.batch.id, f"refused:{why}"))
+                effects += self._complaints.say("batch_parked", (seq, why), now)
+            else:
+                slot.state = State.READING
+                effects.append(Reread(slot.batch.id))
+
+    def _hear(self, effects: list[Effect], now: BootMs) -> None:
+        self._heard = self._serial
+        self._mute, self._puback = "", 0
+        gone = self._complaints.clear("no_receipts", "version_refused", "nobody_stores", "publish_refused")
+        if gone:
+            effects += self._complaints.say("receipts_again", " ".join(gone), now)
+
+    def _count_overtaken(self, answered: Iterable[Slot], effects: list[Effect], now: BootMs) -> None:
+        """By the first send of what was answered: an answer does not say which of several sends it answers."""
+        newest = max(slot.first_serial for slot in answered)
+        for slot in self._waiting():
+            if slot.uncounted and slot.serial < newest:
+                slot.uncounted = False
+                slot.overtaken += 1
+                if slot.overtaken >= OVERTAKEN_MAX:
+                    self._park_unanswered(slot, effects, now)
+        excess = self._suspects() - self._batches_max // 2
+        for slot in [slot for slot in self._waiting() if slot.suspect][: max(0, excess)]:
+            self._put_aside(slot, effects, now)
+
+    # Suspects.
+
+    def _put_aside(self, slot: Slot, effects: list[Effect], now: BootMs) -> None:
+        if len(self._aside) >= WAITING_MAX:
+            self._park_unanswered(slot, effects, now)
+        else:
+            self._drop(slot.batch.id)
+            slot.forget_body()
+            self._aside[slot.batch.id] = slot
+
+    def _park_unanswered(self, slot: Slot, effects: list[Effect], now: BootMs) -> None:
+        id_ = slot.batch.id
+        self._drop(id_)
+        effects.append(Park(id_, "unanswered"))
+        effects += self._complaints.say("batch_parked", (id_.seq, "unanswered"), now)
+        if len(self._parked) < WAITING_MAX:  # beyond it: on disk, until the spool is opened again or `resend`
+            slot.forget_body()
+            self._parked[id_] = (BootMs(now + RETRY_PARKED_MS), slot)
+
+    def _unpark(self, effects: list[Effect], now: BootMs) -> None:
+        for id_, (at, slot) in list(self._parked.items()):
+            if at <= now and len(self._aside) < WAITING_MAX:
+                del self._parked[id_]
+                slot.overtaken = OVERTAKEN_MAX - 1  # one try an hour
+                self._aside[id_] = slot
+                effects.append(Unpark(id_))
+
+    def _bring_back(self, effects: list[Effect]) -> None:
+        while self._aside and self._suspects() < self._batches_max // 2 and self._room_ordinary() > 0:
+            id_ = next(iter(self._aside))
+            slot = self._aside.pop(id_)
+            slot.state = State.READING
+            slot.rank = Rank.URGENT if slot.batch.urgent else Rank.BACKLOG
+            self._slots[id_] = slot
+            effects.append(Reread(id_))
+
+    def _suspects(self) -> int:
+        return sum(slot.suspect for slot in self._slots.values())
+
+    # Mute.
+
+    def _fall_mute(self, why: str, effects: list[Effect], now: BootMs) -> None:
+        if not self._mute:
+            self._try_at = BootMs(now + (0 if why == "no_receipts" else AGAIN_FIRST_MS))
+            self._try_delay_ms = AGAIN_FIRST_MS
+            for slot in self._slots.values():
+                slot.tried_mute = False
+        self._mute = why
+        if why == "version_refused":
+            self._complaints.clear("no_receipts")
+        effects += self._complaints.hold(why, "", now)
+
+    def _try_one(self, now: BootMs) -> None:
+        if now < self._try_at:
+            return
+        self._try_at = BootMs(now + self._try_delay_ms)
+        self._try_delay_ms = min(2 * self._try_delay_ms, AGAIN_MAX_MS)
+        waiting = self._waiting()
+        if waiting:
+            longest = min(waiting, key=lambda slot: slot.serial)
+            longest.state, longest.tried_mute = State.DUE, True
+
+    # What goes on after everything that happened: sends while publishes are free, fetches while there is room.
+
+    def _go_on(self, now: BootMs) -> list[Effect]:
+        if not self._connected:
+            return []
+        effects: list[Effect] = []
+        while len(self._unacked) < self._publishes_max:
+            slot = self._next_due()
+            if slot is None:
+                break
+            effects.append(self._send(slot, now))
+        if not self._mute:
+            self._bring_back(effects)
+        self._fetch(effects)
+        return effects
+
+    def _next_due(self) -> Slot | None:
+        due = [slot for slot in self._slots.values() if slot.state is State.DUE and slot.batch.id not in self._unacked]
+        first = min(due, key=lambda slot: (slot.rank, slot.batch.order), default=None)
+        if first is not None and first.rank is Rank.FRESH and self._fresh_run >= FRESH_BEFORE_BACKLOG:
+            backlog = (slot for slot in due if slot.rank is Rank.BACKLOG)
+            return min(backlog, key=lambda slot: slot.batch.order, default=first)
+        return first
+
+    def _send(self, slot: Slot, now: BootMs) -> Send:
+        self._serial += 1
+        self._fresh_run = 0 if slot.rank is Rank.BACKLOG else self._fresh_run + (slot.rank is Rank.FRESH)
+        slot.send(self._serial, now)
+        self._unacked.add(slot.batch.id)
+        return Send(slot.batch)
+
+    def _fetch(self, effects: list[Effect]) -> None:
+        effects += self._intake.ask(Rank.URGENT, min(self._room(), self._quarter))
+        fresh, backlog = self._shares()
+        effects += self._intake.ask(Rank.FRESH, fresh)
+        effects += self._intake.ask(Rank.BACKLOG, min(backlog, self._room_ordinary()))
+
+    def _shares(self) -> tuple[int, int]:
+        """How many fresh and backlog batches may be fetched now."""
+        room = self._room_ordinary()
+        if self._mute:
+            tried_all = all(slot.tried_mute for slot in self._slots.values())
+            room = min(room, 1) if tried_all else 0
+            return room, room
+        fresh_max = self._ordinary_max - (0 if self._intake.drained(Rank.BACKLOG) else self._quarter)
+        fresh_here = sum(slot.rank is Rank.FRESH for slot in self._slots.values())
+        return min(room, fresh_max - fresh_here - self._intake.asked(Rank.FRESH)), room
+
+    @property
+    def _quarter(self) -> int:
+        return -(-self._batches_max // 4)
+
+    @property
+    def _ordinary_max(self) -> int:
+        return self._batches_max - max(1, self._batches_max // 10)
+
+    def _room(self) -> int:
+        return self._batches_max - len(self._slots) - self._intake.asked(*Rank)
+
+    def _room_ordinary(self) -> int:
+        here = sum(slot.rank is not Rank.URGENT for slot in self._slots.values())
+        return min(self._room(), self._ordinary_max - here - self._intake.asked(Rank.FRESH, Rank.BACKLOG))
+
+    # Small things.
+
+    def _out(self, id_: BatchId) -> Slot | None:
+        slot = self._slots.get(id_)
+        return slot if slot is not None and slot.first_sent is not None else None
+
+    def _waiting(self) -> list[Slot]:
+        """Sent, PUBACKed, and not answered."""
+        return [slot for slot in self._slots.values() if slot.state is State.OUT and slot.batch.id not in self._unacked]
+
+    def _knows(self, id_: BatchId) -> bool:
+        return id_ in self._slots or id_ in self._aside or id_ in self._parked or id_ in self._left
+
+    def _drop(self, id_: BatchId) -> None:
+        del self._slots[id_]
+        if self._intake.asked(*Rank):
+            self._left.add(id_)
+
+    def _fits(self, batch: Batch, effects: list[Effect], now: BootMs) -> bool:
+        size = self._size_of(batch)
+        if size <= self._packet_bytes_max:
+            return True
+        effects += self._complaints.hold("packet_too_large", (size, self._packet_bytes_max), now)
+        return False

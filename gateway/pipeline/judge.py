@@ -1,0 +1,128 @@
+"""What a row may claim: rising times, values that can be true, a word about each that cannot.
+
+After the judge a row can be packed, sent and stored: whatever south hands over, what comes out keeps every rule of
+docs/specs/wire.md, section 4. Nothing goes quietly: a value that is taken away leaves a code in its place, a row that
+is taken away has its reason in `Judged.dropped` for the caller to count, and a group that has no value at all says so
+by an event when that begins and when it ends, instead of a row at every poll.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from gateway.model import BootMs, Event, Group, Quality, Row, Value
+from gateway.site import Polled, Site
+from gateway.wire.body_reader import MAX_VALUE_BYTES
+from gateway.wire.checked import finite, is_text
+
+MAX_ROW_TEXT_BYTES: Final = 8 * 1024  # of all texts of one row: it must fit a message with its group
+
+NOT_RISING: Final = "not_rising"
+NO_VALUES: Final = "no_values"
+WRONG_SHAPE: Final = "wrong_shape"
+
+_Range: TypeAlias = tuple[float, float]
+_ANY: Final[_Range] = (float("-inf"), float("inf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A row as it may be believed, or why there is none: not_rising, no_values or wrong_shape, to be counted.
+
+    Events are of this poll's time: `no_values` [field, code], `values_back` [field, polls without]; `field` is the
+    first of the group and names the group to people.
+    """
+
+    row: Row | None
+    events: tuple[Event, ...] = ()
+    dropped: str = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is remembered of one group."""
+
+    last: BootMs
+    polls_without: int = 0
+
+
+class Judge:
+    """The rows of one site in one boot, one after another."""
+
+    def __init__(self, site: Site) -> None:
+        polled = (polled for bus in site.buses for device in bus.devices for polled in device.polled)
+        self._ranges = {each.group: _ranges(each) for each in polled}
+        self._seen: dict[Group, _Seen] = {}
+
+    def judge(self, row: Row) -> Judged:
+        """Never raises; whatever the row is, the outcome says what became of it."""
+        group, seen = row.group, self._seen.get(row.group)
+        if not 0 < len(row.values) == len(group.fields) == len(group.letters):
+            return Judged(None, dropped=WRONG_SHAPE)
+        if seen is not None and row.at <= seen.last:
+            return Judged(None, dropped=NOT_RISING)
+        if seen is None:
+            seen = self._seen[group] = _Seen(row.at)
+        seen.last = row.at
+        values, quality = _believed(row, self._ranges.get(group) or (_ANY,) * len(group.fields))
+        if len(quality) == len(values):
+            return _without(row, seen, quality[0][1])
+        return Judged(Row(group, row.at, values, quality), _back(row, seen))
+
+
+def _ranges(polled: Polled) -> tuple[_Range, ...]:
+    """Plausible low and high of each field of the group, in its order."""
+    found = {
+        field.name: (_ANY[0] if field.low is None else field.low, _ANY[1] if field.high is None else field.high)
+        for field in polled.fields
+    }
+    return tuple(found.get(name, _ANY) for name in polled.group.fields)
+
+
+def _believed(row: Row, ranges: tuple[_Range, ...]) -> tuple[tuple[Value | None, ...], tuple[tuple[int, Quality], ...]]:
+    given, values, quality, room = dict(row.quality), list[Value | None](), [], MAX_ROW_TEXT_BYTES
+    for index, (letter, value, plausible) in enumerate(zip(row.group.letters, row.values, ranges, strict=True)):
+        code = given.get(index) or _doubt(letter, value, plausible, room)
+        if isinstance(value, str) and code is None:
+            room -= len(value.encode())
+        values.append(value if code is None else None)
+        if code is not None:
+            quality.append((index, code))
+    return tuple(values), tuple(quality)
+
+
+def _doubt(letter: str, value: Value | None, plausible: _Range, room_bytes: int) -> Quality | None:
+    """Why this value cannot be believed; None when it can."""
+    if value is None:
+        return Quality.NO_VALUE  # south said none and no reason
+    if letter == "f":
+        return _doubt_number(value, plausible)
+    if letter == "b":
+        return None if isinstance(value, bool) else Quality.BAD_REPLY
+    if not isinstance(value, str):
+        return Quality.BAD_REPLY
+    return None if is_text(value, min(room_bytes, MAX_VALUE_BYTES)) else Quality.OUT_OF_RANGE
+
+
+def _doubt_number(value: Value, plausible: _Range) -> Quality | None:
+    if isinstance(value, bool | str):
+        return Quality.BAD_REPLY  # another type than the profile says: nothing that the device meant
+    low, high = plausible
+    if finite(value) is None:
+        return Quality.NOT_A_NUMBER
+    return None if low <= value <= high else Quality.OUT_OF_RANGE
+
+
+def _without(row: Row, seen: _Seen, code: Quality) -> Judged:
+    seen.polls_without += 1
+    if seen.polls_without > 1:
+        return Judged(None, dropped=NO_VALUES)
+    event = Event(row.at, row.group.device, "no_values", (row.group.fields[0], code.value))
+    return Judged(None, (event,), NO_VALUES)
+
+
+def _back(row: Row, seen: _Seen) -> tuple[Event, ...]:
+    if not seen.polls_without:
+        return ()
+    event = Event(row.at, row.group.device, "values_back", (row.group.fields[0], seen.polls_without))
+    seen.polls_without = 0
+    return (event,)

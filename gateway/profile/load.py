@@ -1,0 +1,107 @@
+"""Find profiles, read, check and compile them. A later folder overrides an earlier one, visibly."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import Invalid, Problem
+from gateway.profile import vectors
+from gateway.profile.build import build
+from gateway.profile.profile import Profile
+from gateway.profile.schema import ProfileSchema
+from gateway.toml_file import Located, Places, read_located
+
+VECTORS = ".vectors.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Every profile by ref, the file that each came from, and what one should know but need not change."""
+
+    profiles: Mapping[str, Profile]
+    files: Mapping[str, Path]
+    notes: tuple[Problem, ...]
+
+
+def load(folders: Sequence[Path]) -> Library:
+    """All profiles of these folders (`sources.search_path`); raises Invalid with all problems of all files.
+
+    A folder that is not there is an empty one.
+    """
+    loader = _Loader()
+    for folder in folders:
+        loader.take(folder)
+    loader.check_kinds()
+    if loader.problems:
+        raise Invalid(tuple(loader.problems))
+    return Library(loader.profiles, loader.files, tuple(loader.notes))
+
+
+class _Loader:
+    """Collects; decides nothing but which file wins."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, Profile] = {}
+        self.files: dict[str, Path] = {}
+        self.notes: list[Problem] = []
+        self.problems: list[Problem] = []
+        self._places: dict[str, Places] = {}
+
+    def take(self, folder: Path) -> None:
+        here: set[str] = set()
+        for path in sorted(folder.rglob("*.toml")):
+            if path.name.endswith(VECTORS):
+                continue
+            try:
+                written = read_located(path, ProfileSchema)
+            except Invalid as invalid:
+                self.problems += invalid.problems
+                continue
+            self._add(path, written, here)
+
+    def _add(self, path: Path, written: Located[ProfileSchema], here: set[str]) -> None:
+        profile, problems = build(written.value, written.places)
+        if not problems:
+            problems = list(_vector_problems(path, profile, written.places))
+        problems += _place_problems(path, written)
+        if profile.ref in here:
+            detail = f"{profile.ref} is also in {self.files[profile.ref]}"
+            problems.append(written.places.problem("doubled_profile", detail, "profile", "id"))
+        elif profile.ref in self.files:
+            detail = f"{profile.ref} replaces the one in {self.files[profile.ref]}"
+            self.notes.append(written.places.problem("profile_overridden", detail, "profile", "id"))
+        here.add(profile.ref)
+        self.problems += problems
+        self.profiles[profile.ref] = profile
+        self.files[profile.ref] = path
+        self._places[profile.ref] = written.places
+
+    def check_kinds(self) -> None:
+        """The store has one column for a field of a kind: it means the same in every profile."""
+        first: dict[tuple[str, str], tuple[str, str]] = {}
+        for ref, profile in self.profiles.items():
+            for field in profile.fields:
+                quantity, other = first.setdefault((profile.kind, field.name), (field.quantity, ref))
+                if quantity != field.quantity:
+                    detail = f"{field.name} of kind {profile.kind} is {quantity} in {other}"
+                    problem = self._places[ref].problem("kind_conflict", detail, "fields", field.name)
+                    self.problems.append(problem)
+
+
+def _vector_problems(path: Path, profile: Profile, places: Places) -> Iterator[Problem]:
+    beside = vectors.path_of(path)
+    if not beside.exists():
+        yield places.problem("no_vectors", f"{beside.name} is missing", "profile", "id")
+        return
+    try:
+        yield from vectors.check(profile, vectors.read(beside))
+    except Invalid as invalid:
+        yield from invalid.problems
+
+
+def _place_problems(path: Path, written: Located[ProfileSchema]) -> Iterator[Problem]:
+    """VENDOR/MODEL.toml, or MODEL@VERSION.toml where an old version stays beside a new one."""
+    head = written.value.profile
+    vendor, _, model = head.id.partition("/")
+    if path.parent.name != vendor or path.stem not in (model, f"{model}@{head.version}"):
+        yield written.places.problem("wrong_place", f"{head.id} belongs into {vendor}/{model}.toml", "profile", "id")

@@ -1,0 +1,156 @@
+"""MODEL.vectors.toml: frames of a real device, or made from its documented layout, and what they mean.
+
+They are the proof of a profile: each frame is decoded and must give exactly these values, and the values are encoded
+and must give the same registers again, because the simulators are built on that direction. Every field is in some
+frame. A profile whose vectors fail is a problem, not a warning: its values would be wrong, and would look right.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field as Bounds
+from pydantic import model_validator
+
+from gateway.errors import GatewayError, Problem
+from gateway.model import Value
+from gateway.profile.codec import FLOATS, Block, Decoded, decode_parts, encode_parts
+from gateway.profile.profile import Field, ModbusSource, Profile, SerialSource
+from gateway.profile.types import HexText, Text, hex_bytes, refused
+from gateway.protocols import checksums, framing, modbus_pdu, parse
+from gateway.protocols.modbus_pdu import ReadRequest
+from gateway.toml_file import Located, Strict, read_located
+
+CRC_BYTES = 2
+
+
+class VectorSchema(Strict):
+    """One frame (of a stream) or one exchange (of Modbus RTU), and its meaning."""
+
+    about: Text
+    evidence: Literal["captured", "printed", "constructed"]  # from a device; in a maker's paper; by us, from the layout
+    source: Text
+    request: HexText | None = None
+    response: HexText | None = None
+    frame: HexText | None = None
+    values: dict[str, float | bool | str] = Bounds(default_factory=dict)
+    quality: dict[str, str] = Bounds(default_factory=dict)  # fields without a value, and why
+
+    @model_validator(mode="after")
+    def _either_or(self) -> "VectorSchema":
+        exchange = (self.request is not None, self.response is not None)
+        if exchange not in ((True, True), (False, False)) or (self.frame is None) != exchange[0]:
+            raise refused("bad_value", "either request and response, or frame")
+        return self
+
+
+class VectorsSchema(Strict):
+    """The whole file."""
+
+    vector: Annotated[tuple[VectorSchema, ...], Bounds(min_length=1)]
+
+
+def path_of(profile: Path) -> Path:
+    """Beside the profile."""
+    return profile.with_suffix(".vectors.toml")
+
+
+def read(path: Path) -> Located[VectorsSchema]:
+    """Raises Invalid."""
+    return read_located(path, VectorsSchema)
+
+
+def check(profile: Profile, vectors: Located[VectorsSchema]) -> Iterator[Problem]:
+    """What the profile gets wrong, in both directions, and the fields that no vector reaches."""
+    reached: set[str] = set()
+    for n, vector in enumerate(vectors.value.vector):
+        reached |= vector.values.keys() | vector.quality.keys()
+        try:
+            for code, detail in _mismatches(profile, vector):
+                yield vectors.places.problem(code, detail, "vector", n)
+        except (GatewayError, ValueError) as error:
+            yield vectors.places.problem("bad_vector", str(error), "vector", n)
+    for field in profile.fields:
+        if field.name not in reached:
+            yield vectors.places.problem("untested_field", f"no vector reaches {field.name}")
+
+
+def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
+    if isinstance(profile.source, ModbusSource):
+        fields, decoded = _decode_exchange(profile.fields, vector)
+    else:
+        fields, decoded = profile.fields, _decode_frame(profile.source, profile.fields, vector)
+    got = dict(zip([field.name for field in fields], decoded.values, strict=True))
+    why = {fields[n].name: str(quality) for n, quality in decoded.quality}
+    for name in got.keys() | vector.values.keys() | vector.quality.keys():
+        wanted = vector.quality.get(name, _shown(vector.values.get(name)))
+        if why.get(name, _shown(got.get(name))) != wanted:
+            yield "vector_mismatch", f"{name}: {why.get(name, _shown(got.get(name)))}, not {wanted}"
+
+
+def _shown(value: Value | None) -> str:
+    return "nothing" if value is None else repr(value)
+
+
+# --- Modbus -----------------------------------------------------------------------------------------------------------
+
+
+def _decode_exchange(fields: Sequence[Field], vector: VectorSchema) -> tuple[Sequence[Field], Decoded]:
+    """The fields that this exchange reads, and their values; raises ValueError when the way back differs."""
+    request = modbus_pdu.decode_request(_pdu(vector.request))
+    if not isinstance(request, ReadRequest):
+        raise ValueError("the request reads nothing")  # noqa: TRY004 - of the file, not of a type
+    data = modbus_pdu.reply_data(request, _pdu(vector.response))
+    inside = [field for field in fields if _inside(field, request)]
+    block = Block(inside, request.table, request.address, request.count)
+    decoded = block.decode(data)
+    again = block.encode(decoded.values)
+    if block.decode(again).values != decoded.values:
+        raise ValueError("encoded and decoded again it has other values")
+    for field, value in zip(inside, decoded.values, strict=True):
+        if (
+            value is not None
+            and field.type not in FLOATS
+            and _word(field, request, again) != _word(field, request, data)
+        ):
+            raise ValueError(f"{field.name}: encoded again it has other registers")
+    return inside, decoded
+
+
+def _pdu(text: str | None) -> bytes:
+    frame = hex_bytes(text or "")
+    if len(frame) < CRC_BYTES + 2 or checksums.crc16_bytes(frame[:-CRC_BYTES]) != frame[-CRC_BYTES:]:
+        raise ValueError(f"not a Modbus RTU frame with a good CRC: {text}")
+    return frame[1:-CRC_BYTES]
+
+
+def _inside(field: Field, request: ReadRequest) -> bool:
+    first = field.address or 0
+    return field.table is request.table and request.address <= first <= request.address + request.count - field.words
+
+
+def _word(field: Field, request: ReadRequest, data: bytes) -> bytes | bool:
+    at = (field.address or 0) - request.address
+    if field.type == "bit":
+        return bool(data[at >> 3] >> (at & 7) & 1)
+    return data[2 * at : 2 * (at + field.words)]
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def _decode_frame(source: SerialSource, fields: Sequence[Field], vector: VectorSchema) -> Decoded:
+    """The values of the frame; raises ValueError when the way back differs."""
+    decoded = _decode_bytes(source, fields, hex_bytes(vector.frame or ""))
+    content = parse.frame_content(source.parse, encode_parts(fields, decoded.values))
+    if _decode_bytes(source, fields, framing.wrap(source.framing, content)).values != decoded.values:
+        raise ValueError("encoded and decoded again it has other values")
+    return decoded
+
+
+def _decode_bytes(source: SerialSource, fields: Sequence[Field], data: bytes) -> Decoded:
+    frames = list(framing.FrameReader(source.framing, in_step=True).feed(data))
+    if len(frames) != 1:
+        raise ValueError(f"{len(frames)} good frames in it, not 1")
+    parts: Mapping[str, str | int | float] = parse.parts(source.parse, frames[0])
+    return decode_parts(fields, parts)

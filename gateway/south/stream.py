@@ -1,0 +1,199 @@
+"""A serial device that sends by itself: listen, take frames apart, keep as many as the site asks for.
+
+A frame is due when the group's period has passed since the last one taken, less a tolerance: half of the time between
+two frames, and at most a quarter of the period. So a device that sends once a second fills a period of one second
+without a hole, in spite of its crystal, and a faster one is sampled, never queued. A row's time is that of the read
+which brought the first byte of its frame. A device that has sent no good frame for SILENT_PERIODS of its own is down.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from random import Random
+from typing import Any
+
+from gateway.counters import Counters
+from gateway.errors import BadReply, LinkDown
+from gateway.model import BootMs, Event, Quality, Row
+from gateway.profile.codec import Part, decode_parts
+from gateway.profile.profile import SerialSource
+from gateway.protocols.framing import FrameReader
+from gateway.protocols.parse import parts
+from gateway.seams import ByteStream, Clock
+from gateway.site import Bus, Polled
+from gateway.south.door import Door
+from gateway.south.ports import open_serial
+from gateway.south.rows import Rows
+from gateway.south.stop import Stop
+from gateway.wire.documents import SouthStatus
+
+READ_MAX_BYTES = 4096
+SILENT_PERIODS, SILENT_MS_MIN = 3, 3000
+NS_PER_MS = 1_000_000
+
+
+async def open_port(bus: Bus, clock: Clock) -> ByteStream:
+    """The serial port of a bus; raises LinkDown."""
+    return await open_serial(bus.endpoint, bus.line, clock)
+
+
+class StreamLoop:
+    """A bus that talks by itself: `bus.Loop` for one device. The callables never block."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        counters: Counters,
+        random: Random,
+        on_row: Callable[[Row], None],
+        on_event: Callable[[Event], None],
+        opener: Callable[[Bus, Clock], Coroutine[Any, Any, ByteStream]] = open_port,
+    ) -> None:
+        (self._device,) = bus.devices
+        source = self._device.profile.source
+        if not isinstance(source, SerialSource):
+            raise TypeError(f"{self._device.name} does not send by itself")
+        self._source = source
+        self._bus = bus
+        self._clock = clock
+        self._counters = counters
+        self._on_event = on_event
+        self._stop = Stop()
+        self._door = Door(bus.name, lambda: opener(bus, clock), clock, counters, random, on_event, self._stop)
+        self._rows = Rows(bus.name, counters, on_row)
+        self._samplers = [_Sampler(polled, source.period_ms) for polled in self._device.polled]
+        self._silent_ms = max(SILENT_PERIODS * source.period_ms, SILENT_MS_MIN)
+        self._last_good = clock.boot_ms()  # or when listening began
+        self._cause = Quality.NO_REPLY
+        self._down = False
+
+    async def run(self) -> None:
+        """As `bus.Loop`."""
+        while (stream := await self._door.open()) is not None:
+            try:
+                await self._listen(stream)
+            except LinkDown as error:
+                self._door.lost(error)
+            finally:
+                await stream.close()
+
+    def stop(self) -> None:
+        """As `bus.Loop`."""
+        self._stop.ask()
+
+    @property
+    def status(self) -> SouthStatus:
+        """As `bus.Loop`."""
+        return SouthStatus((self._bus.name,) if self._door.down else (), (self._device.name,) if self._down else ())
+
+    @property
+    def last_rows(self) -> tuple[Row, ...]:
+        """As `bus.Loop`."""
+        return self._rows.newest
+
+    async def _listen(self, stream: ByteStream) -> None:
+        frames = _Frames(FrameReader(self._source.framing))
+        self._last_good = self._clock.boot_ms()
+        while not self._stop.asked():
+            came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
+            data, at_ns = came or (b"", 0)
+            for frame, at in frames.feed(data, BootMs(at_ns // NS_PER_MS)):
+                self._take(frame, at)
+            if frames.bad:
+                self._fail(Quality.BAD_REPLY, frames.take_bad())
+            self._look_at_the_clock()
+
+    def _wake(self) -> BootMs:
+        """When something has to be said even if nothing comes."""
+        silent_at = BootMs((self._clock.boot_ms() if self._down else self._last_good) + self._silent_ms)
+        steady_at = self._door.steady_at
+        return silent_at if steady_at is None else min(silent_at, steady_at)
+
+    def _look_at_the_clock(self) -> None:
+        now = self._clock.boot_ms()
+        steady_at = self._door.steady_at
+        if steady_at is not None and now >= steady_at:
+            self._door.works()
+        if not self._down and not self._stop.asked() and now - self._last_good >= self._silent_ms:
+            self._down = True
+            self._tell("device_down", str(self._cause))
+
+    def _take(self, frame: bytes, at: BootMs) -> None:
+        try:
+            named = parts(self._source.parse, frame)
+        except BadReply:
+            self._fail(Quality.BAD_REPLY, 1)
+            return
+        self._heard()
+        for place, sampler in enumerate(self._samplers):
+            if sampler.due(at):
+                sampler.last = at
+                self._sample(place, sampler, named, at)
+
+    def _heard(self) -> None:
+        """A good frame came."""
+        self._door.works()
+        self._counters.add("reads", bus=self._bus.name, device=self._device.name)
+        self._last_good, self._cause = self._clock.boot_ms(), Quality.NO_REPLY
+        if self._down:
+            self._down = False
+            self._tell("device_up", "")
+
+    def _sample(self, place: int, sampler: "_Sampler", named: Mapping[str, Part], at: BootMs) -> None:
+        self._counters.add("polls", bus=self._bus.name, device=self._device.name)
+        decoded = decode_parts(sampler.polled.fields, named)
+        barren = all(value is None for value in decoded.values)
+        if not barren:
+            self._rows.put(place, Row(sampler.polled.group, at, decoded.values, decoded.quality))
+        elif not sampler.barren:
+            self._on_event(Event(at, self._device.name, "no_good_field", str(decoded.quality[0][1])))
+        sampler.barren = barren
+
+    def _fail(self, cause: Quality, times: int) -> None:
+        self._cause = cause
+        self._counters.add("reads", times, bus=self._bus.name, device=self._device.name)
+        self._counters.add("read_failures", times, bus=self._bus.name, device=self._device.name, cause=str(cause))
+
+    def _tell(self, code: str, detail: str) -> None:
+        self._on_event(Event(self._clock.boot_ms(), self._device.name, code, detail, urgent=True))
+
+
+class _Sampler:
+    """Which frames one group takes."""
+
+    def __init__(self, polled: Polled, sent_every_ms: int) -> None:
+        self.polled = polled
+        self.last: BootMs | None = None
+        self.barren = False
+        self._apart_ms = polled.period_ms - min(polled.period_ms // 4, sent_every_ms // 2)
+
+    def due(self, at: BootMs) -> bool:
+        return self.last is None or at - self.last >= self._apart_ms
+
+
+class _Frames:
+    """Frames of a stream, each with the time of the read that brought its first byte."""
+
+    def __init__(self, reader: FrameReader) -> None:
+        self._reader = reader
+        self._began: BootMs | None = None  # when the bytes came that no frame has taken yet
+        self._bad_seen = 0
+
+    @property
+    def bad(self) -> int:
+        """Bad checksums since `take_bad`."""
+        return self._reader.bad_checksums - self._bad_seen
+
+    def take_bad(self) -> int:
+        bad, self._bad_seen = self.bad, self._reader.bad_checksums
+        return bad
+
+    def feed(self, data: bytes, at: BootMs) -> Iterator[tuple[bytes, BootMs]]:
+        skipped = self._reader.skipped_bytes
+        frames = self._reader.feed(data)
+        if self._began is None or self._reader.skipped_bytes > skipped:  # what was held was no frame's beginning
+            self._began = at
+        for frame in frames:
+            yield frame, self._began
+            self._began = at
+        if not self._reader.held_bytes:
+            self._began = None

@@ -1,0 +1,369 @@
+"""The spool file: every method that writes is one transaction. Blocking, of one thread.
+
+Layout (sql/schema.sql; docs/specs/spool.md)
+    meta      one row: next seq and id, the epoch, the highest times given out
+    epoch     stretches: which seqs of which epoch have which ids. id = seq + a constant, so there is no index on seq
+    segment   offsets of boot time to UTC, named by batches; this table and `epoch` hold every row twice
+    batch     the log, by id: the order of sending over all epochs. A batch is undated as long as its segment is
+    settled   ranges of seqs: uplink 1 = has its receipt, uplink 0 = rightly no longer here
+    parked    pending, not offered
+
+Invariants
+    - seq and id come from meta in the same transaction, never from a rowid: an emptied table would begin at 1 again.
+    - every seq below next_seq has its row, or is in `settled` under uplink 0. Anything else is damage: a gap.
+    - what is given up and the gap batch that names it are one transaction: a record is never lost, and never early.
+    - an offset of a segment is written once.
+    - nothing is counted by SQL: an open reads the small tables and leaves the log alone.
+    - RAM changes after the commit; a failed transaction changes nothing.
+
+Recovery
+    A power cut leaves the last transaction whole or absent (WAL, synchronous=FULL). A row that fails its row_crc:
+    meta = a new epoch; batch = gap `corrupt`; settled = sent again; one copy of epoch or segment = the other one is
+    used; both of a segment = its batches are `corrupt`; both of an epoch, or SQLite's own "malformed" = salvage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from gateway.errors import SpoolFailed
+from gateway.model import Batch, BatchId, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
+from gateway.spool import gaps
+from gateway.spool.database import Database, Ranges
+from gateway.spool.meta import VERSION, Meta, merged, risen
+from gateway.spool.retention import enough
+from gateway.spool.row import OWN, Record, Stretch, record_of
+from gateway.spool.view import View
+from gateway.wire import batch as wire_batch
+from gateway.wire.body import encode_gaps
+
+Filing: TypeAlias = tuple[Draft, Segment | None]  # without a segment the draft brings its own stamp
+
+
+class SpoolFile:
+    """Opens or makes the file at `path`; raises SpoolFailed, Damaged. `begin` an epoch if `new_epoch` asks for one."""
+
+    def __init__(self, path: str, gateway: str, machine: str) -> None:
+        self.gateway, self.machine = gateway, machine
+        self.view = View(gateway)
+        self._meta: Meta | None = None
+        self._saved: Ranges | None = None  # what table `settled` holds; None = not known, write it all
+        self.db = Database(path)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Idempotent; never raises."""
+        self.db.close()
+
+    # -- epochs
+
+    def new_epoch(self) -> str:
+        """Why this spool cannot go on in the epoch it is in; "" when it can."""
+        if not self.view.stretches:
+            return "new_spool"
+        if self._meta is None:
+            return "meta_damaged"
+        last = self.view.stretches[-1]
+        if last.gateway != self.gateway:
+            return "other_gateway"
+        return "other_machine" if self.machine and last.machine and last.machine != self.machine else ""
+
+    def begin(self, epoch: str, why: str, *, first_id: int = 1, segment: int = 0) -> None:
+        """Open a new epoch; what is numbered from here is at least `first_id`, and above `segment`."""
+        meta = self._meta or self._rebuilt()
+        next_id = max(meta.next_id, first_id)
+        meta = replace(meta, epoch=epoch, next_seq=1, next_id=next_id, segment=max(meta.segment, segment), gaps=0)
+        old = self.view.stretches[-1] if self.view.stretches else Stretch(0, "", 1, 0, "", "")
+        stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, old.epoch, old.last, why)
+        with self.db.transaction():
+            self._write_open(self.view.stretches, stretch)
+            self.db.put_meta(meta)
+        self.view.open(stretch)
+        self._meta = meta
+
+    @property
+    def meta(self) -> Meta:
+        """The counters; there must be an epoch."""
+        if self._meta is None:
+            raise SpoolFailed("no epoch was begun")
+        return self._meta
+
+    @property
+    def opening(self) -> Stretch | None:
+        """The epoch, while it has no batch: its first one must say `epoch_start`."""
+        return self.view.stretches[-1] if self.meta.next_seq == 1 else None
+
+    @property
+    def given(self) -> Given:
+        """For the clock, at start."""
+        meta = self.meta
+        highest = (UtcMs(meta.trusted), UtcMs(meta.unset), UtcMs(meta.estimated))
+        return Given(*highest, boot=meta.boot, last=BootMs(meta.last), segment=meta.segment)
+
+    # -- writing
+
+    def append(self, filings: Sequence[Filing]) -> list[int]:
+        """Number and write drafts, in order; returns their seqs. What is settled goes along. Raises SpoolFull."""
+        with self.db.transaction():
+            change = self._changing([segment for _, segment in filings if segment])
+            for draft, segment in filings:
+                change.file(self.db, draft, segment)
+            self._write(change)
+        self._done(change)
+        return [self.meta.next_seq - len(filings) + index for index in range(len(filings))]
+
+    def give_up(self, ids: SeqRanges, reason: str, at: BootMs, segment: Segment) -> list[Gap]:
+        """Drop pending batches and append the one that names them; unreadable ones are named `corrupt`."""
+        records, missing = self.records(ids)
+        named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
+        lost = [gaps.unreadable(epoch, a, b) for epoch, seqs in self.view.seqs(missing).items() for a, b in seqs.ranges]
+        joined = gaps.join([*named, *lost], self.view.settled)
+        enc, body = encode_gaps(joined)
+        with self.db.transaction():
+            change = self._changing([segment], ids)
+            change.file(self.db, Draft(segment.boot, at, at, 0, body, enc), segment)
+            change.meta = replace(change.meta, gaps=change.meta.gaps + len(joined))
+            self._write(change)
+        self._done(change)
+        return joined
+
+    def drop(self, ids: SeqRanges) -> None:
+        """Batches that need no gap: settled ones, or another gateway's."""
+        with self.db.transaction():
+            change = self._changing([], ids)
+            self._write(change)
+        self._done(change)
+
+    def date(self, segments: Sequence[Segment]) -> None:
+        """Write offsets that are known now; one that is written already never changes."""
+        with self.db.transaction():
+            change = self._changing(segments)
+            for segment in change.segments.values():
+                last = change.meta.last if segment.boot == change.meta.boot else segment.start
+                change.meta = risen(change.meta, segment, last)
+            self._write(change)
+        self._done(change)
+
+    def settle(self, epoch: str, seqs: SeqRanges) -> None:
+        """Remembered; written by the next transaction, or by `flush`."""
+        self.view.settle(epoch, seqs)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether anything settled is not on disk yet."""
+        return self._saved != self.view.ranges()
+
+    def flush(self) -> None:
+        """Write what is settled, if anything is new."""
+        if self.unsaved:
+            self.drop(SeqRanges())
+
+    def park(self, epoch: str, seq: int, why: str) -> None:
+        """Pending, not offered."""
+        with self.db.transaction():
+            self.db.put_parked(epoch, seq, why)
+        self.view.parked.setdefault(epoch, {})[seq] = why
+
+    def unpark(self, epoch: str, seq: int) -> None:
+        """Offered again."""
+        with self.db.transaction():
+            self.db.drop_parked(epoch, seq)
+        self.view.parked.get(epoch, {}).pop(seq, None)
+
+    # -- reading
+
+    def read(self, within: SeqRanges, limit: int, *, urgent: bool = False) -> tuple[list[Batch], SeqRanges]:
+        """Offered, dated batches of `within`, rising, and ids found damaged; `Spool.read` says where it stops."""
+        out: list[Batch] = []
+        damaged = SeqRanges()
+        for first, last in self.view.offered().intersection(within).ranges:
+            at = first
+            while at <= last and len(out) < limit:
+                records, bad, at = self._page(at, last, limit - len(out), urgent=urgent)
+                damaged = damaged.union(bad)
+                for record in records:
+                    batch = self.batch_of(record)
+                    if batch is not None:
+                        out.append(batch)
+                    elif urgent or not record.pri:
+                        return out, damaged
+        return out, damaged
+
+    def records(self, ids: SeqRanges) -> tuple[list[Record], SeqRanges]:
+        """Intact rows whose segment is known, and the ids without one."""
+        rows = (row for a, b in ids.ranges for row in self.db.rows(a, b, b - a + 1))
+        found = [record for _, record in rows if record and self._whole(record)]
+        return found, ids.minus(SeqRanges.of_seqs(record.id for record in found))
+
+    def chunk(self, ids: SeqRanges) -> SeqRanges:
+        """The first of `ids` that are worth a transaction."""
+        size_bytes = 0
+        for batches, id_ in enumerate(ids.seqs(), 1):
+            record = self.db.record(id_)
+            size_bytes += len(record.body) if record else 0
+            if enough(batches, size_bytes):
+                return ids.intersection(SeqRanges.of([(0, id_)]))
+        return ids
+
+    def batch_of(self, record: Record) -> Batch | None:
+        """As it is sent; None while it is undated."""
+        stamp = record.stamp(self.view.segments.get(record.segment))
+        if stamp is None:
+            return None
+        batch_id, origin, urgent = BatchId(self.gateway, record.epoch, record.seq), record.origin, bool(record.pri)
+        crc = wire_batch.crc(batch_id, stamp, record.n, record.enc, record.body, urgent=urgent, origin=origin)
+        return Batch(batch_id, stamp, record.n, crc, record.body, record.enc, urgent, origin, record.id)
+
+    # -- moving in: what a ring held, what salvage found
+
+    def adopt(self, other: "SpoolFile") -> None:
+        """Take over all of `other` under its own epochs, in one transaction; this file's epoch then goes on."""
+        mine, theirs, open_ = self.meta, other.meta, self.view.stretches[-1]
+        shift = max(0, mine.next_id - other.view.stretches[0].first_id)
+        moved = [replace(s, first_id=s.first_id + shift) for s in other.view.stretches if s.last >= s.first]
+        meta = merged(mine, theirs, shift)
+        goes_on = replace(open_, first_id=meta.next_id, first=mine.next_seq, last=mine.next_seq - 1)
+        ranges = {**self.view.ranges(), **other.view.ranges()}
+        with self.db.transaction():
+            for segment in other.view.segments.values():
+                self._write_segment(segment)
+            stretches = list(self.view.stretches)
+            for stretch in [*moved, goes_on]:
+                self._write_open(stretches, stretch)
+                stretches.append(stretch)
+            for stretch in other.view.stretches:
+                for record in other.records(SeqRanges.of([(stretch.first_id, stretch.last_id)]))[0]:
+                    self.db.put_record(replace(record, id=record.id + shift))
+            for epoch, parked in other.view.parked.items():
+                for seq, why in parked.items():
+                    self.db.put_parked(epoch, seq, why)
+            self.db.put_ranges(self._saved, ranges)
+            self.db.put_meta(meta)
+        self._load()
+
+    def plant(self, view: View, meta: Meta) -> None:
+        """Into a fresh file: all that an old one was known to hold, except the log."""
+        with self.db.transaction():
+            for segment in view.segments.values():
+                self.db.put_segment(segment)
+            for stretch in view.stretches:
+                self.db.put_stretch(stretch)
+            for epoch, parked in view.parked.items():
+                for seq, why in parked.items():
+                    self.db.put_parked(epoch, seq, why)
+            self.db.put_ranges(None, dict(view.ranges()))
+            self.db.put_meta(meta)
+        self._load()
+
+    def replant(self, records: Sequence[Record]) -> None:
+        """Salvaged rows, at their old places."""
+        with self.db.transaction():
+            for record in records:
+                self.db.put_record(record)
+
+    # -- inside
+
+    def _load(self) -> None:
+        self._meta = self.db.meta()
+        ranges, whole = self.db.ranges()
+        self._saved = ranges if whole else None
+        self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
+        for (uplink, epoch), seqs in ranges.items():
+            (self.view.settled if uplink else self.view.gone)[epoch] = seqs
+        if self.view.stretches:
+            self.view.grow(self._open_last(self.view.stretches[-1]))
+
+    def _open_last(self, stretch: Stretch) -> int:
+        """Where the open stretch ends: as meta says, or, when that is lost, where the log ends."""
+        if self._meta is not None:
+            return self._meta.next_seq - 1
+        return max((self.db.highest() or 0) - stretch.shift, stretch.first - 1)
+
+    def _rebuilt(self) -> Meta:
+        """For a new epoch: what can be known without meta."""
+        last_id = max(self.db.highest() or 0, *(s.last_id for s in self.view.stretches), 0)
+        meta = Meta(VERSION, "", 1, last_id + 1, max(self.view.segments, default=0))
+        newest = self.db.record(last_id)
+        segment = self.view.segments.get(newest.segment) if newest else None
+        if newest is None or segment is None:
+            return meta
+        return risen(replace(meta, boot=segment.boot, last=newest.last), segment, newest.last)
+
+    def _changing(self, segments: Sequence[Segment], ids: SeqRanges | None = None) -> "_Change":
+        """Begin a change: new segments are written, `ids` leave the log."""
+        fresh = {s.number: s for s in segments if self._write_segment(s)}
+        gone = ids or SeqRanges()
+        self.db.drop_records(gone)
+        for epoch, seqs in self.view.seqs(gone).items():
+            for seq in self.view.parked.get(epoch, {}):
+                if seq in seqs:
+                    self.db.drop_parked(epoch, seq)
+        meta = replace(self.meta, segment=max(self.meta.segment, *fresh)) if fresh else self.meta
+        return _Change(meta, {**self.view.segments, **fresh}, fresh, gone)
+
+    def _write(self, change: "_Change") -> None:
+        """Its end, still inside the transaction."""
+        change.ranges = self.view.ranges_without(change.gone)
+        self.db.put_ranges(self._saved, change.ranges)
+        if change.meta is not self.meta:
+            self.db.put_meta(change.meta)
+
+    def _done(self, change: "_Change") -> None:
+        """Committed: RAM follows."""
+        self._meta = change.meta
+        self._saved = change.ranges
+        self.view.segments.update(change.segments)
+        self.view.remove(change.gone)
+        self.view.grow(self._meta.next_seq - 1)
+
+    def _write_segment(self, segment: Segment) -> bool:
+        """Whether there was anything to write: what has its offset keeps it."""
+        stands = self.view.segments.get(segment.number)
+        if stands is not None and (stands.offset_ms is not None or segment.offset_ms is None):
+            return False
+        self.db.put_segment(segment)
+        return True
+
+    def _write_open(self, before: Sequence[Stretch], stretch: Stretch) -> None:
+        """Close the last stretch where it ends, or forget it if it is empty, and open another."""
+        if before and before[-1].last >= before[-1].first:
+            self.db.put_stretch(before[-1])
+        elif before:
+            self.db.drop_stretch(before[-1])
+        self.db.put_stretch(stretch)
+
+    def _page(self, first: int, last: int, limit: int, *, urgent: bool) -> tuple[list[Record], SeqRanges, int]:
+        """Records from `first`, ids that should be there intact and are not, and where to go on."""
+        rows = self.db.rows(first, last, limit, urgent=urgent)
+        whole = [record for _, record in rows if record and self._whole(record)]
+        at = rows[-1][0] + 1 if len(rows) == limit else last + 1
+        expected = SeqRanges.of_seqs(id_ for id_, _ in rows) if urgent else SeqRanges.of([(first, at - 1)])
+        return whole, expected.minus(SeqRanges.of_seqs(record.id for record in whole)), at
+
+    def _whole(self, record: Record) -> bool:
+        return record.segment == OWN or record.segment in self.view.segments
+
+    def _span(self, record: Record) -> tuple[UtcMs, UtcMs] | None:
+        return record.span(self.view.segments.get(record.segment))
+
+
+class _Change:
+    """What a transaction is about to make true."""
+
+    def __init__(self, meta: Meta, known: dict[int, Segment], segments: dict[int, Segment], gone: SeqRanges) -> None:
+        self.meta, self.known, self.segments, self.gone = meta, known, segments, gone
+        self.ranges: Ranges = {}
+
+    def file(self, db: Database, draft: Draft, segment: Segment | None) -> None:
+        """Give a draft its number and write it."""
+        meta = self.meta
+        db.put_record(record_of(draft, segment, (meta.next_id, meta.epoch, meta.next_seq)))
+        meta = replace(meta, next_id=meta.next_id + 1, next_seq=meta.next_seq + 1)
+        if segment is not None:
+            last = max(draft.last, meta.last if meta.boot == draft.boot else 0)
+            meta = risen(replace(meta, boot=draft.boot, last=last), self.known[segment.number], draft.last)
+        self.meta = meta

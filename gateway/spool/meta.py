@@ -1,0 +1,58 @@
+"""The counters of a spool, one row: what every transaction moves on. Pure."""
+
+from dataclasses import dataclass, replace
+
+from gateway.model import TRUSTED, Segment, Trust
+from gateway.spool.row import Columns
+
+VERSION = 1  # of the file; a newer one is set aside, never guessed at
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What every transaction moves on. `boot` and `last`: whose the newest row is, and when in that boot."""
+
+    version: int
+    epoch: str
+    next_seq: int
+    next_id: int
+    segment: int = 0
+    boot: str = ""
+    last: int = 0
+    trusted: int = 0
+    unset: int = 0
+    estimated: int = 0
+    gaps: int = 0
+
+    def columns(self) -> Columns:
+        """In the order of the table."""
+        given = (self.segment, self.boot, self.last, self.trusted, self.unset, self.estimated, self.gaps)
+        return (self.version, self.epoch, self.next_seq, self.next_id, *given)
+
+
+def risen(meta: Meta, segment: Segment, last: int) -> Meta:
+    """The highest times, after `last` of this segment was given out."""
+    if segment.offset_ms is None:
+        return meta
+    utc = last + segment.offset_ms
+    if segment.clock in TRUSTED:
+        return replace(meta, trusted=max(meta.trusted, utc))
+    if segment.clock is Trust.UNSET:
+        return replace(meta, unset=max(meta.unset, utc))
+    if segment.clock is Trust.ESTIMATED:
+        return replace(meta, estimated=max(meta.estimated, utc))
+    return meta
+
+
+def merged(mine: Meta, theirs: Meta, shift: int) -> Meta:
+    """After a ring came back: its times are the later ones."""
+    return replace(
+        mine,
+        next_id=max(mine.next_id, theirs.next_id + shift),
+        segment=max(mine.segment, theirs.segment),
+        boot=theirs.boot or mine.boot,
+        last=theirs.last if theirs.boot else mine.last,
+        trusted=max(mine.trusted, theirs.trusted),
+        unset=max(mine.unset, theirs.unset),
+        estimated=max(mine.estimated, theirs.estimated),
+    )

@@ -1,0 +1,212 @@
+"""The whole chain as real processes: simulators, broker, gateway, ingest, database; each can be killed and started again.
+
+    chain = Chain(tmp_path, broker=..., database=..., driver="own")
+    chain.start(); chain.torment(Random(seed), seconds=60); chain.drain(); chain.stop()
+
+Processes are started as a user would start them, from the installed commands, and ended by pid.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from gateway.app.demo_site import ioc_text, site_text
+from gateway.control.client import SocketClient, first
+from gateway.errors import GatewayError
+from tests.support.checker import Outage
+from tests.support.servers import free_port
+
+STOP_S = 15.0
+READY_S = 20.0
+POLL_S = 0.1
+DRAIN_S = 60.0
+
+
+class Restartable(Protocol):
+    """What torment needs of anything it kills: tests.support.servers has the others."""
+
+    def start(self) -> None:
+        """Return when it works."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    def stop(self) -> None:
+        """SIGTERM and wait."""
+
+
+class Command:
+    """One of our own commands as a child process, its output in a file."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self._arguments = [sys.executable, "-m", *arguments]
+        self.log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Return once started; it waits by itself for what it needs."""
+        assert self._process is None
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """SIGKILL; idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM; it must end by itself, with status 0."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            code = self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.log.name}: did not stop within {STOP_S} s:\n{self.tail()}") from None
+        self._process = None
+        assert code == 0, f"{self.log.name}: ended with {code}:\n{self.tail()}"
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def tail(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_bytes()[-4000:].decode(errors="replace")
+
+
+@dataclass
+class Chain:
+    """The processes of one run, and when the gateway was away."""
+
+    folder: Path
+    broker: Restartable
+    broker_port: int
+    database: Restartable | None
+    store: str  # the [store] table of ioc.toml
+    driver: str = "own"
+    gateway_away_ms: list[tuple[int, int]] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.site, self.ioc, self.truth = self.folder / "site.toml", self.folder / "ioc.toml", self.folder / "truth"
+        self.site.write_text(site_text(self.folder, self.broker_port, (free_port(), free_port()), link=self.driver))
+        self.ioc.write_text(ioc_text(self.folder, self.broker_port, self.store))
+        self.simulators = Command(
+            self.folder, "simulators", "simulators", str(self.site), "--truth", str(self.truth), "--seed", "7"
+        )
+        self.gateway = Command(self.folder, "gateway", "gateway", "run", str(self.site))
+        self.ingest = Command(self.folder, "ingest", "gateway", "ioc", "ingest", str(self.ioc), "--name", "ingest-1")
+
+    def start(self) -> None:
+        """Everything; the broker and the database run already."""
+        self.simulators.start()
+        wait_until(lambda: (self.folder / "rs485-1").exists(), READY_S, "the simulators' port")
+        self.gateway.start()
+        self.ingest.start()
+
+    def torment(self, random: Random, seconds: float) -> None:
+        """For so long: kill -9 of one process at a time, at random times, back after 0.3 to 3 s."""
+        victims: list[tuple[str, Restartable]] = [
+            ("gateway", self.gateway),
+            ("ingest", self.ingest),
+            ("broker", self.broker),
+        ]
+        if self.database is not None:
+            victims.append(("database", self.database))
+        end = time.monotonic() + seconds
+        order: list[tuple[str, Restartable]] = []
+        while time.monotonic() < end:
+            order = order or random.sample(victims, len(victims))
+            time.sleep(random.uniform(1.5, 4.5))
+            name, victim = order.pop()
+            self._kill(name, victim, random.uniform(0.3, 3.0))
+
+    def drain(self) -> None:
+        """End the gateway well, silence the devices, then let it come back until every batch has its receipt."""
+        self.gateway.stop()
+        self.simulators.stop()
+        self.gateway.start()
+        wait_until(self._all_settled, DRAIN_S, "every batch to be settled")
+
+    def stop(self) -> None:
+        """Gateway and ingest by SIGTERM: both must end well."""
+        self.gateway.stop()
+        self.ingest.stop()
+
+    def kill_all(self) -> None:
+        """Whatever is left, whatever happened."""
+        for command in (self.simulators, self.gateway, self.ingest):
+            command.kill()
+
+    def status(self) -> dict[str, object]:
+        """What `gateway status` shows; raises GatewayError while no daemon answers."""
+        answer = asyncio.run(first(SocketClient(self.folder / "spool" / "control.sock"), "status"))
+        assert isinstance(answer, dict)
+        return answer
+
+    def audit(self) -> tuple[int, str]:
+        """`gateway ioc audit`: its exit status and what it printed."""
+        command = [sys.executable, "-m", "gateway", "ioc", "audit", str(self.ioc)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def outages(self) -> list[Outage]:
+        """When the gateway was away, for the checker."""
+        return [Outage(from_ms, to_ms) for from_ms, to_ms in self.gateway_away_ms]
+
+    def logs(self) -> str:
+        """The end of every log, for a failure's message."""
+        commands = (self.simulators, self.gateway, self.ingest)
+        return "\n".join(f"--- {c.log.name}\n{c.tail()}" for c in commands if c.log.exists())
+
+    def _kill(self, name: str, victim: Restartable, away_s: float) -> None:
+        at = now_ms()
+        victim.kill()
+        self.killed.append(name)
+        time.sleep(away_s)
+        victim.start()
+        if name == "gateway":
+            self.gateway_away_ms.append((at, now_ms()))
+
+    def _all_settled(self) -> bool:
+        for command in (self.gateway, self.ingest):
+            assert command.alive(), f"{command.log.name} died:\n{command.tail()}"
+        try:
+            return self.status()["pending"] == 0
+        except GatewayError:
+            return False
+
+
+def now_ms() -> int:
+    """The wall clock: truth and kills are compared by it."""
+    return time.time_ns() // 1_000_000
+
+
+def wait_until(holds: "Holds", seconds: float, what: str) -> None:
+    """Poll; raise AssertionError when it did not come true in time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(POLL_S)
+
+
+class Holds(Protocol):
+    """A question."""
+
+    def __call__(self) -> bool:
+        """Its answer now."""

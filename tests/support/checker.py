@@ -1,0 +1,362 @@
+"""Was everything that the devices said stored, once, right, at its time, and nothing else? A judge of its own.
+
+It compares two lists made by programs that do not know each other: the ground truth of the simulators (the format is
+described in `simulators.truth`) and the points of the IOC's store. It shares no code with what it judges.
+
+    python -m tests.support.checker TRUTH... --gateway hc-0001 (--influx URL --db NAME | --sqlite FILE)
+                                    [--kill FROM..TO]... [--down FROM..TO]...
+    (times in ms UTC; either side may be empty)
+
+Rules
+1. Every truth value is in the store exactly once, equal, within WITHIN_MS of its time. Excused are values served in the
+   durability bound before a gateway was killed and until it was back (`--kill`), and while it was down (`--down`).
+2. Every point of the store is exactly one truth value.
+3. A stream speaks whether or not the gateway is ready. Its values are required from the first one that was stored after
+   each start of the gateway on, and in any case START_MS after it.
+4. A row's time is that of its first reply: half of the rows, 99 % and the worst are reported; P99_MS is the limit.
+5. A read for one group may step over fields of another: a value that is not stored is excused as `in_passing` when a
+   value of another group of the same reply is, and none of its own group.
+A comparison that matched nothing is a failure.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from tests.support import store_points
+from tests.support.store_points import Point, Scalar
+
+WITHIN_MS = 200
+P99_MS = 20
+BOUND_MS = 1500  # max_age of a wired gateway and one commit
+START_MS = 10_000
+FIRST_PASSES_MS = (2, 20)  # near ones are matched first, so that a lost value does not take its neighbour's point
+_SHARES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+FAR_MS = 60_000  # how far to look for an equal value that is only wrong in time
+SHOWN = 20
+
+Key: TypeAlias = tuple[str, str, str]  # device, kind, field
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One value as it was served."""
+
+    device: str
+    field: str
+    kind: str
+    value: Scalar
+    at_ms: int
+    via: str
+    n: int
+    group: int | None = 0
+
+    @property
+    def key(self) -> Key:
+        """Which series it belongs to."""
+        return self.device, self.kind, self.field
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The gateway did not run from `from_ms` to `to_ms`, and may have lost what it read `bound_ms` before."""
+
+    from_ms: float
+    to_ms: float
+    bound_ms: float = BOUND_MS
+
+    def covers(self, at_ms: int) -> bool:
+        """Whether a value of that time need not be stored."""
+        return self.from_ms - self.bound_ms <= at_ms <= self.to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is still right."""
+
+    within_ms: int = WITHIN_MS
+    p99_ms: int = P99_MS
+    start_ms: int = START_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """One value that breaks a rule: missing, wrong_value, wrong_time, duplicate or phantom."""
+
+    what: str
+    key: Key
+    at_ms: int
+    note: str
+
+    def __str__(self) -> str:
+        device, kind, name = self.key
+        return f"{self.what:<12} {device} {kind}.{name} at {self.at_ms}: {self.note}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdict."""
+
+    truths: int
+    points: int
+    matched: int
+    excused: Mapping[str, int]
+    offences: tuple[Offence, ...]
+    row_dt_ms: tuple[int, ...]  # store time - time of the row's first reply, sorted by size
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Offences by kind."""
+        return Counter(offence.what for offence in self.offences)
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """Every rule that was broken; empty when all is right."""
+        found = [f"{count} {what}" for what, count in sorted(self.counts.items())]
+        if not self.matched:
+            found.append("nothing was compared")
+        elif self.dt_ms(0.99) > self.limits.p99_ms:
+            found.append(f"99 % of the rows within {self.dt_ms(0.99)} ms, allowed are {self.limits.p99_ms}")
+        return tuple(found)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no rule was broken."""
+        return not self.complaints
+
+    def dt_ms(self, share: float) -> int:
+        """This share of the rows is at most so far off, either way."""
+        sizes = [abs(dt) for dt in self.row_dt_ms]
+        return sizes[max(0, math.ceil(share * len(sizes)) - 1)] if sizes else 0
+
+    def text(self) -> str:
+        """For people."""
+        excused = ", ".join(f"{count} {why}" for why, count in sorted(self.excused.items())) or "none"
+        lines = [
+            f"truth {self.truths}, stored {self.points}, matched {self.matched}; not stored but excused: {excused}",
+            f"{len(self.row_dt_ms)} rows, off by ms: "
+            + ", ".join(f"{name} {self.dt_ms(share)}" for name, share in _SHARES),
+            "right" if self.ok else "WRONG: " + "; ".join(self.complaints),
+        ]
+        lines += [f"  {offence}" for offence in self.offences[:SHOWN]]
+        if len(self.offences) > SHOWN:
+            lines.append(f"  and {len(self.offences) - SHOWN} more")
+        return "\n".join(lines)
+
+
+def check(
+    truths: Iterable[Truth], points: Iterable[Point], outages: Sequence[Outage] = (), limits: Limits | None = None
+) -> Report:
+    """Compare."""
+    limits = limits or Limits()
+    truths = sorted(truths, key=lambda truth: truth.at_ms)
+    points = sorted(points, key=lambda point: point.at_ms)
+    pairs = _matched(truths, points, limits.within_ms)
+    stored = {id(truth) for truth, _ in pairs}
+    taken = {id(point) for _, point in pairs}
+    excuse = _Excuses(truths, stored, outages, limits.start_ms)
+    missing = [truth for truth in truths if id(truth) not in stored]
+    excused = Counter(why for truth in missing if (why := excuse(truth)))
+    required = [truth for truth in missing if not excuse(truth)]
+    spare = [point for point in points if id(point) not in taken]
+    offences = sorted(_offences(required, spare, pairs, limits.within_ms), key=lambda offence: offence.at_ms)
+    return Report(len(truths), len(points), len(pairs), excused, tuple(offences), _row_dts(pairs), limits)
+
+
+def read_truth(path: Path) -> list[Truth]:
+    """The values of one log; a last line that was cut short is left out; raises ValueError for any other bad line."""
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    return [_truth(json.loads(line)) for line in whole.splitlines()]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 right, 1 wrong."""
+    options = _parser().parse_args(arguments)
+    truths = [truth for path in options.truth for truth in read_truth(path)]
+    if options.influx:
+        points = store_points.from_influx(options.influx, options.db, options.gateway)
+    else:
+        series = {(truth.kind, truth.device) for truth in truths}
+        points = store_points.from_sqlite(options.sqlite, options.gateway, series)
+    outages = [Outage(*span) for span in options.kill] + [Outage(first, last, 0) for first, last in options.down]
+    report = check(truths, points, outages, Limits(options.within_ms, options.p99_ms))
+    sys.stdout.write(report.text() + "\n")
+    return 0 if report.ok else 1
+
+
+# matching ------------------------------------------------------------------------------------------------------------
+
+Pair: TypeAlias = tuple[Truth, Point]
+
+
+def _same(value: Scalar) -> tuple[str, Scalar]:
+    """What must be equal: a boolean is no number, 1 is 1.0."""
+    if isinstance(value, bool | str):
+        return type(value).__name__, value
+    return "number", float(value)
+
+
+def _matched(truths: Sequence[Truth], points: Sequence[Point], within_ms: int) -> list[Pair]:
+    """Equal values of a series, one to one, both in time order, the nearest first."""
+    waiting_truths: dict[object, list[Truth]] = defaultdict(list)
+    waiting_points: dict[object, list[Point]] = defaultdict(list)
+    for truth in truths:
+        waiting_truths[truth.key, _same(truth.value)].append(truth)
+    for point in points:
+        waiting_points[point.key, _same(point.value)].append(point)
+    pairs: list[Pair] = []
+    for key, served in waiting_truths.items():
+        some, theirs = served, waiting_points.get(key, [])
+        for window_ms in (*FIRST_PASSES_MS, within_ms):
+            found = _in_step(some, theirs, min(window_ms, within_ms))
+            pairs += found
+            some, theirs = _without(some, found, 0), _without(theirs, found, 1)
+    return pairs
+
+
+def _in_step(truths: Sequence[Truth], points: Sequence[Point], window_ms: int) -> list[Pair]:
+    pairs: list[Pair] = []
+    i = j = 0
+    while i < len(truths) and j < len(points):
+        dt = points[j].at_ms - truths[i].at_ms
+        if abs(dt) <= window_ms:
+            pairs.append((truths[i], points[j]))
+        i += dt >= -window_ms
+        j += dt <= window_ms
+    return pairs
+
+
+def _without(some: list, pairs: Sequence[Pair], side: int) -> list:  # type: ignore[type-arg]
+    gone = {id(pair[side]) for pair in pairs}
+    return [one for one in some if id(one) not in gone]
+
+
+def _row_dts(pairs: Sequence[Pair]) -> tuple[int, ...]:
+    """Per row of the store, its time less that of the first reply in it."""
+    first: dict[tuple[str, str, int], int] = {}
+    for truth, point in pairs:
+        row = (point.device, point.kind, point.at_ms)
+        first[row] = min(first.get(row, truth.at_ms), truth.at_ms)
+    return tuple(sorted((row[2] - at_ms for row, at_ms in first.items()), key=abs))
+
+
+# excuses -------------------------------------------------------------------------------------------------------------
+
+
+class _Excuses:
+    """Why a truth value that is not stored may be missing; "" when there is no reason."""
+
+    def __init__(self, truths: Sequence[Truth], stored: set[int], outages: Sequence[Outage], start_ms: int) -> None:
+        self._outages = outages
+        self._start_ms = start_ms
+        self._starts = [-math.inf, *sorted(outage.to_ms for outage in outages)]
+        self._first_served: dict[tuple[str, float], int] = {}
+        self._first_stored: dict[tuple[str, float], int] = {}
+        self._groups: dict[tuple[str, str, int], set[int | None]] = defaultdict(set)
+        for truth in truths:
+            life = truth.device, self._start(truth.at_ms)
+            self._first_served.setdefault(life, truth.at_ms)
+            if id(truth) in stored:
+                self._first_stored.setdefault(life, truth.at_ms)
+                self._groups[truth.device, truth.via, truth.n].add(truth.group)
+
+    def __call__(self, truth: Truth) -> str:
+        if any(outage.covers(truth.at_ms) for outage in self._outages):
+            return "outage"
+        if truth.via == "stream" and self._not_ready(truth):
+            return "not_ready"
+        groups = self._groups.get((truth.device, truth.via, truth.n), set())
+        return "in_passing" if truth.group is None or (groups and truth.group not in groups) else ""
+
+    def _not_ready(self, truth: Truth) -> bool:
+        life = truth.device, self._start(truth.at_ms)
+        began = max(life[1], self._first_served[life])
+        return truth.at_ms < min(self._first_stored.get(life, math.inf), began + self._start_ms)
+
+    def _start(self, at_ms: int) -> float:
+        return max(start for start in self._starts if start <= at_ms)
+
+
+# offences ------------------------------------------------------------------------------------------------------------
+
+
+def _offences(
+    required: Sequence[Truth], spare: Sequence[Point], pairs: Sequence[Pair], within_ms: int
+) -> Iterable[Offence]:
+    """One for each truth value that is missing and each point that is too many; one for two that belong together."""
+    late = _nearest(required, spare, FAR_MS, lambda one: (one.key, _same(one.value)))
+    required, spare = _without(list(required), late, 0), _without(list(spare), late, 1)
+    wrong = _nearest(required, spare, within_ms, lambda one: one.key)
+    required, spare = _without(list(required), wrong, 0), _without(list(spare), wrong, 1)
+    for truth, point in late:
+        yield Offence("wrong_time", truth.key, truth.at_ms, f"stored {point.at_ms - truth.at_ms:+d} ms off")
+    for truth, point in wrong:
+        yield Offence("wrong_value", truth.key, truth.at_ms, f"served {truth.value!r}, stored {point.value!r}")
+    for truth in required:
+        yield Offence("missing", truth.key, truth.at_ms, f"served {truth.value!r} ({truth.via} {truth.n}), not stored")
+    once = {(truth.key, _same(truth.value), n) for truth, _ in pairs for n in _bins(truth.at_ms, within_ms)}
+    for point in spare:
+        twice = (point.key, _same(point.value), point.at_ms // within_ms) in once
+        what, note = ("duplicate", "a second time") if twice else ("phantom", "never served")
+        yield Offence(what, point.key, point.at_ms, f"stored {point.value!r}, {note}")
+
+
+def _nearest(
+    truths: Sequence[Truth], points: Sequence[Point], window_ms: int, what: Callable[[Truth | Point], object]
+) -> list[Pair]:
+    by_key: dict[object, tuple[list[Truth], list[Point]]] = defaultdict(lambda: ([], []))
+    for truth in truths:
+        by_key[what(truth)][0].append(truth)
+    for point in points:
+        by_key[what(point)][1].append(point)
+    return [pair for some, theirs in by_key.values() for pair in _in_step(some, theirs, window_ms)]
+
+
+def _bins(at_ms: int, within_ms: int) -> range:
+    """The stretches of `within_ms` that a point near this time falls into."""
+    return range(at_ms // within_ms - 1, at_ms // within_ms + 2)
+
+
+# command line --------------------------------------------------------------------------------------------------------
+
+
+def _truth(line: Mapping[str, object]) -> Truth:
+    value = line["value"]
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"no value in {line}")  # noqa: TRY004  a file is wrong, not a caller
+    device, name, kind, via = (str(line[key]) for key in ("device", "field", "kind", "via"))
+    at_ms, n, group = int(str(line["utc_ms"])), int(str(line["n"])), line.get("group", 0)
+    return Truth(device, name, kind, value, at_ms, via, n, None if group is None else int(str(group)))
+
+
+def _span(text: str) -> tuple[float, float]:
+    first, dots, last = text.partition("..")
+    if not dots:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FROM..TO")
+    return (float(first) if first else -math.inf), (float(last) if last else math.inf)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.checker", description="Truth against store.")
+    parser.add_argument("truth", nargs="+", type=Path, help="ground-truth logs of the simulators")
+    parser.add_argument("--gateway", required=True)
+    store = parser.add_mutually_exclusive_group(required=True)
+    store.add_argument("--influx", help="URL of an InfluxDB that answers InfluxQL")
+    store.add_argument("--sqlite", type=Path, help="file of the embedded store")
+    parser.add_argument("--db", default="city")
+    parser.add_argument("--kill", action="append", default=[], type=_span, help="FROM..TO in ms UTC")
+    parser.add_argument("--down", action="append", default=[], type=_span, help="FROM..TO in ms UTC")
+    parser.add_argument("--within-ms", type=int, default=WITHIN_MS)
+    parser.add_argument("--p99-ms", type=int, default=P99_MS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

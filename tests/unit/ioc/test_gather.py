@@ -1,0 +1,58 @@
+"""When a request is written."""
+
+from gateway.ioc.check import DeadLetter, Verdict, check
+from gateway.ioc.gather import MESSAGES_MAX, Arrived, Gathered
+from gateway.model import BootMs
+from gateway.wire.receipt import MAX_ENTRIES
+from tests.support.ioc import ROOT, T0, make_batch, message, row
+
+
+def arrived(verdict: Verdict) -> Arrived:
+    """Some message with this verdict."""
+    return Arrived(message(make_batch(1)), verdict)
+
+
+def batch(rows: int, *, urgent: bool = False) -> Arrived:
+    """A batch of so many rows, checked."""
+    made = make_batch(1, [row(at) for at in range(rows)], urgent=urgent)
+    return arrived(check(message(made), ROOT, frozenset(), T0))
+
+
+def test_waits_for_more() -> None:
+    """A small batch waits 100 ms, no longer."""
+    gathered = Gathered(BootMs(50))
+    gathered.add(batch(10))
+    assert not gathered.due(BootMs(149))
+    assert gathered.closes_at == 150
+    assert gathered.due(BootMs(150))
+
+
+def test_a_thousand_rows() -> None:
+    """Are written at once."""
+    gathered = Gathered(BootMs(0))
+    gathered.add(batch(600))
+    assert not gathered.due(BootMs(0))
+    gathered.add(batch(400))
+    assert gathered.due(BootMs(0))
+
+
+def test_urgent() -> None:
+    """One urgent batch takes what is there with it."""
+    gathered = Gathered(BootMs(0))
+    gathered.add(batch(1))
+    gathered.add(batch(1, urgent=True))
+    assert gathered.due(BootMs(0))
+
+
+def test_many_messages_without_rows() -> None:
+    """Gaps, documents and garbage are bounded by their number."""
+    gathered = Gathered(BootMs(0))
+    for _ in range(MESSAGES_MAX):
+        assert not gathered.due(BootMs(0))
+        gathered.add(arrived(DeadLetter("unreadable", "")))
+    assert gathered.due(BootMs(0))
+
+
+def test_a_receipt_holds_a_request() -> None:
+    """All batches of one request fit into one receipt."""
+    assert MESSAGES_MAX <= MAX_ENTRIES

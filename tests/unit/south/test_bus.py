@@ -1,0 +1,289 @@
+"""gateway.south.bus: a whole bus in virtual time, behind the real guard; and over a real socket and a real terminal."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from random import Random
+from typing import NoReturn
+
+import pytest
+
+from gateway.clock.kernel import SystemClock
+from gateway.counters import Counters
+from gateway.errors import LinkDown
+from gateway.model import Event, Row
+from gateway.profile.profile import Line, SerialSource
+from gateway.protocols.framing import Framing
+from gateway.protocols.parse import Parse
+from gateway.seams import Clock
+from gateway.site import Bus, Device, Site, SpoolSettings
+from gateway.south import bus as buses
+from gateway.south.bus import BusLoop, loops, open_link
+from gateway.south.link import Link
+from gateway.south.stream import StreamLoop
+from gateway.testing.clock import FakeClock, turns
+from gateway.wire.documents import SouthStatus
+from tests.support.modbus_server import ModbusServer
+from tests.support.south import Slaves, a_bus, a_device, a_field, a_profile
+
+
+class Bench:
+    """A bus loop on scripted slaves."""
+
+    def __init__(self, *devices: Device) -> None:
+        self.clock, self.counters = FakeClock(), Counters()
+        self.slaves = Slaves(self.clock)
+        self.rows: list[Row] = []
+        self.events: list[Event] = []
+        self.missing = False
+        self.loop = BusLoop(
+            a_bus(*devices), self.clock, self.counters, Random(3), self.rows.append, self.events.append, self._open
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """`run` beside the test; stopped at its end, which it must survive."""
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(self.loop.run())
+            yield
+            self.loop.stop()
+            await self.clock.advance(1000)
+            assert task.done()
+
+    @property
+    def told(self) -> list[tuple[str, str, object]]:
+        """Subject, code, detail of every event."""
+        return [(event.subject, event.code, event.detail) for event in self.events]
+
+    async def _open(self, bus: Bus, clock: Clock) -> Link:
+        assert (bus.name, clock) == ("bus-1", self.clock)
+        if self.missing:
+            raise LinkDown("no such port")
+        self.slaves.unplugged = False
+        return self.slaves
+
+
+def _meter(name: str, unit_id: int = 1, period_ms: int = 1000) -> Device:
+    return a_device(name, ([a_field(7)], period_ms), unit_id=unit_id)
+
+
+async def test_rows_leave_at_every_period() -> None:
+    """Ten seconds, ten rows, each a period after the other, each counted."""
+    bench = Bench(_meter("m"))
+    async with bench.running():
+        await bench.clock.advance(9_999)
+        assert [row.values for row in bench.rows] == [(7,)] * 10
+        assert {later.at - earlier.at for earlier, later in pairwise(bench.rows)} == {1000}
+        assert bench.loop.status == SouthStatus()
+        assert bench.loop.last_rows == (bench.rows[-1],)
+    labels = {"bus": "bus-1", "device": "m"}
+    assert [bench.counters.get(name, **labels) for name in ("polls", "reads", "rows", "readings")] == [10] * 4
+    assert bench.slaves.closed == 1
+
+
+async def test_a_dead_device_is_told_once_urgently_and_never_stalls_the_others() -> None:
+    """Down with its cause after three misses, in status while it is, up at its first reply."""
+    bench = Bench(_meter("alive", 1), _meter("dead", 2))
+    bench.slaves.dead = {2}
+    async with bench.running():
+        await bench.clock.advance(30_000)
+        assert bench.told == [("dead", "device_down", "no_reply")]
+        assert bench.loop.status == SouthStatus((), ("dead",))
+        assert len(bench.rows) == 30
+        bench.slaves.dead.clear()
+        await bench.clock.advance(75_000)
+        assert bench.told[1:] == [("dead", "device_up", "")]
+        assert bench.loop.status == SouthStatus()
+        assert {row.group.device for row in bench.rows[-2:]} == {"alive", "dead"}
+    assert all(event.urgent for event in bench.events)
+
+
+async def test_one_lost_reply_costs_no_row_when_the_period_has_room() -> None:
+    """Ten seconds of period: the reply is lost, the retry comes in the same period, nothing is told."""
+    bench = Bench(_meter("m", period_ms=10_000))
+    async with bench.running():
+        await bench.clock.advance(5000)
+        bench.slaves.dead = {1}
+        await bench.clock.advance(5300)
+        bench.slaves.dead.clear()
+        await bench.clock.advance(49_700)
+    assert len(bench.rows) == 6
+    assert bench.told == []
+
+
+async def test_a_missing_port_is_waited_for_and_no_device_is_blamed() -> None:
+    """Told once with its cause; when it comes, polling begins in the old rhythm and the return is told."""
+    bench = Bench(_meter("m"))
+    bench.missing = True
+    async with bench.running():
+        await bench.clock.advance(30_500)
+        assert bench.told == [("bus-1", "bus_down", "no such port")]
+        assert bench.loop.status == SouthStatus(("bus-1",), ())
+        bench.missing = False
+        await bench.clock.advance(11_000)
+        assert bench.told[1:] == [("bus-1", "bus_up", "")]
+        assert bench.loop.status == SouthStatus()
+        assert bench.rows[-1].at % 1000 == bench.slaves.latency_ms
+    assert bench.counters.get("polls_missed", bus="bus-1", device="m", cause="bus_down") >= 29
+
+
+async def test_an_adapter_that_is_pulled_and_plugged_in_again() -> None:
+    """Lost in the middle of polling: down at the failed reopening, up at the first exchange, nobody else to blame."""
+    bench = Bench(_meter("m"))
+    async with bench.running():
+        await bench.clock.advance(5000)
+        bench.slaves.unplugged = bench.missing = True
+        await bench.clock.advance(20_000)
+        assert bench.told == [("bus-1", "bus_down", "no such port")]
+        bench.missing = False
+        await bench.clock.advance(12_000)
+        assert bench.told[1:] == [("bus-1", "bus_up", "")]
+        assert bench.rows[-1].at > bench.rows[4].at + 20_000
+
+
+async def test_a_converter_that_hangs_up_between_polls_is_no_news() -> None:
+    """The poll is lost, the connection is made again at once, the next poll is good."""
+    bench = Bench(_meter("m"))
+    async with bench.running():
+        await bench.clock.advance(5000)
+        bench.slaves.unplugged = True
+        await bench.clock.advance(5000)
+        assert bench.told == []
+        assert len(bench.rows) == 9
+    assert bench.slaves.closed == 2
+
+
+async def test_a_slow_group_does_not_leave_the_bus_called_down() -> None:
+    """The port is back but nothing is due for an hour: it is believed after ten seconds."""
+    bench = Bench(_meter("m", period_ms=3_600_000))
+    async with bench.running():
+        await bench.clock.advance(1000)
+        assert len(bench.rows) == 1
+        bench.loop._door.lost(LinkDown("a"))
+        bench.loop._door.lost(LinkDown("b"))
+        bench.loop._door._opened_at = bench.clock.boot_ms()
+        assert bench.loop.status.buses_down
+        await bench.clock.advance(3_700_000)
+        assert not bench.loop.status.buses_down
+
+
+async def test_a_stop_finishes_the_exchange_in_flight() -> None:
+    """The answer that is under way becomes a row; then the link is closed and `run` returns."""
+    bench = Bench(_meter("m"))
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(bench.loop.run())
+        await bench.clock.advance(5)
+        assert bench.slaves.busy
+        bench.loop.stop()
+        await turns()
+        assert not task.done()
+        await bench.clock.advance(5)
+        assert task.done()
+    assert [row.values for row in bench.rows] == [(7,)]
+    assert bench.slaves.closed == 1
+
+
+async def test_a_stop_ends_an_idle_bus_and_a_missing_one_at_once() -> None:
+    """No time passes."""
+    for missing in (False, True):
+        bench = Bench(_meter("m"))
+        bench.missing = missing
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(bench.loop.run())
+            await bench.clock.advance(500)
+            bench.loop.stop()
+            await turns()
+            assert task.done()
+
+
+async def test_a_late_reply_bars_only_its_own_shape() -> None:
+    """After a lost reply of eight registers the probe asks by halves, and the row is whole before the bar ends."""
+    bench = Bench(a_device("m", ([a_field(n) for n in range(8)], 10_000)))
+    bench.slaves.dead = {1}
+    async with bench.running():
+        await bench.clock.advance(300)
+        bench.slaves.dead.clear()
+        bench.slaves.asked.clear()
+        await bench.clock.advance(2700)
+        assert [(address, count) for _, address, count in bench.slaves.asked] == [(0, 4), (4, 4)]
+        assert bench.rows[0].values == tuple(range(8))
+
+
+async def test_refused_fields_are_told_and_do_not_take_the_device_down() -> None:
+    """A device that answers only by exceptions is alive."""
+    bench = Bench(_meter("m"))
+    bench.slaves.illegal = {7}
+    async with bench.running():
+        await bench.clock.advance(300_000)
+    assert bench.told == [("m", "field_refused", "holding_7"), ("m", "no_good_field", "refused")]
+    assert len(bench.slaves.asked) < 10
+
+
+def test_one_loop_for_each_bus_by_its_transport() -> None:
+    """Streams listen, all others ask."""
+    serial = SerialSource(Line(), Framing("line", 80, end=b"\n"), Parse("split"), 1000)
+    polled = _meter("x").polled
+    stream = Bus("s", "stream", "own", "/dev/s", Line(), (Device("s", a_profile([], serial), 0, polled),))
+    site = Site("g", "city", None, None, "system", SpoolSettings("/x", 1, 1), (), (a_bus(_meter("m")), stream), ())
+    made = loops(site, FakeClock(), Counters(), Random(1), lambda _row: None, lambda _event: None)
+    assert [type(loop) for loop in made] == [BusLoop, StreamLoop]
+
+
+async def test_a_driver_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By group and name; one that is not installed is a bus that is down, with that cause."""
+    slaves = Slaves(FakeClock())
+
+    class Driver:
+        def load(self) -> object:
+            async def opener(_bus: Bus, _clock: Clock) -> Link:
+                return slaves
+
+            return opener
+
+    def found(*, group: str, name: str) -> list[Driver]:
+        return [Driver()] if (group, name) == ("gateway.links", "other") else []
+
+    monkeypatch.setattr(buses, "entry_points", found)
+    assert await open_link(_driven_by("other"), slaves.clock) is slaves
+    with pytest.raises(LinkDown, match="nobody"):
+        await open_link(_driven_by("nobody"), slaves.clock)
+
+
+@pytest.mark.parametrize("transport", ["rtu", "tcp", "rtu_over_tcp"])
+async def test_over_a_real_wire(transport: str) -> None:
+    """Terminal or socket, our own link, guard and clock: right values, a refused register, a clean stop."""
+    device = a_device("m", ([a_field(1), a_field(2), a_field(30)], 100), unit_id=5, min_gap_ms=1.0)
+    rows: asyncio.Queue[Row] = asyncio.Queue()
+    events: list[Event] = []
+    async with ModbusServer(transport) as server:
+        bus = Bus("bus-1", transport, "own", server.endpoint, Line(115_200), (device,))
+        loop = BusLoop(bus, SystemClock("system"), Counters(), Random(1), rows.put_nowait, events.append)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(loop.run())
+            got = [await rows.get() for _ in range(3)]
+            loop.stop()
+    salt = 5000 + 17 * 3
+    assert [row.values for row in got] == [(salt + 3, salt + 6, salt + 90)] * 3
+    assert events == []
+
+
+async def test_a_real_port_that_does_not_exist() -> None:
+    """Down, with the path in the cause; a stop ends the wait."""
+    told: asyncio.Queue[Event] = asyncio.Queue()
+    bus = Bus("bus-1", "rtu", "own", "/dev/serial/by-id/none", Line(), (_meter("m"),))
+    loop = BusLoop(bus, SystemClock("system"), Counters(), Random(1), _no_row, told.put_nowait)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run())
+        event = await told.get()
+        loop.stop()
+    assert (event.code, event.urgent) == ("bus_down", True)
+    assert "/dev/serial/by-id/none" in str(event.detail)
+
+
+def _driven_by(driver: str) -> Bus:
+    return Bus("bus-1", "tcp", driver, "127.0.0.1:1", Line(), ())
+
+
+def _no_row(row: Row) -> NoReturn:
+    raise AssertionError(row)
