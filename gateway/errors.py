@@ -148,8 +148,8 @@ class StoreBusy(StoreError):
 class StoreRefused(StoreError):
     """Some row in this request will never be taken; the others of it are stored.
 
-    `reason`: "field type conflict" | "unable to parse" | "beyond retention policy". `dropped`: rows, as the database
-    counts them; 0 when it does not say.
+    `reason`: "field type conflict" | "unable to parse" | "beyond retention policy". `dropped`: how many rows, when the
+    database counts those of this reason alone; else 0.
     """
 
     code = "store_refused"

@@ -1,10 +1,10 @@
-"""A site: what one gateway is told to read: its buses, devices, groups, uplinks. What every stage is built from. Pure, frozen.
+"""A site: what one gateway is told to read: its buses, devices, groups, uplinks. Pure, frozen.
 
-Made by `config.compile`. Also what the simulators serve and what `gateway plan` prints.
+What every stage is built from. Made by `config.compile`. Also what the simulators serve and what `gateway plan` prints.
 
-As JSON it is `{"v":1,"pools":{...},"site":...}`. A dataclass is the list of its values in the order of its fields; a Field
-or a Profile is written once, in its pool, and is a number wherever it stands, because every device of a model shares them.
-What is read back is checked type by type: a file from a disk is not trusted to be what was written.
+As JSON it is `{"v":1,"pools":{...},"site":...}`. A dataclass is the list of its values in the order of its fields; a
+Field or a Profile is written once, in its pool, and is a number wherever it stands, because all devices of a model
+share them. What is read back is checked type by type: a file from a disk is not trusted to be what was written.
 """
 
 from collections.abc import Callable, Mapping

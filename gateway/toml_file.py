@@ -90,7 +90,7 @@ def examine(path: Path, model: type[M]) -> Examined[M]:
     """As `read_located`, for who goes on and looks for more problems; raises Invalid for what is no TOML at all."""
     data, places = _parse(path)
     value, errors = _validate(data, model)
-    problems = tuple(_problem(error, model, data, places) for error in errors)
+    problems = tuple(dict.fromkeys(_problem(error, model, data, places) for error in errors))
     unknown = [_steps_in(error["loc"], data) for error in errors if error["type"] == UNKNOWN_KEY]
     if unknown and len(unknown) == len(errors):
         value, _ = _validate(_without(data, unknown), model)
@@ -344,7 +344,7 @@ def _problem(error: ErrorDetails, model: type[Strict], data: Mapping[str, Any], 
     if error["type"] == UNKNOWN_KEY:
         return _unknown_key(steps, _model_at(model, steps[:-1]), places)
     if error["type"] == "missing":
-        return places.problem("missing_key", f"{error['loc'][-1]} is needed here", *steps)
+        return places.problem("missing_key", f"{error['loc'][-1]} is needed here", *steps, error["loc"][-1])
     if error["type"] == OUR_ERROR:
         return places.problem(str(context["code"]), str(context["detail"]), *steps)
     kind = error["type"]
@@ -353,14 +353,12 @@ def _problem(error: ErrorDetails, model: type[Strict], data: Mapping[str, Any], 
 
 
 def _steps_in(loc: Sequence[Step], data: object) -> Steps:
-    """The part of pydantic's location that is in the file, and the key that is missing after it."""
+    """The part of pydantic's location that is in the file, without what pydantic made up for a branch or a key."""
     steps: list[Step] = []
-    for n, step in enumerate(loc):
+    for step in loc:
         if _holds(data, step):
             data = data[step]  # type: ignore[index] # _holds says so
-        elif n < len(loc) - 1:
-            continue  # a name that pydantic made up, for a branch of a union
-        steps.append(step)
+            steps.append(step)
     return tuple(steps)
 
 

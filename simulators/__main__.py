@@ -4,7 +4,7 @@
 
 A serial port in the file is a path: a link to a pseudo-terminal is made there, and removed at the end. The truth log
 is described in `simulators.truth`, the `[signal]` tables in `simulators.signals`; `--ports` is written when every bus
-can be asked, and says where.
+can be asked, and says where: the way to use port 0, any free one.
 """
 
 import argparse
@@ -13,9 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import toml_file
-from gateway.config.compile import compile_file
-from gateway.config.gateway import SimulatorConfig
+from gateway.config.compile import compile_simulator_file
 from gateway.errors import Invalid
 from simulators.serve import serve, signals_of
 from simulators.signals import UnknownSignal
@@ -25,15 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 stopped as asked, 1 a bus could not be served, 2 the file is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        site = compile_file(options.site, model=SimulatorConfig).site
-        tables = toml_file.read(options.site, SimulatorConfig).signal
-        signals = signals_of(site, tables, options.seed)
+        compiled = compile_simulator_file(options.site)
+        signals = signals_of(compiled.site, compiled.config.signal, options.seed)
     except Invalid as error:
         return _told(2, *(f"{p.file}:{p.line}: {p.path}: {p.code}: {p.detail}" for p in error.problems))
     except UnknownSignal as error:
         return _told(2, f"{options.site}: [signal]: {error}")
     try:
-        asyncio.run(serve(site, signals, truth=options.truth, ports=options.ports, seconds=options.seconds))
+        asyncio.run(serve(compiled.site, signals, truth=options.truth, ports=options.ports, seconds=options.seconds))
     except OSError as error:
         return _told(1, f"{options.site}: {error}")
     return 0

@@ -45,7 +45,15 @@ class Served:
     field: str
     raw: bytes  # its registers as they stood in the reply; of a serial frame, its part
     value: Value
-    group: int | None  # which of the device's groups it is reported in; None: in none
+    group: "Reported | None"  # None: in no group
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """In which of the device's groups a field is reported, and how often."""
+
+    number: int
+    every_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +176,10 @@ def fields_of(device: Device) -> tuple[Field, ...]:
     return tuple(polled.get(field.name, field) for field in device.profile.fields)
 
 
-def groups_of(device: Device) -> dict[str, int]:
+def groups_of(device: Device) -> dict[str, Reported]:
     """Which group each polled field is reported in."""
-    return {field.name: number for number, group in enumerate(device.polled) for field in group.fields}
+    numbered = ((Reported(number, group.period_ms), group.fields) for number, group in enumerate(device.polled))
+    return {field.name: reported for reported, fields in numbered for field in fields}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import orjson
 
-from gateway.profile.profile import Field
 from gateway.site import Bus, Device, Site
 from simulators.device import ModbusDevice, StreamDevice, fields_of
 from simulators.line import free
@@ -20,15 +19,16 @@ from simulators.signals import Signal, UnknownSignal, signal_for
 from simulators.truth import TruthLog
 
 ON_A_PTY = ("rtu", "stream")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Server: TypeAlias = TcpServer | RtuServer | StreamServer
-Tables: TypeAlias = Mapping[str, Mapping[str, object]]  # the [signal] tables, by "device.field"; either may be *
+Tables: TypeAlias = Mapping[str, Mapping[str, object]]  # the [signal] tables, by "device.field"
 
 
 def signals_of(site: Site, tables: Tables, seed: int) -> dict[str, dict[str, Signal]]:
     """The signals of each device, by field; raises UnknownSignal, also for a table that is of no field at all."""
     devices = [device for bus in site.buses for device in bus.devices]
-    known = {name for device in devices for field in device.profile.fields for name in _names(device, field)}
+    known = {f"{device.name}.{field.name}" for device in devices for field in device.profile.fields}
     if strange := sorted(set(tables) - known):
         raise UnknownSignal(f"no such device.field: {', '.join(strange)}")
     return {device.name: _signals(device, tables, seed) for device in devices}
@@ -61,16 +61,10 @@ async def serve(
 
 
 def _signals(device: Device, tables: Tables, seed: int) -> dict[str, Signal]:
-    signals: dict[str, Signal] = {}
-    for field in fields_of(device):
-        table = next((tables[name] for name in _names(device, field) if name in tables), None)
-        signals[field.name] = signal_for(device.name, field, seed, table)
-    return signals
-
-
-def _names(device: Device, field: Field) -> tuple[str, ...]:
-    """What a table of this field may be called, the nearest first."""
-    return f"{device.name}.{field.name}", f"{device.name}.*", f"*.{field.name}", "*.*"
+    return {
+        field.name: signal_for(device.name, field, seed, tables.get(f"{device.name}.{field.name}"))
+        for field in fields_of(device)
+    }
 
 
 def _make_room(buses: Iterable[Bus]) -> None:
@@ -107,13 +101,13 @@ async def _run(servers: Mapping[str, Server], log: TruthLog, seconds: float | No
 async def _stopped(seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    if seconds is None:
-        await stop.wait()
-        return
     try:
         async with asyncio.timeout(seconds):
             await stop.wait()
     except TimeoutError:
         return
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

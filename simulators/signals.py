@@ -6,7 +6,6 @@ field's plausible range; a site's `[signal]` table picks another one by hand:
     [signal]
     "level-1.level" = { kind = "ramp", start = 0.0, step = 0.01 }
     "meter-1.voltage_l1" = { kind = "constant", value = 230.2 }
-    "*.level" = { kind = "tide" }
 
     kind       keys (all optional unless said)            what
     constant   value (required)                           the same for ever

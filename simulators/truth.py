@@ -3,7 +3,7 @@
 Format: JSON lines, UTF-8, one object a value, in the order of serving. A reader ignores keys it does not know.
 
     {"device":"meter-1","field":"voltage_l1","kind":"energy_meter","raw":"43663333","value":230.2,
-     "boot_ns":81234567890123,"utc_ms":1795484390240,"via":"modbus","n":17,"group":0}
+     "boot_ns":81234567890123,"utc_ms":1795484390240,"via":"modbus","n":17,"group":0,"every_ms":1000}
 
     device, field  names as in the site file and the profile
     kind           what the device measures: the store's measurement
@@ -16,6 +16,7 @@ Format: JSON lines, UTF-8, one object a value, in the order of serving. A reader
     n              running number of the reply within the device, from 1: the fields of one reply share it
     group          number of the device's group that the field is reported in, null when it is in none. A read for
                    one group may step over the fields of another: those were served, but not asked for
+    every_ms       the period of that group: a stream that speaks more often is sampled
 
 A line is written only after the whole reply was handed to the wire, and for a stream only when somebody had the line
 open from the frame's first byte to its last. Lines reach the file at most FLUSH_MS later and at the end; the last line
@@ -56,7 +57,8 @@ class TruthLog:
                 "utc_ms": at.utc_ms,
                 "via": via,
                 "n": answer.n,
-                "group": one.group,
+                "group": one.group.number if one.group else None,
+                "every_ms": one.group.every_ms if one.group else None,
             }
             self._waiting += orjson.dumps(line) + b"\n"
         if len(self._waiting) > BUFFER_BYTES_MAX:

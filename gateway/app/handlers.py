@@ -22,9 +22,7 @@ class HasRows(Protocol):
         ...
 
 
-def handlers(
-    board: StatusBoard, buses: Sequence[HasRows], counters: Counters, clock: Clock
-) -> Mapping[str, Handler]:
+def handlers(board: StatusBoard, buses: Sequence[HasRows], counters: Counters, clock: Clock) -> Mapping[str, Handler]:
     """Every request this daemon answers."""
     return {
         "status": _one(lambda: orjson.loads(documents.encode_status(board.status()))),

@@ -50,10 +50,15 @@ async def _run(settings: IocSettings, name: str) -> None:
     _log.info("started broker=%s:%d store=%s", settings.broker.host, settings.broker.port, settings.store.url)
     try:
         async with asyncio.TaskGroup() as tasks:
-            fed = tasks.create_task(watchdog.watch(clock, lambda: True), name="watchdog")
+            fed = tasks.create_task(watchdog.watch(clock, _moves), name="watchdog")
             await ingest.run()
             fed.cancel()
     finally:
         await store.close()
         for counted, labels, value in counters:
             _log.info("counted name=%s labels=%s value=%g", counted, labels, value)
+
+
+async def _moves() -> bool:
+    """The loop turns; a store that is away is no reason to be started again."""
+    return True

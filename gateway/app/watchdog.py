@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.model import BootMs
 from gateway.seams import Clock
@@ -25,11 +25,11 @@ def notify(message: str) -> None:
         _log.warning("notify_failed error=%s", error)
 
 
-async def watch(clock: Clock, progress: Callable[[], bool]) -> None:
-    """Keep WatchdogSec= fed at a third of its interval while `progress()`; returns at once when there is none to feed."""
+async def watch(clock: Clock, progress: Callable[[], Awaitable[bool]]) -> None:
+    """Keep WatchdogSec= fed at a third of its interval while `progress()` says so; returns at once when there is none to feed."""
     interval_ms = int(os.environ.get("WATCHDOG_USEC", "0")) // 3000
     while interval_ms:
-        if progress():
+        if await progress():
             notify("WATCHDOG=1")
         else:
             _log.error("no_progress watchdog=withheld")

@@ -11,8 +11,8 @@ from gateway.text import words
 
 WRONG_FILE = 2
 SUMMARY = {
-    "en": ("{} problems", "fine: {} buses, {} devices, {} fields", "note"),
-    "vi": ("{} lỗi", "tốt: {} bus, {} thiết bị, {} trường", "lưu ý"),
+    "en": ("problems: {}", "fine. buses: {}, devices: {}, fields: {}", "note"),
+    "vi": ("số lỗi: {}", "tốt. bus: {}, thiết bị: {}, trường: {}", "lưu ý"),
 }
 
 

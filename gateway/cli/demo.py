@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Iterator
+from typing import cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -43,8 +45,7 @@ def table(snapshot: Snapshot) -> Group:
 async def _run(seconds: float | None, *, plain: bool) -> Verdict:
     """Ctrl-C and SIGTERM end the watching, then everything in order; a second one kills all at once."""
     async with Demo(SystemClock("system")) as demo:
-        watching = asyncio.current_task()
-        assert watching is not None
+        watching = cast("asyncio.Task[Verdict]", asyncio.current_task())
         with _interrupts(watching):
             with contextlib.suppress(asyncio.CancelledError):
                 await _watch(demo, seconds, plain=plain)
@@ -72,7 +73,7 @@ def plain_line(snapshot: Snapshot) -> str:
 
 
 @contextlib.contextmanager
-def _interrupts(task: "asyncio.Task[object]") -> "contextlib.AbstractContextManager[None]":  # type: ignore[misc]
+def _interrupts(task: "asyncio.Task[Verdict]") -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except typer.TyperException as usage:
-        usage.show()
+        print(f"gateway: {usage.format_message()}\nTry 'gateway --help'.", file=sys.stderr)
         return usage.exit_code
     return result if isinstance(result, int) else 0
 

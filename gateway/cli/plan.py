@@ -51,7 +51,11 @@ def _reads(bus: Bus, device: Device) -> Iterator[tuple[float, int, str]]:
         for read in plan(device.profile, polled.fields, cost):
             names = " ".join(polled.fields[place].name for place in read.fields)
             ms = bus_ms(read, cost)
-            yield ms, polled.period_ms, f"  {device.name} every {_period(polled.period_ms)}: {_request(read)}  {ms:.1f} ms  {names}"
+            yield (
+                ms,
+                polled.period_ms,
+                f"  {device.name} every {_period(polled.period_ms)}: {_request(read)}  {ms:.1f} ms  {names}",
+            )
 
 
 def _request(read: Read) -> str:

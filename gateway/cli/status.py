@@ -43,7 +43,9 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
         for name in names:
             table.add_row("[red]![/]", f"[red]{name}: {words.title(code, lang)}[/]")
     online = status["online"]
-    table.add_row("IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]")
+    table.add_row(
+        "IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]"
+    )
     table.add_row(words.title("clock", lang), str(status["clock"]))
     oldest = status["oldest_age_ms"]
     waiting = f"{status['pending']}" + (f"  ({oldest / 1000:.0f} s)" if oldest else "")

@@ -13,6 +13,7 @@ from gateway.toml_file import Step, nearest
 EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
 PERIOD_MIN_MS = 50
 PERIOD_MAX_MS = 86_400_000
+RTU_BITS = 8
 UNIT_ID_MAX = 247  # by the specification; some devices answer above it
 
 
@@ -63,12 +64,15 @@ class _Compiler:
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
             self._findings.note("unstable_port", detail, "bus", n, "port")
         transport = "stream" if streams else "rtu" if bus.port else "rtu_over_tcp" if bus.framing == "rtu" else "tcp"
+        line = self._line(n, bus, devices)
+        if transport == "rtu" and line.bits != RTU_BITS:
+            self._findings.report("bad_line", "Modbus RTU needs 8 data bits", "bus", n, "line")
         return Bus(
             name=bus.name,
             transport=transport,
             driver=bus.link,
             endpoint=bus.port or bus.host or "",
-            line=self._line(n, bus, devices),
+            line=line,
             devices=tuple(devices),
         )
 

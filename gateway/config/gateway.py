@@ -3,6 +3,7 @@
 A simulator's file is the same file with [signal] besides: what its devices measure. A gateway refuses that key.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,13 +38,14 @@ def serial_port(text: str) -> str:
 def endpoint(text: str) -> str:
     """HOST or HOST:PORT as HOST:PORT."""
     parts = urlsplit(f"//{text}")
+    host = parts.hostname or ""
     try:
         port = MODBUS_PORT if parts.port is None else parts.port
     except ValueError:
         port = -1
-    if not parts.hostname or port < 0 or parts.netloc != text or parts.username is not None:
+    if port < 0 or parts.netloc != text or "@" in text or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+(%\w+)?", host):
         raise refused("bad_host", f"{text!r}: a name or an address, with :PORT where it is not {MODBUS_PORT}")
-    return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def broker_url(text: str) -> SplitResult:
@@ -110,9 +112,15 @@ class IdentityConfig(Strict):
 
 
 class ClockConfig(Strict):
-    """[clock]."""
+    """[clock]: whose word makes the time trusted."""
 
-    trust: Literal["kernel", "system", "rtc"] = "kernel"
+    trust: Literal["kernel", "system", "rtc", "ioc"] = "kernel"
+
+    @model_validator(mode="after")
+    def _built(self) -> "ClockConfig":
+        if self.trust == "ioc":
+            raise refused("not_built_yet", "trust = ioc is planned, but this version does not do it")
+        return self
 
 
 class SpoolConfig(Strict):

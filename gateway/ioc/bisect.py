@@ -2,7 +2,7 @@
 
 A database that refuses a request names at most one line of it, so halves are written until each guilty line stands
 alone. Writing a line twice changes nothing. Every line ends in a part that was taken, or is guilty; none is guessed.
-Where the database says that it dropped as many lines as were sent, all of them are guilty at once.
+Where the database says that it dropped as many lines for one reason as were sent, all of them are guilty at once.
 """
 
 
@@ -21,14 +21,15 @@ class Bisect:
         """The database has all of that part."""
         self._open.pop()
 
-    def refused(self, reason: str, dropped: int = 0) -> None:
-        """Some line of that part will never be taken."""
+    def refused(self, reason: str, dropped: int = 0) -> int:
+        """Some line of that part will never be taken; how many lines are found guilty by it."""
         part = self._open.pop()
         if len(part) == 1 or dropped == len(part):
             self._guilty += ((line, reason) for line in part)
-            return
+            return len(part)
         middle = len(part) // 2
         self._open += [part[middle:], part[:middle]]
+        return 0
 
     @property
     def guilty(self) -> list[tuple[int, str]]:

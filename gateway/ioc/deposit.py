@@ -11,11 +11,8 @@ full, `ledger` its own point was refused.
 """
 
 import logging
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from random import Random
 
 from gateway.counters import Counters
@@ -93,24 +90,36 @@ class Deposit:
         return [work.settled() for work in works if not work.withheld]
 
     async def _write_rows(self, works: Sequence[_Work], retry_until: BootMs) -> None:
+        """One request for all; when it is refused, one for each batch, and a search in those that are guilty."""
         lines = [line for work in works for line in work.accepted.rows]
-        guilty = await self._write(lines, "ms", retry_until)
-        starts = [0, *accumulate(len(work.accepted.rows) for work in works)]
-        for line, reason in guilty:
-            owner = bisect_right(starts, line) - 1
-            works[owner].rejected.append((line - starts[owner], reason))
-        self._judge(len(lines), Counter(reason for _, reason in guilty))
-        for work in works:
-            if any(reason in self._breaker.outages for _, reason in work.rejected):
-                work.withheld = "outage"
+        self._breaker.wrote(self._clock.boot_ms(), len(lines))
+        try:
+            if lines:
+                await self._write_part(lines, "ms", retry_until)
+        except StoreRefused:
+            for work in works:
+                await self._write_batch(work, retry_until)
 
-    def _judge(self, rows: int, refused: Counter[str]) -> None:
-        now = self._clock.boot_ms()
-        self._breaker.wrote(now, rows)
-        for reason, count in refused.items():
-            if self._breaker.refused(now, reason, count):
-                self._counters.add("ingest_outages", reason=reason)
-                _log.error("outage reason=%r: no receipts for batches with such rows until it is accepted", reason)
+    async def _write_batch(self, work: _Work, retry_until: BootMs) -> None:
+        """Finds its guilty rows, or withholds it as soon as their reason is an outage: the search costs many writes."""
+        rows = work.accepted.rows
+        search = Bisect(len(rows))
+        while (part := search.next()) is not None:
+            try:
+                await self._write_part(rows[part.start : part.stop], "ms", retry_until)
+            except StoreRefused as refused:
+                self._judge(refused.reason, search.refused(refused.reason, refused.dropped))
+                if refused.reason in self._breaker.outages:
+                    work.withheld = "outage"
+                    return
+            else:
+                search.took()
+        work.rejected = search.guilty
+
+    def _judge(self, reason: str, rows: int) -> None:
+        if rows and self._breaker.refused(self._clock.boot_ms(), reason, rows):
+            self._counters.add("ingest_outages", reason=reason)
+            _log.error("outage reason=%r: no receipts for batches with such rows until it is accepted", reason)
 
     async def _keep_rejected(self, works: Sequence[_Work]) -> None:
         bad = [work for work in works if work.rejected and not work.withheld]
@@ -122,7 +131,7 @@ class Deposit:
         records = [record for work in works for record in _records(work)]
         records += [_Record(line, None, document.gateway) for document in documents for line in document.lines]
         letters: list[tuple[_Record, str]] = []
-        for line, reason in await self._write([record.line for record in records], "ns", retry_until):
+        for line, reason in await self._write_records([record.line for record in records], retry_until):
             record = records[line]
             if record.work is None or not record.proves:
                 letters.append((record, reason))
@@ -137,7 +146,7 @@ class Deposit:
         """What the retention would throw away at its own time is proven at this day's midnight."""
         today = midnight(self._clock.utc_ms())
         lines = [(line, work) for work in works for line in _moved_lines(work, today)]
-        for index, reason in await self._write([line for line, _ in lines], "ns", retry_until):
+        for index, reason in await self._write_records([line for line, _ in lines], retry_until):
             lines[index][1].withheld = "ledger"
             _log.error("ledger_refused batch=%s reason=%r", lines[index][1].accepted.batch.id, reason)
 
@@ -159,12 +168,12 @@ class Deposit:
             return False
         return True
 
-    async def _write(self, lines: Sequence[bytes], precision: str, retry_until: BootMs) -> list[tuple[int, str]]:
+    async def _write_records(self, lines: Sequence[bytes], retry_until: BootMs) -> list[tuple[int, str]]:
         """(line, reason) of those that will never be taken; all others are stored when this returns."""
         search = Bisect(len(lines))
         while (part := search.next()) is not None:
             try:
-                await self._write_part(lines[part.start : part.stop], precision, retry_until)
+                await self._write_part(lines[part.start : part.stop], "ns", retry_until)
             except StoreRefused as refused:
                 search.refused(refused.reason, refused.dropped)
             else:

@@ -92,16 +92,21 @@ class Ingest:
     async def _one_connection(self) -> GatewayError | None:
         """Why it ended; None after `stop`."""
         failure: GatewayError | None = None
+        opened: list[Connection] = []
         try:
-            await self._store.ready()
-            connection = await self._connect(self._broker, receive_maximum=RECEIVE_MAXIMUM)
-            try:
-                await self._serve(connection)
-            finally:
-                await connection.close()
+            await _first_of(self._open(opened), self._stopping.wait())
+            if opened:
+                await self._serve(opened[0])
         except* (ConnectionLost, Refused, StoreBusy) as group:
             failure = _first(group)
+        finally:
+            for connection in opened:
+                await connection.close()
         return failure
+
+    async def _open(self, opened: list[Connection]) -> None:
+        await self._store.ready()
+        opened.append(await self._connect(self._broker, receive_maximum=RECEIVE_MAXIMUM))
 
     async def _serve(self, connection: Connection) -> None:
         every = Topics(self._root, "+")

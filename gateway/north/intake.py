@@ -24,6 +24,7 @@ class Intake:
         """Read all from the start; what is newer than `tail` is fresh."""
         self._tail = tail
         self._after = {Rank.URGENT: 0, Rank.FRESH: tail, Rank.BACKLOG: 0}
+        self._drained = {Rank.FRESH}
 
     def disconnected(self) -> None:
         """Reads that were under way will bring nothing."""

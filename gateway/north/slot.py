@@ -34,17 +34,18 @@ class Slot:
     refusals: int = 0
     delay_ms: int = AGAIN_FIRST_MS
     again_at: int = 0  # boot ms
-    tried_mute: bool = False
+    tried_mute: bool = False  # sent on this connection while nobody answered
+    came_back: bool = False  # it was set aside or parked before
 
     @property
     def suspect(self) -> bool:
-        """Overtaken so often that it may be its own fault."""
-        return self.overtaken > SUSPECT_AFTER
+        """It may be its own fault that it is not answered."""
+        return self.overtaken > SUSPECT_AFTER or self.came_back
 
     def restart(self) -> None:
         """On a new connection no earlier send counts, and the waits begin again."""
         self.rank = Rank.URGENT if self.batch.urgent else Rank.BACKLOG
-        self.first_serial, self.uncounted, self.delay_ms = 0, False, AGAIN_FIRST_MS
+        self.first_serial, self.uncounted, self.tried_mute, self.delay_ms = 0, False, False, AGAIN_FIRST_MS
         self.state = State.DUE if self.state is State.OUT else self.state
 
     def send(self, serial: int, now: BootMs) -> None:
@@ -54,6 +55,11 @@ class Slot:
         self.first_sent = now if self.first_sent is None else self.first_sent
         self.again_at = now + self.delay_ms
         self.delay_ms = min(2 * self.delay_ms, AGAIN_MAX_MS)
+
+    def come_back(self) -> None:
+        """Into the window again, to be read from disk."""
+        self.state, self.came_back = State.READING, True
+        self.rank = Rank.URGENT if self.batch.urgent else Rank.BACKLOG
 
     def forget_body(self) -> None:
         """It leaves the window for a while; Reread brings the body back."""

@@ -15,7 +15,7 @@ wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
 | OUT     | refused: version                             | OUT     | the window is mute, see below |
 | OUT     | nothing for 10 s, doubling to 5 min          | DUE     | |
 | OUT     | overtaken 8 times                            | -       | Park; an hour later Unpark, READING |
-| OUT     | overtaken > 3 times, half the window is such | READING | (later) Reread |
+| OUT     | overtaken > 3 times, half the window is such | aside   | later Reread, READING |
 | READING | read again                                   | DUE     | |
 | READING | the spool has it no more                     | -       | |
 | any     | disconnected                                 | same    | |
@@ -29,8 +29,9 @@ kept for urgent ones.
 
 Mute: a send had no answer in its time and nothing was heard since, or the other side does not know our version.
 Then nothing is counted or parked, nothing is fetched but urgent batches, and one batch at a time is sent again, the
-one that has waited longest, after 10 s doubling to 5 min. Only when all that is here was tried in vain, one more is
-fetched at each try: else a single batch that kills its reader would stop all others for good. Any answer ends it.
+one that has waited longest, after 10 s doubling to 5 min. Only when all that is here was tried in vain, each try
+fetches one more, and sets the longest here aside for it when there is no room: else batches that kill their reader
+would stop all others for good. Any answer ends it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +68,8 @@ class Window:
             raise ValueError("a window holds at least 4 batches and 1 publish")
         self._size_of = size_of
         self._batches_max = batches_max
+        self._ordinary_max = batches_max - max(1, batches_max // 10)  # a tenth is kept for urgent ones
+        self._quarter = -(-batches_max // 4)
         self._publishes_configured = publishes_max
         self._publishes_max = publishes_max
         self._packet_bytes_max = 0
@@ -103,12 +106,10 @@ class Window:
 
     def connected(self, receive_maximum: int, packet_bytes_max: int, tail: int, now: BootMs) -> list[Effect]:
         """A connection came up; `tail` = the order of the spool's newest batch: what is newer is fresh."""
-        self._connected = True
+        self._connected, self._mute, self._heard = True, "", self._serial
         self._publishes_max = min(self._publishes_configured, receive_maximum)
         self._packet_bytes_max = packet_bytes_max
         self._intake.connected(tail)
-        self._heard = self._serial
-        self._mute = ""
         self._complaints.clear("packet_too_large")
         effects: list[Effect] = []
         for id_, slot in list(self._slots.items()):
@@ -123,7 +124,7 @@ class Window:
         """It is gone, with every publish and every read that was under way."""
         self._connected = False
         self._unacked.clear()
-        pass
+        self._intake.disconnected()
         self._left.clear()
 
     def woken(self, now: BootMs) -> list[Effect]:
@@ -247,19 +248,19 @@ class Window:
                 slot.overtaken += 1
                 if slot.overtaken >= OVERTAKEN_MAX:
                     self._park_unanswered(slot, effects, now)
-        excess = self._suspects() - self._batches_max // 2
+        excess = sum(slot.suspect for slot in self._slots.values()) - self._batches_max // 2
         for slot in [slot for slot in self._waiting() if slot.suspect][: max(0, excess)]:
-            self._put_aside(slot, effects, now)
+            if len(self._aside) < WAITING_MAX:
+                self._put_aside(slot)
+            else:
+                self._park_unanswered(slot, effects, now)
 
     # Suspects.
 
-    def _put_aside(self, slot: Slot, effects: list[Effect], now: BootMs) -> None:
-        if len(self._aside) >= WAITING_MAX:
-            self._park_unanswered(slot, effects, now)
-        else:
-            self._drop(slot.batch.id)
-            slot.forget_body()
-            self._aside[slot.batch.id] = slot
+    def _put_aside(self, slot: Slot) -> None:
+        self._drop(slot.batch.id)
+        slot.forget_body()
+        self._aside[slot.batch.id] = slot
 
     def _park_unanswered(self, slot: Slot, effects: list[Effect], now: BootMs) -> None:
         id_ = slot.batch.id
@@ -279,25 +280,22 @@ class Window:
                 effects.append(Unpark(id_))
 
     def _bring_back(self, effects: list[Effect]) -> None:
-        while self._aside and self._suspects() < self._batches_max // 2 and self._room_ordinary() > 0:
+        while (
+            self._aside
+            and sum(slot.suspect for slot in self._slots.values()) < self._batches_max // 2
+            and self._room_ordinary() > 0
+        ):
             id_ = next(iter(self._aside))
-            slot = self._aside.pop(id_)
-            slot.state = State.READING
-            slot.rank = Rank.URGENT if slot.batch.urgent else Rank.BACKLOG
-            self._slots[id_] = slot
+            self._slots[id_] = self._aside.pop(id_)
+            self._slots[id_].come_back()
             effects.append(Reread(id_))
-
-    def _suspects(self) -> int:
-        return sum(slot.suspect for slot in self._slots.values())
 
     # Mute.
 
     def _fall_mute(self, why: str, effects: list[Effect], now: BootMs) -> None:
         if not self._mute:
             self._try_at = BootMs(now + (0 if why == "no_receipts" else AGAIN_FIRST_MS))
-            self._try_delay_ms = AGAIN_FIRST_MS
-            for slot in self._slots.values():
-                slot.tried_mute = False
+            self._try_delay_ms = 2 * AGAIN_FIRST_MS
         self._mute = why
         if why == "version_refused":
             self._complaints.clear("no_receipts")
@@ -308,10 +306,16 @@ class Window:
             return
         self._try_at = BootMs(now + self._try_delay_ms)
         self._try_delay_ms = min(2 * self._try_delay_ms, AGAIN_MAX_MS)
-        waiting = self._waiting()
-        if waiting:
-            longest = min(waiting, key=lambda slot: slot.serial)
-            longest.state, longest.tried_mute = State.DUE, True
+        longest = min(self._waiting(), key=lambda slot: slot.serial, default=None)
+        if longest is None:
+            return
+        if self._tried_all() and self._room_ordinary() <= 0 and len(self._aside) < WAITING_MAX:
+            self._put_aside(longest)
+        else:
+            longest.state = State.DUE
+
+    def _tried_all(self) -> bool:
+        return all(slot.tried_mute for slot in self._slots.values())
 
     # What goes on after everything that happened: sends while publishes are free, fetches while there is room.
 
@@ -341,6 +345,7 @@ class Window:
         self._serial += 1
         self._fresh_run = 0 if slot.rank is Rank.BACKLOG else self._fresh_run + (slot.rank is Rank.FRESH)
         slot.send(self._serial, now)
+        slot.tried_mute |= bool(self._mute)
         self._unacked.add(slot.batch.id)
         return Send(slot.batch)
 
@@ -354,20 +359,11 @@ class Window:
         """How many fresh and backlog batches may be fetched now."""
         room = self._room_ordinary()
         if self._mute:
-            tried_all = all(slot.tried_mute for slot in self._slots.values())
-            room = min(room, 1) if tried_all else 0
+            room = min(room, 1) if self._tried_all() else 0
             return room, room
         fresh_max = self._ordinary_max - (0 if self._intake.drained(Rank.BACKLOG) else self._quarter)
         fresh_here = sum(slot.rank is Rank.FRESH for slot in self._slots.values())
         return min(room, fresh_max - fresh_here - self._intake.asked(Rank.FRESH)), room
-
-    @property
-    def _quarter(self) -> int:
-        return -(-self._batches_max // 4)
-
-    @property
-    def _ordinary_max(self) -> int:
-        return self._batches_max - max(1, self._batches_max // 10)
 
     def _room(self) -> int:
         return self._batches_max - len(self._slots) - self._intake.asked(*Rank)

@@ -64,7 +64,7 @@ class _FieldBuilder:
             quantity=quantity.name,
             unit=entry.unit,
             letter=quantity.letter,
-            decimals=self._decimals(max(tens, 0) if whole else None),
+            decimals=self._decimals(max(tens, 0) if whole else None) if self._has_place() else 0,
             low=entry.range[0] if entry.range else None,
             high=entry.range[1] if entry.range else None,
             every=entry.every,
@@ -111,6 +111,12 @@ class _FieldBuilder:
         if self._modbus:
             return self._entry.type or "u16"
         return self._part_types.get(self._entry.part or "", "")
+
+    def _has_place(self) -> bool:
+        """Whether it is known what is read, so that more can be said about it."""
+        if self._modbus:
+            return self._entry.type is not None
+        return self._entry.part is not None and (not self._part_types or self._entry.part in self._part_types)
 
     def _table(self) -> Table | None:
         if self._modbus is None:

@@ -37,6 +37,7 @@ WORDS = {1: "H", 2: "I", 4: "Q"}  # by registers
 FLOATS = frozenset({"f32", "f64"})
 ORDERS = {"ABCD": (">", False), "DCBA": ("<", False), "CDAB": ("<", True), "BADC": (">", True)}  # endian, swapped
 BITS = frozenset({Table.COIL, Table.DISCRETE})
+EXACT_TENS = 12
 MOST = 1e290  # a number beyond it is none: scaled, it might become infinite
 NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?")
 
@@ -62,6 +63,7 @@ class Block:
         self._size_bytes = (count + 7) // 8 if self._bits else 2 * count
         self._layers = () if self._bits else _layers(self._fields, self._offsets, count)
         self._scale = _generated(self._fields, [place for layer in self._layers for place in layer.places])
+        self._never_null = not any(field.sentinels or field.type in FLOATS for field in fields)
 
     def decode(self, data: bytes) -> Decoded:
         """Values of the data of one checked reply; raises ValueError when its length is not this block's."""
@@ -70,7 +72,9 @@ class Block:
         if self._bits:
             return Decoded(tuple(bool(data[at >> 3] >> (at & 7) & 1) for at in self._offsets), ())
         values = self._scale(*self._raw(data))
-        return Decoded(values, self._why_null(values, data) if None in values else ())
+        if self._never_null or None not in values:
+            return Decoded(values, ())
+        return Decoded(values, self._why_null(values, data))
 
     def encode(self, values: Sequence[Value | None]) -> bytes:
         """The registers a device with these values would send; None is its sentinel, else NaN or zero. For simulators.
@@ -83,7 +87,9 @@ class Block:
         packed = (layer.pack([bits[place] for place in layer.places]) for layer in self._layers)
         return sum(int.from_bytes(part) for part in packed).to_bytes(self._size_bytes)
 
-    def _raw(self, data: bytes) -> list[float]:
+    def _raw(self, data: bytes) -> Sequence[float]:
+        if len(self._layers) == 1:
+            return self._layers[0].unpack(data)
         numbers: list[float] = []
         for layer in self._layers:
             numbers += layer.unpack(data)
@@ -109,7 +115,7 @@ def decode_parts(fields: Sequence[Field], parts: Mapping[str, Part]) -> Decoded:
     values: list[Value | None] = []
     quality = []
     for n, field in enumerate(fields):
-        value = _part_value(field, parts.get(field.part, "?"))
+        value = _part_value(field, parts.get(field.part))
         values.append(None if isinstance(value, Quality) else value)
         if isinstance(value, Quality):
             quality.append((n, value))
@@ -212,13 +218,25 @@ def _expression(field: Field, name: str) -> str:
     if field.scale != 1.0:
         scaled += f"*{field.scale!r}"
     if field.type in FLOATS:
-        return f"round({scaled},{field.decimals:d}) if {-MOST}<{name}<{MOST}{_unless(field, name)} else None"
+        return f"{_rounded(field, name, scaled)} if {-MOST}<{name}<{MOST}{_unless(field, name)} else None"
     if not is_exact(field):
         scaled = f"round({scaled},{field.decimals:d})"
     elif field.tens <= 0:
         scaled = f"{scaled}*1.0"  # a number is a float in every store
     unless = _unless(field, name)
     return f"{scaled} if {unless.removeprefix(' and ')} else None" if unless else scaled
+
+
+def _rounded(field: Field, name: str, scaled: str) -> str:
+    """A float at its decimals, as source.
+
+    The short way, a quarter of the time: an f32 has 24 bits and 5**12 has 28, so its product with a power of ten up to
+    12 is exact in a double, and rounding that to a whole number is rounding the decimal.
+    """
+    steps = field.decimals - field.tens
+    if field.type == "f32" and is_exact(field) and not field.raw_offset and field.tens <= 0 and steps <= EXACT_TENS:
+        return f"round({name}*{10**steps})/{10**field.decimals}"
+    return f"round({scaled},{field.decimals:d})"
 
 
 def _unless(field: Field, name: str) -> str:

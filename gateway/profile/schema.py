@@ -193,7 +193,7 @@ class FieldSchema(Strict):
 class ProfileSchema(Strict):
     """One file of device_profiles/."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"variant", "parameter", "parameters", "protocol", "write"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"variant", "variants", "parameters", "protocol"})
 
     profile: HeadSchema
     modbus: ModbusSchema | None = None

@@ -123,8 +123,12 @@ def _framing_problems(framing: FramingSchema, places: Places) -> Iterator[Proble
 
 
 def _part_problems(written: ProfileSchema, parse: ParseSchema, places: Places) -> Iterator[Problem]:
+    taken: dict[str, str] = {}
     for name, field in written.fields.items():
         part = field.part or ""
         known = part in parse.names if parse.kind == "binary" else part.isdecimal()
         if field.part is not None and not known:
             yield places.problem("bad_layout", f"the frame has no part {part!r}", "fields", name, "part")
+        elif part in taken:
+            yield places.problem("address_overlap", f"{taken[part]} is read from it already", "fields", name, "part")
+        taken.setdefault(part, name)

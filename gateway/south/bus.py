@@ -1,7 +1,6 @@
 """One task per bus: does what its `Schedule` says, through one link, and tells rows and events by two callables."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from importlib.metadata import entry_points
 from random import Random
 from typing import Protocol
 
@@ -69,8 +68,14 @@ async def open_link(bus: Bus, clock: Clock) -> Link:
     """One of ours, or the driver that is installed under that name; raises LinkDown."""
     if bus.driver == "own":
         return await open_own(bus, clock)
+    from importlib.metadata import entry_points  # noqa: PLC0415 - loads zipfile, email and more, for the few with a driver
+
     for driver in entry_points(group=LINKS, name=bus.driver):
-        opened: Link = await driver.load()(bus, clock)
+        try:
+            opener = driver.load()
+        except ImportError as error:  # of the library that it is made for
+            raise LinkDown(f"driver {bus.driver!r} cannot be loaded: {error}") from error
+        opened: Link = await opener(bus, clock)
         return opened
     raise LinkDown(f"no driver {bus.driver!r} is installed")
 
@@ -98,6 +103,7 @@ class BusLoop:
         self._rows = Rows(bus.name, counters, on_row)
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
         self._pollers = list(_pollers(bus, clock, counters))
+        self._again: tuple[int, BootMs] | None = None  # the step that a lost link cut short: it is made once more
         self._late = LateReplies()  # outlives the link: a port that was reopened still brings the old reply
 
     async def run(self) -> None:
@@ -130,7 +136,7 @@ class BusLoop:
         return Guard(link, self._clock, self._counters, bus=self._bus.name, silence_ns=silence, late=self._late)
 
     async def _serve(self, guard: Guarded) -> None:
-        self._schedule.resume(self._clock.boot_ms())
+        self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
         while not self._stop.asked():
             step = self._schedule.step(self._clock.boot_ms())
             if isinstance(step, Idle):
@@ -139,7 +145,7 @@ class BusLoop:
                 await self._visit(guard, step)
 
     async def _idle(self, until: BootMs) -> None:
-        steady_at = self._door.steady_at
+        steady_at = self._door.steady_at()
         wake = until if steady_at is None else min(until, steady_at)
         await self._stop.unless_asked(self._clock.sleep_until(wake))
         if steady_at is not None and self._clock.boot_ms() >= steady_at:
@@ -150,6 +156,7 @@ class BusLoop:
         outcome = await self._pollers[step.task].poll(guard, patience)
         if outcome.row or outcome.cause:
             self._counters.add("polls", bus=self._bus.name, device=step.device.name)
+        if outcome.answered or (outcome.cause and not outcome.link_down):
             self._door.works()
         if outcome.row:
             self._rows.put(step.task, outcome.row)
@@ -163,9 +170,14 @@ class BusLoop:
         now = self._clock.boot_ms()
         if outcome.answered:
             return self._schedule.done(step)
-        if outcome.cause:
+        if outcome.cause and not outcome.link_down:
             return self._schedule.failed(step, now)
-        self._schedule.spared(step, outcome.waits_until or BootMs(now + step.polled.period_ms))
+        if outcome.link_down and self._again != (step.task, step.deadline):
+            self._again = step.task, step.deadline
+            return None
+        if self._schedule.spared(step, outcome.waits_until or BootMs(now + step.polled.period_ms)):
+            cause = "bus_down" if outcome.link_down else "barred" if outcome.waits_until else "refused"
+            self._counters.add("polls_missed", bus=self._bus.name, device=step.device.name, cause=cause)
         return None
 
     def _tell(self, turn: Turn | None, step: Poll | Probe, outcome: Outcome) -> None:
@@ -178,6 +190,7 @@ def _pollers(bus: Bus, clock: Clock, counters: Counters) -> Iterator[Poller]:
     """In the order of the schedule's tasks: every group of every device."""
     for device in bus.devices:
         source = device.profile.source
-        if isinstance(source, ModbusSource):
-            cost = line_cost(bus, source)
-            yield from (Poller(bus.name, device, polled, cost, clock, counters) for polled in device.polled)
+        if not isinstance(source, ModbusSource):
+            raise TypeError(f"{device.name} is not polled by Modbus")
+        cost = line_cost(bus, source)
+        yield from (Poller(bus.name, device, polled, cost, clock, counters) for polled in device.polled)

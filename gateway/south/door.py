@@ -2,7 +2,8 @@
 
 A missing port or endpoint is a state to wait in, not an error, and no device is to blame for it. A bus works when an
 exchange went through it; a port that only opens may be half dead, so it is believed after STEADY_MS without a loss.
-A connection that ends between two good exchanges (converters hang up on the idle) is opened again without a word.
+A connection that ends between two good exchanges (converters hang up on the idle, or on a request they do not like) is
+opened again without a word; one that cannot be, or that ends three times before it has carried an exchange, is down.
 """
 
 from collections.abc import Callable, Coroutine
@@ -43,7 +44,7 @@ class Door(Generic[T]):
         self._random = random
         self._on_event = on_event
         self._stop = stop
-        self._losses = 1  # since it last worked; the first one after that is not told yet. It has never worked
+        self._losses = 1  # since it last worked; it has never worked, so the first failure to open it is the second
         self._opened_at: BootMs | None = None
 
     async def open(self) -> T | None:
@@ -53,20 +54,15 @@ class Door(Generic[T]):
             try:
                 opened = await self._stop.unless_asked(self._open_bus())
             except LinkDown as error:
-                self.lost(error)
+                self._lose(error, tell_from=2)
             else:
                 self._opened_at = self._clock.boot_ms()
                 return opened
         return None
 
     def lost(self, error: LinkDown) -> None:
-        """The bus went away, or did not come."""
-        self._opened_at = None
-        self._losses += 1
-        self._counters.add("bus_losses", bus=self._bus)
-        if self._losses > 1 and not self.down:
-            self.down = True
-            self._tell("bus_down", str(error)[:CAUSE_MAX] or error.code)
+        """The opened bus went away."""
+        self._lose(error, tell_from=3)
 
     def works(self) -> None:
         """An exchange went through."""
@@ -75,10 +71,17 @@ class Door(Generic[T]):
             self.down = False
             self._tell("bus_up", "")
 
-    @property
     def steady_at(self) -> BootMs | None:
         """When an open bus that is still called down will be believed; None when there is nothing to wait for."""
         return BootMs(self._opened_at + STEADY_MS) if self.down and self._opened_at is not None else None
+
+    def _lose(self, error: LinkDown, *, tell_from: int) -> None:
+        self._opened_at = None
+        self._losses += 1
+        self._counters.add("bus_losses", bus=self._bus)
+        if self._losses >= tell_from and not self.down:
+            self.down = True
+            self._tell("bus_down", str(error)[:CAUSE_MAX] or error.code)
 
     async def _back_off(self) -> None:
         if self._losses > 1:

@@ -19,8 +19,8 @@ from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadRequest, Request, reply_length
 from gateway.seams import Clock
-from gateway.south.late import LateReplies, Shape, late_until_ns, shape_of
-from gateway.south.link import Heard, Link, Reply
+from gateway.south.late import LateReplies, Shape, shape_of
+from gateway.south.link import Heard, Link, NotSent, Reply
 
 SILENCE_MIN_NS = 1_750_000
 CHARACTER_BITS = 11  # what the serial line specification counts with, also for 8N1
@@ -58,6 +58,8 @@ class Guard:
 
     def barred(self, unit_id: int, request: Request) -> int | None:
         """Until when (boot ns) this request has to wait for a late reply; None when it may go now."""
+        if self.late and not self._turn.locked():
+            self._listen()
         return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns())
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int, min_gap_ns: int = 0) -> Reply:
@@ -71,8 +73,8 @@ class Guard:
                     return await self._exchange(unit_id, request, asked_ns, deadline_ns)
 
     def drain(self) -> Heard | None:
-        """As `Link`; the guard has passed on to its rule what it takes from here."""
-        return self._listen()
+        """As `Link`; the rule has seen what is told here. While an exchange is on, what comes is its own."""
+        return Heard((), self._busy_ns) if self._turn.locked() else self._listen()
 
     async def close(self) -> None:
         """Closes the link; `late` stays."""
@@ -112,6 +114,8 @@ class Guard:
             self._owed(shape, asked_ns, deadline_ns)
             self._count("guard_exception_not_believed")
             raise BadReply(f"exception {refusal.exception} may be the answer to an earlier request") from None
+        except NotSent:
+            raise
         except (NoReply, BadReply, LinkDown):
             self._owed(shape, asked_ns, deadline_ns)
             raise
@@ -125,7 +129,7 @@ class Guard:
         """Bar the shape of a reply that may still come. What was heard before now is older than that reply."""
         if self._listen() is None:
             shape = Shape(shape.unit_id, None, None)
-        self.late.bar(shape, late_until_ns(asked_ns, deadline_ns))
+        self.late.bar(shape, asked_ns, deadline_ns)
         self._count("guard_uncertain")
         return shape
 

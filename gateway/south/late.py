@@ -10,10 +10,15 @@ request is sent that the same frame could answer: its **shape** (unit_id, functi
 - A link that cannot show what came (pymodbus) cannot lift bars, and takes any frame of the unit_id for the reply: there
   every shape of the unit_id is barred (function and length None), and only time lifts it.
 
+How late a reply can be: devices answer in order, so a reply that is owed comes after all those that were owed before,
+and its bar is counted from the end of theirs. On a serial line each device has its own queue; behind a converter all
+share one (`shared_queue`). `late_max` is thus the bound for one request: a device or converter that works on a single
+one for longer than a timeout and `late_max` is beyond what can be told apart.
+
 The bars belong to the bus, not to a connection: a port that was reopened still brings the old reply.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import EXCEPTION, Request, function, reply_length
@@ -44,20 +49,25 @@ def shape_of(unit_id: int, request: Request) -> Shape:
     return Shape(unit_id, function(request), reply_length(request))
 
 
-def late_until_ns(asked_ns: int, deadline_ns: int) -> int:
-    """When a reply that was due at the deadline is no longer waited for: 3 timeouts later, at least 2 s."""
-    return deadline_ns + max(LATE_TIMEOUTS * (deadline_ns - asked_ns), LATE_MIN_NS)
+def late_max_ns(timeout_ns: int) -> int:
+    """How long after its deadline a reply may come: 3 timeouts, at least 2 s."""
+    return max(LATE_TIMEOUTS * timeout_ns, LATE_MIN_NS)
 
 
-@dataclass(slots=True)
 class LateReplies:
     """The barred shapes of one bus. At most one a shape, so bounded by the shapes that the bus is asked for."""
 
-    _until_ns: dict[Shape, int] = field(default_factory=dict)
+    def __init__(self, *, shared_queue: bool = True) -> None:
+        self._shared_queue = shared_queue
+        self._until_ns: dict[Shape, int] = {}
 
-    def bar(self, shape: Shape, until_ns: int) -> None:
-        """No request of this shape before `until_ns`, or before its late reply was heard."""
-        self._until_ns[shape] = max(until_ns, self._until_ns.get(shape, 0))
+    def __bool__(self) -> bool:
+        return bool(self._until_ns)
+
+    def bar(self, shape: Shape, asked_ns: int, deadline_ns: int) -> None:
+        """A reply is owed: no request of this shape until it was heard, or can no longer come."""
+        queue = [until for owed, until in self._until_ns.items() if self._shared_queue or owed.unit_id == shape.unit_id]
+        self._until_ns[shape] = max(deadline_ns, *queue, 0) + late_max_ns(deadline_ns - asked_ns)
 
     def barred_ns(self, shape: Shape, now_ns: int) -> int | None:
         """Until when a shape is barred; None when it is free."""

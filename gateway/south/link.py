@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.errors import LinkDown
 from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import Request
 
@@ -23,6 +24,10 @@ class Heard:
 
     frames: tuple[Frame, ...]
     last_byte_ns: int  # 0 before the first
+
+
+class NotSent(LinkDown):
+    """The wire was gone before the request went out: no reply is owed."""
 
 
 class Link(Protocol):

@@ -20,7 +20,7 @@ from gateway.protocols.modbus_pdu import Request, encode_request, function, repl
 from gateway.protocols.modbus_pdu import reply_length as pdu_length
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus
-from gateway.south.link import Heard, Reply
+from gateway.south.link import Heard, NotSent, Reply
 from gateway.south.ports import open_serial, open_tcp
 
 READ_MAX_BYTES = 1024
@@ -61,10 +61,15 @@ class StreamLink:
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
         """As `Link`; a BadReply comes at the deadline (RTU) or at once (TCP)."""
-        if self._dead:
-            raise LinkDown(self._dead)
+        question = self._wire.ask(unit_id, request)
         try:
-            self._stream.write(self._wire.ask(unit_id, request))
+            if not self._dead:
+                self._stream.write(question)
+        except LinkDown as error:
+            self._dead = str(error)
+        if self._dead:
+            raise NotSent(self._dead)
+        try:
             return await self._answer(request, self._clock.boot_ns(), deadline_ns)
         except LinkDown as error:
             self._dead = str(error)

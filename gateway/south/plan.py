@@ -122,11 +122,6 @@ def bus_ms(read: Read, cost: LineCost) -> float:
     return _span_ms(read.span, cost)
 
 
-def wire_ms(read: Read, cost: LineCost) -> float:
-    """The part of `bus_ms` in which bytes travel: what a deadline must allow on top of a device's timeout."""
-    return cost.char_ms * _chars(read.span)
-
-
 def line_cost(bus: Bus, source: ModbusSource) -> LineCost:
     """The cost of reads of one device, from its bus's settings; nothing is measured yet."""
     if bus.transport == "tcp":

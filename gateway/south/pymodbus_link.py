@@ -22,7 +22,7 @@ from gateway.errors import BadReply, LinkDown, NoReply
 from gateway.protocols.modbus_pdu import Request, encode_request, reply_data
 from gateway.seams import Clock
 from gateway.site import Bus
-from gateway.south.link import Heard, Reply
+from gateway.south.link import Heard, NotSent, Reply
 
 CONNECT_TIMEOUT_S = 5.0
 NEVER = 1 << 31  # requests without an answer before pymodbus closes the connection by itself
@@ -64,7 +64,7 @@ class PymodbusLink:
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
         """As `Link`."""
         if not self._is_up:
-            raise LinkDown(f"pymodbus lost {self._endpoint}")
+            raise NotSent(f"pymodbus lost {self._endpoint}")
         t_sent_ns = self._clock.boot_ns()
         self._t_first_ns = 0
         self._client.ctx.comm_params.timeout_connect = max((deadline_ns - t_sent_ns) / 1e9, 0.0)

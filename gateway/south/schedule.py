@@ -103,14 +103,20 @@ class Schedule:
         """The one thing to do next."""
         self._share.grow(now)
         self._drop(now, "")
-        next_due = min((task.due for task in self._tasks if not task.held), default=None)
+        next_due = min((task.begins for task in self._tasks if not task.held), default=None)
         retries = sorted(_retries(self._devices), key=lambda retry: retry.at)
         return self._probe(now, next_due, retries) or self._poll(now) or Idle(self._wake(now, next_due, retries))
 
-    def resume(self, now: BootMs) -> None:
-        """The bus was away until now: what was due meanwhile is dropped, and no device is blamed for it."""
+    def resume(self, now: BootMs, *, after_outage: bool) -> None:
+        """The bus was away until now: what was due meanwhile is dropped, and no device is blamed for it.
+
+        After an outage the silent are asked again at once: they may have been silent because of it.
+        """
         self._share.grow(now)
         self._drop(now, "bus_down")
+        if after_outage:
+            for task in self._tasks:
+                task.retry_at = task.device.retry_at = now
 
     def done(self, step: Poll | Probe) -> Turn | None:
         """The device answered; UP when it was down."""
@@ -140,17 +146,25 @@ class Schedule:
         device.down = True
         return Turn.DOWN
 
-    def spared(self, step: Poll | Probe, until: BootMs) -> None:
-        """Nothing can be concluded from this step; a probe is not repeated before `until`."""
-        task = self._ended(step)
-        task.retry_at = task.device.retry_at = until
+    def spared(self, step: Poll | Probe, until: BootMs) -> bool:
+        """Nothing can be concluded from this step, nor made of it before `until`; True when a poll is lost by that."""
+        task = self._tasks[step.task]
+        task.retry_at = task.device.retry_at = task.waits_until = until
+        lost = isinstance(step, Poll) and until >= step.deadline
+        if lost:
+            task.due = task.owed_since = step.deadline
+        self._attempted(task)
+        return lost
 
     def _ended(self, step: Poll | Probe) -> "_Task":
         task = self._tasks[step.task]
         task.due = task.owed_since = max(task.due, step.deadline)
+        self._attempted(task)
+        return task
+
+    def _attempted(self, task: "_Task") -> None:
         self._attempts += 1
         task.attempt = self._attempts
-        return task
 
     def _drop(self, now: BootMs, cause: str) -> None:
         for task in self._tasks:
@@ -175,7 +189,7 @@ class Schedule:
         return max(self._share.ready_at(now, retry.task.device.probe_ms), BootMs(retry.at + IDLE_WAIT_MS))
 
     def _poll(self, now: BootMs) -> Poll | None:
-        due = (task for task in self._tasks if not task.held and task.due <= now)
+        due = (task for task in self._tasks if not task.held and task.begins <= now)
         first = min(due, key=lambda task: task.owed_since + task.polled.period_ms, default=None)
         return first.poll() if first else None
 
@@ -227,12 +241,18 @@ class _Task:
     owed_since: BootMs  # when the oldest poll was due that it has not had; `due`, unless some were dropped
     misses: int = 0  # since its last good reply
     retry_at: BootMs = NEVER
+    waits_until: BootMs = NEVER
     attempt: int = 0  # number of its last poll or probe on this bus
 
     @property
     def held(self) -> bool:
         """Paid from the probe share."""
         return self.misses > 0 or self.device.suspect
+
+    @property
+    def begins(self) -> BootMs:
+        """When its next poll may begin."""
+        return max(self.due, self.waits_until)
 
     def poll(self) -> Poll:
         return Poll(self.number, self.device.site, self.polled, self._after(self.due))

@@ -105,12 +105,12 @@ class StreamLoop:
     def _wake(self) -> BootMs:
         """When something has to be said even if nothing comes."""
         silent_at = BootMs((self._clock.boot_ms() if self._down else self._last_good) + self._silent_ms)
-        steady_at = self._door.steady_at
+        steady_at = self._door.steady_at()
         return silent_at if steady_at is None else min(silent_at, steady_at)
 
     def _look_at_the_clock(self) -> None:
         now = self._clock.boot_ms()
-        steady_at = self._door.steady_at
+        steady_at = self._door.steady_at()
         if steady_at is not None and now >= steady_at:
             self._door.works()
         if not self._down and not self._stop.asked() and now - self._last_good >= self._silent_ms:

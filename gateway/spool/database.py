@@ -28,14 +28,14 @@ class Damaged(SpoolFailed):
 
 
 class Database:
-    """One connection, of the thread that made it; raises SpoolFailed, Damaged. An empty file gets its tables."""
+    """One connection, of the thread that made it; raises SpoolFailed, Damaged. `make` gives an empty file tables."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, make: bool = True) -> None:
         self._sql = queries.load("spool")
         with _translated():
             self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._set_up(path)
+            self._set_up(path, make=make)
         except BaseException:
             self.close()
             raise
@@ -189,7 +189,7 @@ class Database:
         with _translated():
             self._db.execute(self._sql["limit_pages"] % pages)
 
-    def _set_up(self, path: str) -> None:
+    def _set_up(self, path: str, *, make: bool) -> None:
         self._db.text_factory = _text
         with _translated():
             for pragma in queries.load("connect").values():
@@ -197,10 +197,13 @@ class Database:
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
             raise SpoolFailed(f"journal_mode {mode}")
-        if not self._rows("has_schema"):
-            with self.transaction():
-                for statement in queries.load("schema").values():
-                    self._db.execute(statement)
+        if self._rows("has_schema"):
+            return
+        if not make:
+            raise Damaged("no tables")
+        with self.transaction():
+            for statement in queries.load("schema").values():
+                self._db.execute(statement)
 
     def _roll_back(self) -> None:
         try:

@@ -24,20 +24,18 @@ Recovery
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from gateway.errors import SpoolFailed
 from gateway.model import Batch, BatchId, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
 from gateway.spool import gaps
+from gateway.spool.change import Change, Filing
 from gateway.spool.database import Database, Ranges
 from gateway.spool.meta import VERSION, Meta, merged, risen
-from gateway.spool.retention import enough
-from gateway.spool.row import OWN, Record, Stretch, record_of
+from gateway.spool.retention import Room, enough
+from gateway.spool.row import OWN, Record, Stretch
 from gateway.spool.view import View
 from gateway.wire import batch as wire_batch
 from gateway.wire.body import encode_gaps
-
-Filing: TypeAlias = tuple[Draft, Segment | None]  # without a segment the draft brings its own stamp
 
 
 class SpoolFile:
@@ -47,6 +45,7 @@ class SpoolFile:
         self.gateway, self.machine = gateway, machine
         self.view = View(gateway)
         self._meta: Meta | None = None
+        self._max_pages = 0
         self._saved: Ranges | None = None  # what table `settled` holds; None = not known, write it all
         self.db = Database(path)
         try:
@@ -64,7 +63,7 @@ class SpoolFile:
     def new_epoch(self) -> str:
         """Why this spool cannot go on in the epoch it is in; "" when it can."""
         if not self.view.stretches:
-            return "new_spool"
+            return "new_spool" if self._meta is None else "epoch_damaged"
         if self._meta is None:
             return "meta_damaged"
         last = self.view.stretches[-1]
@@ -72,18 +71,27 @@ class SpoolFile:
             return "other_gateway"
         return "other_machine" if self.machine and last.machine and last.machine != self.machine else ""
 
-    def begin(self, epoch: str, why: str, *, first_id: int = 1, segment: int = 0) -> None:
+    def begin(
+        self, epoch: str, why: str, *, first_id: int = 1, segment: int = 0, after: tuple[str, int] | None = None
+    ) -> None:
         """Open a new epoch; what is numbered from here is at least `first_id`, and above `segment`."""
         meta = self._meta or self._rebuilt()
         next_id = max(meta.next_id, first_id)
         meta = replace(meta, epoch=epoch, next_seq=1, next_id=next_id, segment=max(meta.segment, segment), gaps=0)
-        old = self.view.stretches[-1] if self.view.stretches else Stretch(0, "", 1, 0, "", "")
-        stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, old.epoch, old.last, why)
+        if after is None:
+            after = self._before()
+        stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, *after, why)
         with self.db.transaction():
             self._write_open(self.view.stretches, stretch)
             self.db.put_meta(meta)
         self.view.open(stretch)
         self._meta = meta
+
+    def _before(self) -> tuple[str, int]:
+        """The epoch there was, and where it ended; ("", 0) when there was none, or nothing is known of it."""
+        if self.view.stretches:
+            return self.view.stretches[-1].epoch, self.view.stretches[-1].last
+        return (self._meta.epoch, self._meta.next_seq - 1) if self._meta is not None else ("", 0)
 
     @property
     def meta(self) -> Meta:
@@ -218,6 +226,16 @@ class SpoolFile:
         crc = wire_batch.crc(batch_id, stamp, record.n, record.enc, record.body, urgent=urgent, origin=origin)
         return Batch(batch_id, stamp, record.n, crc, record.body, record.enc, urgent, origin, record.id)
 
+    def room(self, free_bytes: int | None, reserve_bytes: int) -> Room:
+        """From the file's header, and what is said of the disk."""
+        pages, free = self.db.pages()
+        return Room(pages, free, self._max_pages, free_bytes, reserve_bytes)
+
+    def limit_pages(self, pages: int) -> None:
+        """The quota; SQLite never shrinks a file for it."""
+        self._max_pages = pages
+        self.db.limit_pages(pages)
+
     # -- moving in: what a ring held, what salvage found
 
     def adopt(self, other: "SpoolFile") -> None:
@@ -245,7 +263,7 @@ class SpoolFile:
             self.db.put_meta(meta)
         self._load()
 
-    def plant(self, view: View, meta: Meta) -> None:
+    def plant(self, view: View, meta: Meta | None) -> None:
         """Into a fresh file: all that an old one was known to hold, except the log."""
         with self.db.transaction():
             for segment in view.segments.values():
@@ -255,20 +273,51 @@ class SpoolFile:
             for epoch, parked in view.parked.items():
                 for seq, why in parked.items():
                     self.db.put_parked(epoch, seq, why)
-            self.db.put_ranges(None, dict(view.ranges()))
-            self.db.put_meta(meta)
+            self.db.put_ranges(None, view.ranges())
+            if meta is not None:
+                self.db.put_meta(meta)
         self._load()
 
     def replant(self, records: Sequence[Record]) -> None:
-        """Salvaged rows, at their old places."""
+        """Salvaged rows, at their old places; rows of an epoch that nobody knew of make it known."""
+        known = {(s.epoch, s.shift): s for s in self.view.stretches}
+        grown: dict[tuple[str, int], Stretch] = {}
+        for record in records:
+            key = (record.epoch, record.id - record.seq)
+            stretch = known.get(key) or Stretch(
+                record.id, record.epoch, record.seq, 0, self.gateway, "", why="salvaged"
+            )
+            if record.seq > stretch.last:
+                known[key] = grown[key] = replace(stretch, last=record.seq)
         with self.db.transaction():
             for record in records:
                 self.db.put_record(record)
+            for stretch in grown.values():
+                self.db.put_stretch(stretch)
+        self.view.know(grown.values())
+
+    def trim(self) -> None:
+        """Forget epochs of which nothing is left, and segments that no batch can name any more."""
+        empty = [s for s in self.view.stretches[:-1] if not self.view.present(s)]
+        left = {s.epoch for s in self.view.stretches if s not in empty}
+        oldest = self.db.record(self.db.lowest() or 0)
+        segment = self.view.segments.get(oldest.segment) if oldest else None
+        boot = segment.boot if segment else self.meta.boot
+        floor = min((s.number for s in self.view.segments.values() if s.boot == boot), default=0)
+        with self.db.transaction():
+            for stretch in empty:
+                self.db.drop_stretch(stretch)
+            for number in [number for number in self.view.segments if number < floor]:
+                self.db.drop_segment(number)
+            self.db.put_ranges(self._saved, {key: r for key, r in self.view.ranges().items() if key[1] in left})
+        self._load()
 
     # -- inside
 
     def _load(self) -> None:
         self._meta = self.db.meta()
+        if self._meta is not None and self._meta.version > VERSION:
+            raise SpoolFailed(f"made by a newer version: {self._meta.version}")
         ranges, whole = self.db.ranges()
         self._saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
@@ -293,7 +342,7 @@ class SpoolFile:
             return meta
         return risen(replace(meta, boot=segment.boot, last=newest.last), segment, newest.last)
 
-    def _changing(self, segments: Sequence[Segment], ids: SeqRanges | None = None) -> "_Change":
+    def _changing(self, segments: Sequence[Segment], ids: SeqRanges | None = None) -> Change:
         """Begin a change: new segments are written, `ids` leave the log."""
         fresh = {s.number: s for s in segments if self._write_segment(s)}
         gone = ids or SeqRanges()
@@ -303,16 +352,16 @@ class SpoolFile:
                 if seq in seqs:
                     self.db.drop_parked(epoch, seq)
         meta = replace(self.meta, segment=max(self.meta.segment, *fresh)) if fresh else self.meta
-        return _Change(meta, {**self.view.segments, **fresh}, fresh, gone)
+        return Change(meta, {**self.view.segments, **fresh}, fresh, gone)
 
-    def _write(self, change: "_Change") -> None:
+    def _write(self, change: Change) -> None:
         """Its end, still inside the transaction."""
         change.ranges = self.view.ranges_without(change.gone)
         self.db.put_ranges(self._saved, change.ranges)
         if change.meta is not self.meta:
             self.db.put_meta(change.meta)
 
-    def _done(self, change: "_Change") -> None:
+    def _done(self, change: Change) -> None:
         """Committed: RAM follows."""
         self._meta = change.meta
         self._saved = change.ranges
@@ -349,21 +398,3 @@ class SpoolFile:
 
     def _span(self, record: Record) -> tuple[UtcMs, UtcMs] | None:
         return record.span(self.view.segments.get(record.segment))
-
-
-class _Change:
-    """What a transaction is about to make true."""
-
-    def __init__(self, meta: Meta, known: dict[int, Segment], segments: dict[int, Segment], gone: SeqRanges) -> None:
-        self.meta, self.known, self.segments, self.gone = meta, known, segments, gone
-        self.ranges: Ranges = {}
-
-    def file(self, db: Database, draft: Draft, segment: Segment | None) -> None:
-        """Give a draft its number and write it."""
-        meta = self.meta
-        db.put_record(record_of(draft, segment, (meta.next_id, meta.epoch, meta.next_seq)))
-        meta = replace(meta, next_id=meta.next_id + 1, next_seq=meta.next_seq + 1)
-        if segment is not None:
-            last = max(draft.last, meta.last if meta.boot == draft.boot else 0)
-            meta = risen(replace(meta, boot=draft.boot, last=last), self.known[segment.number], draft.last)
-        self.meta = meta

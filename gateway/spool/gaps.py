@@ -18,8 +18,8 @@ RECORDS_MAX = 64  # above it records are joined across settled seqs too: stored 
 
 def records_of(record: Record, span: tuple[UtcMs, UtcMs] | None, reason: str) -> list[Gap]:
     """One for its own seq, and all that it carries if it is a gap batch."""
-    times = span or (None, None)
-    own = Gap(record.epoch, record.seq, record.seq, record.n, *times, reason)
+    from_ms, to_ms = span or (None, None)
+    own = Gap(record.epoch, record.seq, record.seq, record.n, from_ms, to_ms, reason)
     return [own, *carried(record)]
 
 

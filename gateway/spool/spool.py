@@ -1,75 +1,37 @@
-"""The spool as the stages see it: appends, reads, settles, parks, and keeps going from a RAM ring when the disk does not.
+"""The spool as the stages see it: appends, reads, settles, parks, and goes on from a RAM ring when the disk does not.
 
-STUB: signatures fixed by the foundation; bodies to be written.
+    append -> [ disk, one transaction ] -> read -> north ~~> receipt -> settle -> with the next append
+                  | SpoolFailed, SpoolFull
+                  v
+              [ ring: a spool file in memory, own epoch ] -> read ...     retried every 10 s; then moved to disk whole
+
+Steps go through one lock and one worker, in order. The loop's side keeps no view of its own but the last snapshot.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gateway.counters import Counters
-from gateway.model import Batch, BatchId, BootMs, Draft, Event, Segment, Seq, SeqRanges
+from gateway.errors import SpoolError, SpoolFailed, SpoolFull
+from gateway.model import Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges
 from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
+from gateway.spool.database import Damaged
+from gateway.spool.home import Home, blind
+from gateway.spool.keeper import Keeper, Moment, Snapshot
 from gateway.wire.documents import SpoolStatus
 
+T = TypeVar("T")
 
-class Spool:
-    """All methods run in the event loop; disk work goes through `worker`, one thread, in order."""
+TICK_MS = 1_000
+SALVAGE_TICK_MS = 100
+RETRY_MS = 10_000
+SETTLED_MAX = 20  # wait for an append at most
+SETTLED_MS_MAX = 5_000
 
-    epoch: str
-
-    @property
-    def last_order(self) -> int:
-        """The order of the newest batch; 0 when there was never one."""
-        ...
-
-    async def append(self, draft: Draft) -> Seq:
-        """On disk when this returns (or in the RAM ring, alarmed, while the disk fails)."""
-        ...
-
-    async def read(self, after: int, until: int | None, limit: int) -> Sequence[Batch]:
-        """Pending, not parked, dated batches with after < order (<= until), rising; stops before the first undated batch that is not urgent, so a cursor never passes one."""
-        ...
-
-    async def read_urgent(self, after: int, limit: int) -> Sequence[Batch]:
-        """The same, only urgent ones, not stopped by undated others."""
-        ...
-
-    async def reread(self, batch_id: BatchId) -> Batch | None:
-        """One batch from disk again, crc checked; None when it is settled or given up."""
-        ...
-
-    def settle(self, epoch: str, seqs: SeqRanges) -> None:
-        """Remembered now; on disk with the next append, or in its own transaction once 20 wait or 5 s passed (`run`)."""
-        ...
-
-    async def park(self, batch_id: BatchId, why: str) -> None:
-        """Kept, pending, not offered until `unpark`."""
-        ...
-
-    async def unpark(self, batch_id: BatchId) -> None: ...
-
-    async def date(self, segments: Sequence[Segment]) -> None:
-        """Segments that got their offset: written once, never changed."""
-        ...
-
-    async def wait(self) -> None:
-        """Until something was appended or dated since the last `wait` returned; one waiter."""
-        ...
-
-    def in_flight(self, ids: frozenset[BatchId]) -> None:
-        """What north has out now: given up last."""
-        ...
-
-    async def run(self) -> None:
-        """Flush settled seqs in time, make room, watch the free disk, retry a failing disk."""
-        ...
-
-    async def close(self) -> None:
-        """Flush settled seqs, close the file, release the lock."""
-        ...
-
-    @property
-    def status(self) -> SpoolStatus: ...
+SegmentOf = Callable[[BootMs, bool], Segment]
+OnEvent = Callable[[Event], None]
 
 
 async def open_spool(
@@ -80,8 +42,326 @@ async def open_spool(
     worker: Worker,
     clock: Clock,
     counters: Counters,
-    segment_of: Callable[[BootMs, bool], Segment],
-    on_event: Callable[[Event], None],
-) -> Spool:
-    """Lock, open (or salvage), and say what is there; raises SpoolInUse. `segment_of(b0, urgent)` is the timeline's."""
-    ...
+    segment_of: SegmentOf,
+    on_event: OnEvent,
+) -> "Spool":
+    """Lock, open (or salvage), and say what is there; raises SpoolInUse. `segment_of(b0, urgent)` is the timeline's.
+
+    Before the first append the timeline goes on from `segments` and `given`, and what it answers is dated.
+    """
+    spool = Spool(Home(settings, gateway, machine), boot, worker, clock, counters, segment_of, on_event)
+    await spool.open()
+    return spool
+
+
+class Spool:
+    """All methods run in the event loop; disk work goes through `worker`, in order. Made by `open_spool`."""
+
+    def __init__(
+        self,
+        home: Home,
+        boot: str,
+        worker: Worker,
+        clock: Clock,
+        counters: Counters,
+        segment_of: SegmentOf,
+        on_event: OnEvent,
+    ) -> None:
+        self._home, self._boot, self._worker, self._clock = home, boot, worker, clock
+        self._counters, self._segment_of, self._on_event = counters, segment_of, on_event
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._keeper: Keeper | None = None
+        self._snapshot = Snapshot("", 0, (), 0, None, 0, 0, unsaved=False, salvaging=False)
+        self._given = Given()
+        self._segments: tuple[Segment, ...] = ()
+        self._in_flight: frozenset[BatchId] = frozenset()
+        self._settled: list[tuple[str, SeqRanges]] = []  # not told to the keeper yet
+        self._settled_since: BootMs | None = None
+        self._settled_count = 0
+        self._failing = ""  # why there is a ring
+        self._owed: list[tuple[str, SeqRanges]] = []  # settled, of epochs on the disk that fails
+        self._dated: dict[int, Segment] = {}  # while the disk fails
+        self._retry_at = BootMs(0)
+        self._closed = False
+        self.rewound = 0  # times that batches below orders once passed came into sight: read again from 0
+
+    # -- for the pipeline
+
+    async def append(self, draft: Draft) -> Seq:
+        """On disk when this returns (or in the RAM ring, alarmed, while the disk fails)."""
+        segment = self._segment_of(draft.b0, draft.urgent) if draft.stamp is None else None
+        seq = await self._step(lambda keeper: keeper.append([(draft, segment)]))
+        self._news.set()
+        return seq
+
+    # -- for north
+
+    @property
+    def epoch(self) -> str:
+        """The one that appends go to."""
+        return self._snapshot.epoch
+
+    @property
+    def last_order(self) -> int:
+        """The order of the newest batch; 0 when there was never one."""
+        return self._snapshot.last_order
+
+    async def read(self, after: int, until: int | None, limit: int) -> Sequence[Batch]:
+        """Pending, not parked, dated batches with after < order (<= until), rising.
+
+        Stops before the first undated batch that is not urgent (and at what salvage has not fetched yet), so that a
+        cursor never passes one. What lies below a cursor and comes into sight later is told by `rewound`.
+        """
+        return await self._step(lambda keeper: keeper.read(after, until, limit))
+
+    async def read_urgent(self, after: int, limit: int) -> Sequence[Batch]:
+        """The same, only urgent ones, stopped only by an undated urgent one."""
+        return await self._step(lambda keeper: keeper.read(after, None, limit, urgent=True))
+
+    async def reread(self, batch_id: BatchId) -> Batch | None:
+        """One batch from disk again, crc checked; None when it is settled or given up."""
+        if batch_id.gateway != self._home.gateway:
+            return None
+        return await self._step(lambda keeper: keeper.reread(batch_id.epoch, batch_id.seq))
+
+    def settle(self, epoch: str, seqs: SeqRanges) -> None:
+        """Remembered now; on disk with the next append, or by `run` once 20 wait or 5 s passed."""
+        if self._failing and epoch != self.epoch:
+            self._owed.append((epoch, seqs))
+            return
+        self._settled.append((epoch, seqs))
+        self._settled_count += len(seqs)
+        if self._settled_since is None:
+            self._settled_since = self._clock.boot_ms()
+
+    async def park(self, batch_id: BatchId, why: str) -> None:
+        """Kept, pending, not offered until `unpark`; on disk when this returns."""
+        await self._step(lambda keeper: keeper.park(batch_id.epoch, batch_id.seq, why))
+
+    async def unpark(self, batch_id: BatchId) -> None:
+        """Offered again, at its old order."""
+        await self._step(lambda keeper: keeper.file.unpark(batch_id.epoch, batch_id.seq))
+        self._sighted()
+
+    async def wait(self) -> None:
+        """Until something was appended or dated since the last `wait` returned; one waiter."""
+        await self._news.wait()
+        self._news.clear()
+
+    def in_flight(self, ids: frozenset[BatchId]) -> None:
+        """What north has out now: given up last."""
+        self._in_flight = ids
+
+    # -- for the clock
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Those that were there at open: `Timeline.resume` goes on from them."""
+        return self._segments
+
+    @property
+    def given(self) -> Given:
+        """The highest times given out before this open."""
+        return self._given
+
+    async def date(self, segments: Sequence[Segment]) -> None:
+        """Segments that got their offset: written once, never changed."""
+        if not segments:
+            return
+        await self._step(lambda keeper: keeper.file.date(segments))
+        if self._failing:
+            self._dated.update({segment.number: segment for segment in segments})
+        self._news.set()
+
+    # -- its own life
+
+    async def open(self) -> None:
+        """Once, by `open_spool`."""
+        async with self._turn:
+            try:
+                keeper, damaged = await self._worker.run(self._home.open_disk)
+            except (SpoolFailed, SpoolFull) as error:
+                await self._fall(error)
+            else:
+                self._keeper = keeper
+                self._tell_damage(damaged=damaged)
+            keeper = self._kept()
+            self._given, self._segments = keeper.given, tuple(keeper.file.view.segments.values())
+            self._snapshot = await self._worker.run(keeper.snapshot)
+
+    async def run(self) -> None:
+        """Flush settled seqs in time, make room, watch the free disk, retry a failing disk; for ever."""
+        while True:
+            pause_ms = SALVAGE_TICK_MS if self._snapshot.salvaging else TICK_MS
+            await self._clock.sleep_until(BootMs(self._clock.boot_ms() + pause_ms))
+            await self.tick()
+
+    async def tick(self) -> None:
+        """One round of `run`."""
+        if self._failing and self._clock.boot_ms() >= self._retry_at:
+            await self._restore()
+        await self._step(Keeper.tick)
+        if self._due():
+            await self._step(lambda keeper: keeper.file.flush())
+
+    async def close(self) -> None:
+        """Write what is settled, move a ring to disk if that will have it, close, release the lock. Idempotent."""
+        if self._closed:
+            return
+        if self._failing:
+            await self._restore()
+        await self._step(lambda keeper: keeper.file.flush())
+        async with self._turn:
+            keeper, self._closed = self._kept(), True
+            await self._worker.run(keeper.close)
+            await self._worker.run(self._home.close)
+
+    @property
+    def status(self) -> SpoolStatus:
+        """As of the last step."""
+        shot = self._snapshot
+        return SpoolStatus(
+            epoch=shot.epoch,
+            epochs=shot.epochs,
+            pending=shot.pending,
+            oldest_age_ms=self._age_ms(),
+            size_bytes=shot.size_bytes,
+            gaps=shot.gaps,
+            failing=self._failing,
+        )
+
+    # -- inside
+
+    async def _step(self, act: Callable[[Keeper], T]) -> T:
+        """Do it; mend what proves damaged, or go on in a ring, and do it there."""
+        async with self._turn:
+            for _ in range(2):
+                try:
+                    return await self._act(act)
+                except Damaged as error:
+                    if self._failing:
+                        raise
+                    await self._mend(error)
+                except (SpoolFailed, SpoolFull) as error:
+                    if self._failing:
+                        raise
+                    await self._fall(error)
+            return await self._act(act)
+
+    async def _act(self, act: Callable[[Keeper], T]) -> T:
+        keeper, settled, self._settled = self._kept(), self._settled, []
+        moment = self._moment(settled)
+
+        def step() -> tuple[T, Snapshot]:
+            keeper.now(moment)
+            return act(keeper), keeper.snapshot()
+
+        try:
+            result, self._snapshot = await self._worker.run(step)
+        except BaseException:
+            self._settled = settled + self._settled  # telling twice is harmless
+            raise
+        finally:
+            self._tell(keeper)
+        if not self._snapshot.unsaved and not self._settled:
+            self._settled_count, self._settled_since = 0, None
+        return result
+
+    def _moment(self, settled: Sequence[tuple[str, SeqRanges]]) -> Moment:
+        now = self._clock.boot_ms()
+        segment = self._segment_of(now, False)  # noqa: FBT003 - a callable has no names for its arguments
+        return Moment(now, self._clock.utc_ms(), segment, self._in_flight, tuple(settled))
+
+    def _due(self) -> bool:
+        since = self._settled_since
+        if since is None:
+            return False
+        return self._settled_count >= SETTLED_MAX or self._clock.boot_ms() - since >= SETTLED_MS_MAX
+
+    async def _mend(self, error: Damaged) -> None:
+        """Set the file aside and fetch its rows, behind what goes on."""
+        keeper = self._kept()
+        self._settled = [*keeper.file.view.settled.items(), *self._settled]
+        await self._worker.run(keeper.close)
+        try:
+            self._keeper, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=True))
+        except (SpoolFailed, SpoolFull):
+            await self._fall(error)
+        else:
+            self._tell_damage(damaged=damaged)
+            self._sighted()
+
+    async def _fall(self, error: SpoolError) -> None:
+        """The disk answers with errors: from now on the ring is the disk."""
+        place = blind()
+        if self._keeper is not None:
+            place = self._keeper.place
+            self._owed = [*self._keeper.file.view.settled.items(), *self._settled]
+            self._settled = []
+            await self._worker.run(self._keeper.close)
+        self._keeper = await self._worker.run(lambda: self._home.open_ring(place))
+        self._failing = str(error) or error.code
+        self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
+        self._emit("spool_failed", self._failing, urgent=True)
+
+    async def _restore(self) -> None:
+        """Try the disk again; if it takes all that the ring holds, the ring is over."""
+        async with self._turn:
+            ring, dated = self._kept(), list(self._dated.values())
+            moment = self._moment([*self._owed, *self._settled])
+            try:
+                disk, damaged = await self._worker.run(self._home.open_disk)
+                await self._worker.run(lambda: _move(ring, disk, moment, dated))
+            except (SpoolFailed, SpoolFull):
+                self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
+                self._counters.add("spool_retries")
+                return
+            self._keeper, self._failing = disk, ""
+            self._owed, self._settled, self._dated = [], [], {}
+            self._tell_damage(damaged=damaged)
+            self._emit("spool_restored", "")
+        await self._step(lambda _: None)
+        self._sighted()
+
+    def _kept(self) -> Keeper:
+        if self._keeper is None or self._closed:
+            raise SpoolFailed("the spool is closed")
+        return self._keeper
+
+    def _sighted(self) -> None:
+        self.rewound += 1
+        self._news.set()
+
+    def _tell(self, keeper: Keeper) -> None:
+        notes = keeper.take_notes()
+        for (name, reason), count in notes.counts.items():
+            self._counters.add(name, count, reason=reason)
+        for code, detail, urgent in notes.events:
+            self._emit(code, detail, urgent=urgent)
+
+    def _tell_damage(self, *, damaged: bool) -> None:
+        if damaged:
+            self._emit("spool_damaged", "", urgent=True)
+
+    def _emit(self, code: str, detail: Detail, *, urgent: bool = False) -> None:
+        self._on_event(Event(self._clock.boot_ms(), "", code, detail, urgent=urgent))
+
+    def _age_ms(self) -> int | None:
+        if self._snapshot.oldest is None:
+            return None
+        boot, b0, offset_ms = self._snapshot.oldest
+        if boot == self._boot:
+            return max(0, self._clock.boot_ms() - b0)
+        return None if offset_ms is None else max(0, self._clock.utc_ms() - b0 - offset_ms)
+
+
+def _move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
+    """In the worker: the disk has it all before the ring is let go."""
+    try:
+        disk.now(moment)
+        disk.take_in(ring, dated)
+    except BaseException:
+        disk.close()
+        raise
+    ring.close()

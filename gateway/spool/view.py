@@ -30,22 +30,26 @@ class View:
         """Ids, parked ones included."""
         if self._pending is None:
             ours = (s for s in self.stretches if s.gateway == self.gateway)
-            self._pending = _ids(ours, lambda s: self._present(s).minus(self.settled.get(s.epoch, NONE)))
+            self._pending = _ids(ours, lambda s: self.present(s).minus(self.settled.get(s.epoch, NONE)))
         return self._pending
 
     def kept_settled(self) -> SeqRanges:
         """Ids of settled batches that are still here: the archive."""
         ours = (s for s in self.stretches if s.gateway == self.gateway)
-        return _ids(ours, lambda s: self._present(s).intersection(self.settled.get(s.epoch, NONE)))
+        return _ids(ours, lambda s: self.present(s).intersection(self.settled.get(s.epoch, NONE)))
 
     def foreign(self) -> SeqRanges:
         """Ids of batches that another gateway id wrote: kept for export, never sent."""
-        return _ids((s for s in self.stretches if s.gateway != self.gateway), self._present)
+        return _ids((s for s in self.stretches if s.gateway != self.gateway), self.present)
 
     def offered(self) -> SeqRanges:
         """Ids that north may have: pending and not parked."""
         parked = [self.id_of(epoch, seq) for epoch, seqs in self.parked.items() for seq in seqs]
         return self.pending().minus(SeqRanges.of_seqs(id_ for id_ in parked if id_ is not None))
+
+    def epochs(self) -> list[str]:
+        """Of this gateway, in the order they began."""
+        return list(dict.fromkeys(s.epoch for s in self.stretches if s.gateway == self.gateway))
 
     def id_of(self, epoch: str, seq: int) -> int | None:
         """None for a seq that never was."""
@@ -102,6 +106,12 @@ class View:
         self.stretches.append(stretch)
         self._pending = None
 
+    def know(self, stretches: Iterable[Stretch]) -> None:
+        """Stretches found late, or longer than was known."""
+        by_id = {s.first_id: s for s in [*self.stretches, *stretches]}
+        self.stretches = [by_id[first_id] for first_id in sorted(by_id)]
+        self._pending = None
+
     def ranges(self) -> dict[tuple[int, str], SeqRanges]:
         """What table `settled` should hold, by (uplink, epoch)."""
         return self.ranges_without(NONE)
@@ -115,7 +125,8 @@ class View:
             **{(1, epoch): ranges for epoch, ranges in self.settled.items() if ranges},
         }
 
-    def _present(self, stretch: Stretch) -> SeqRanges:
+    def present(self, stretch: Stretch) -> SeqRanges:
+        """Seqs of a stretch that are not gone."""
         return SeqRanges.of([(stretch.first, stretch.last)]).minus(self.gone.get(stretch.epoch, NONE))
 
 

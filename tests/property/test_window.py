@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
 from gateway.north.effects import Effect, Fetch, Park, Rank, Reread, Send, Settle, Unpark
@@ -40,6 +40,21 @@ class WindowMachine(RuleBasedStateMachine):
         self.sends = 0
 
     # What the spool, the broker, the IOC and the clock may do.
+
+    @initialize(urgent=st.lists(st.booleans(), min_size=3, max_size=25))
+    def start(self, urgent: list[bool]) -> None:
+        """A backlog, most of it in the window and out."""
+        self.batches = [make_batch(seq, urgent=is_urgent) for seq, is_urgent in enumerate(urgent, 1)]
+        self.connect(receive_maximum=10)
+        while self.reads:
+            self.answer_read(self.reads.pop(0))
+
+    @rule(urgent=st.lists(st.booleans(), min_size=1, max_size=12))
+    def append_many(self, urgent: list[bool]) -> None:
+        """The spool has several more before it says so."""
+        start = len(self.batches) + 1
+        self.batches += [make_batch(seq, urgent=is_urgent) for seq, is_urgent in enumerate(urgent, start)]
+        self.do(self.window.woken(self.now))
 
     @rule(urgent=st.booleans())
     def append(self, urgent: bool) -> None:
@@ -76,6 +91,20 @@ class WindowMachine(RuleBasedStateMachine):
         batch = self.unacked.pop(data.draw(st.integers(0, len(self.unacked) - 1)))
         self.do(self.window.published(batch.id, reason, self.now))
 
+    @precondition(lambda self: self.unacked)
+    @rule()
+    def puback_all(self) -> None:
+        """The broker acknowledges all of them."""
+        while self.unacked:
+            self.do(self.window.published(self.unacked.pop(0).id, 0, self.now))
+
+    @precondition(lambda self: self.reads)
+    @rule()
+    def read_all(self) -> None:
+        """The disk answers all reads."""
+        while self.reads:
+            self.answer_read(self.reads.pop(0))
+
     @precondition(lambda self: self.sent)
     @rule(
         data=st.data(),
@@ -107,6 +136,7 @@ class WindowMachine(RuleBasedStateMachine):
         """Neither more publishes nor more batches out than allowed."""
         assert len(self.unacked) <= self.publishes_max
         assert len(self.window.in_flight) <= BATCHES_MAX
+        assert not any(id_.seq in self.settled for id_ in self.window.in_flight)
 
     def do(self, effects: Iterable[Effect]) -> None:
         """Carry effects out, as the session would, and check each."""
@@ -191,6 +221,6 @@ class WindowMachine(RuleBasedStateMachine):
 
 
 WindowMachine.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_window = WindowMachine.TestCase

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.errors import SpoolError
 from gateway.model import Batch, BatchId, Receipt, Seq, SeqRanges, Stamp, UtcMs
 from gateway.wire import batch as wire_batch
 
@@ -32,6 +33,7 @@ class MemoryBacklog:
     settled: SeqRanges = field(default_factory=SeqRanges)
     parked: dict[BatchId, str] = field(default_factory=dict)
     out: frozenset[BatchId] = frozenset()
+    failures: list[SpoolError] = field(default_factory=list)  # raised by the next reads, one each
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -53,11 +55,13 @@ class MemoryBacklog:
 
     async def read(self, after: int, until: int | None, limit: int) -> Sequence[Batch]:
         """Pending, not parked, in order."""
+        self._maybe_fail()
         last = self.last_order if until is None else until
         return self._offered(after, last)[:limit]
 
     async def read_urgent(self, after: int, limit: int) -> Sequence[Batch]:
         """The urgent ones of them."""
+        self._maybe_fail()
         return [batch for batch in self._offered(after, self.last_order) if batch.urgent][:limit]
 
     async def reread(self, batch_id: BatchId) -> Batch | None:
@@ -86,6 +90,10 @@ class MemoryBacklog:
     def in_flight(self, ids: frozenset[BatchId]) -> None:
         """What north says is out."""
         self.out = ids
+
+    def _maybe_fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
 
     def _offered(self, after: int, last: int) -> list[Batch]:
         return [

@@ -8,12 +8,14 @@ described in `simulators.truth`) and the points of the IOC's store. It shares no
     (times in ms UTC; either side may be empty)
 
 Rules
-1. Every truth value is in the store exactly once, equal, within WITHIN_MS of its time. Excused are values served in the
+1. Every truth value is in the store exactly once, equal, within WITHIN_MS of its time. A row has one time, that of its
+   first reply: what a later reply brought may be up to ROW_MS later than the row. Excused are values served in the
    durability bound before a gateway was killed and until it was back (`--kill`), and while it was down (`--down`).
 2. Every point of the store is exactly one truth value.
 3. A stream speaks whether or not the gateway is ready. Its values are required from the first one that was stored after
-   each start of the gateway on, and in any case START_MS after it.
-4. A row's time is that of its first reply: half of the rows, 99 % and the worst are reported; P99_MS is the limit.
+   each start of the gateway on, and in any case START_MS after it. One that speaks more often than it is to be
+   reported is `sampled`: nothing is owed before a period has passed since the last one that was stored.
+4. How far the rows are from their first replies is reported: half of them, 99 % and the worst; P99_MS is the limit.
 5. A read for one group may step over fields of another: a value that is not stored is excused as `in_passing` when a
    value of another group of the same reply is, and none of its own group.
 A comparison that matched nothing is a failure.
@@ -27,40 +29,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from tests.support import store_points
-from tests.support.store_points import Point, Scalar
+from tests.support.checker_matching import Key, Pair, Truth, in_step, matched, row_dts, same, without
+from tests.support.store_points import Point
 
 WITHIN_MS = 200
 P99_MS = 20
 BOUND_MS = 1500  # max_age of a wired gateway and one commit
 START_MS = 10_000
-FIRST_PASSES_MS = (2, 20)  # near ones are matched first, so that a lost value does not take its neighbour's point
 _SHARES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
 FAR_MS = 60_000  # how far to look for an equal value that is only wrong in time
 SHOWN = 20
-
-Key: TypeAlias = tuple[str, str, str]  # device, kind, field
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """One value as it was served."""
-
-    device: str
-    field: str
-    kind: str
-    value: Scalar
-    at_ms: int
-    via: str
-    n: int
-    group: int | None = 0
-
-    @property
-    def key(self) -> Key:
-        """Which series it belongs to."""
-        return self.device, self.kind, self.field
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +138,7 @@ def check(
     limits = limits or Limits()
     truths = sorted(truths, key=lambda truth: truth.at_ms)
     points = sorted(points, key=lambda point: point.at_ms)
-    pairs = _matched(truths, points, limits.within_ms)
+    pairs = matched(truths, points, limits.within_ms)
     stored = {id(truth) for truth, _ in pairs}
     taken = {id(point) for _, point in pairs}
     excuse = _Excuses(truths, stored, outages, limits.start_ms)
@@ -167,7 +147,7 @@ def check(
     required = [truth for truth in missing if not excuse(truth)]
     spare = [point for point in points if id(point) not in taken]
     offences = sorted(_offences(required, spare, pairs, limits.within_ms), key=lambda offence: offence.at_ms)
-    return Report(len(truths), len(points), len(pairs), excused, tuple(offences), _row_dts(pairs), limits)
+    return Report(len(truths), len(points), len(pairs), excused, tuple(offences), row_dts(pairs), limits)
 
 
 def read_truth(path: Path) -> list[Truth]:
@@ -191,62 +171,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.ok else 1
 
 
-# matching ------------------------------------------------------------------------------------------------------------
-
-Pair: TypeAlias = tuple[Truth, Point]
-
-
-def _same(value: Scalar) -> tuple[str, Scalar]:
-    """What must be equal: a boolean is no number, 1 is 1.0."""
-    if isinstance(value, bool | str):
-        return type(value).__name__, value
-    return "number", float(value)
-
-
-def _matched(truths: Sequence[Truth], points: Sequence[Point], within_ms: int) -> list[Pair]:
-    """Equal values of a series, one to one, both in time order, the nearest first."""
-    waiting_truths: dict[object, list[Truth]] = defaultdict(list)
-    waiting_points: dict[object, list[Point]] = defaultdict(list)
-    for truth in truths:
-        waiting_truths[truth.key, _same(truth.value)].append(truth)
-    for point in points:
-        waiting_points[point.key, _same(point.value)].append(point)
-    pairs: list[Pair] = []
-    for key, served in waiting_truths.items():
-        some, theirs = served, waiting_points.get(key, [])
-        for window_ms in (*FIRST_PASSES_MS, within_ms):
-            found = _in_step(some, theirs, min(window_ms, within_ms))
-            pairs += found
-            some, theirs = _without(some, found, 0), _without(theirs, found, 1)
-    return pairs
-
-
-def _in_step(truths: Sequence[Truth], points: Sequence[Point], window_ms: int) -> list[Pair]:
-    pairs: list[Pair] = []
-    i = j = 0
-    while i < len(truths) and j < len(points):
-        dt = points[j].at_ms - truths[i].at_ms
-        if abs(dt) <= window_ms:
-            pairs.append((truths[i], points[j]))
-        i += dt >= -window_ms
-        j += dt <= window_ms
-    return pairs
-
-
-def _without(some: list, pairs: Sequence[Pair], side: int) -> list:  # type: ignore[type-arg]
-    gone = {id(pair[side]) for pair in pairs}
-    return [one for one in some if id(one) not in gone]
-
-
-def _row_dts(pairs: Sequence[Pair]) -> tuple[int, ...]:
-    """Per row of the store, its time less that of the first reply in it."""
-    first: dict[tuple[str, str, int], int] = {}
-    for truth, point in pairs:
-        row = (point.device, point.kind, point.at_ms)
-        first[row] = min(first.get(row, truth.at_ms), truth.at_ms)
-    return tuple(sorted((row[2] - at_ms for row, at_ms in first.items()), key=abs))
-
-
 # excuses -------------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +184,8 @@ class _Excuses:
         self._first_served: dict[tuple[str, float], int] = {}
         self._first_stored: dict[tuple[str, float], int] = {}
         self._groups: dict[tuple[str, str, int], set[int | None]] = defaultdict(set)
+        self._not_due: set[int] = set()
+        self._sample(truths, stored)
         for truth in truths:
             life = truth.device, self._start(truth.at_ms)
             self._first_served.setdefault(life, truth.at_ms)
@@ -272,6 +198,8 @@ class _Excuses:
             return "outage"
         if truth.via == "stream" and self._not_ready(truth):
             return "not_ready"
+        if id(truth) in self._not_due:
+            return "sampled"
         groups = self._groups.get((truth.device, truth.via, truth.n), set())
         return "in_passing" if truth.group is None or (groups and truth.group not in groups) else ""
 
@@ -279,6 +207,19 @@ class _Excuses:
         life = truth.device, self._start(truth.at_ms)
         began = max(life[1], self._first_served[life])
         return truth.at_ms < min(self._first_stored.get(life, math.inf), began + self._start_ms)
+
+    def _sample(self, truths: Sequence[Truth], stored: set[int]) -> None:
+        """Note what a stream said before its period was over, less half of its own step, at most a quarter of it."""
+        before: dict[Key, int] = {}
+        taken: dict[Key, int] = {}
+        for truth in (truth for truth in truths if truth.via == "stream"):
+            step_ms = truth.at_ms - before.get(truth.key, truth.at_ms)
+            due_ms = taken.get(truth.key, -math.inf) + truth.every_ms - min(step_ms / 2, truth.every_ms / 4)
+            if id(truth) in stored:
+                taken[truth.key] = truth.at_ms
+            elif truth.at_ms < due_ms:
+                self._not_due.add(id(truth))
+            before[truth.key] = truth.at_ms
 
     def _start(self, at_ms: int) -> float:
         return max(start for start in self._starts if start <= at_ms)
@@ -291,19 +232,19 @@ def _offences(
     required: Sequence[Truth], spare: Sequence[Point], pairs: Sequence[Pair], within_ms: int
 ) -> Iterable[Offence]:
     """One for each truth value that is missing and each point that is too many; one for two that belong together."""
-    late = _nearest(required, spare, FAR_MS, lambda one: (one.key, _same(one.value)))
-    required, spare = _without(list(required), late, 0), _without(list(spare), late, 1)
+    late = _nearest(required, spare, FAR_MS, lambda one: (one.key, same(one.value)))
+    required, spare = without(required, late, 0), without(spare, late, 1)
     wrong = _nearest(required, spare, within_ms, lambda one: one.key)
-    required, spare = _without(list(required), wrong, 0), _without(list(spare), wrong, 1)
+    required, spare = without(required, wrong, 0), without(spare, wrong, 1)
     for truth, point in late:
         yield Offence("wrong_time", truth.key, truth.at_ms, f"stored {point.at_ms - truth.at_ms:+d} ms off")
     for truth, point in wrong:
         yield Offence("wrong_value", truth.key, truth.at_ms, f"served {truth.value!r}, stored {point.value!r}")
     for truth in required:
         yield Offence("missing", truth.key, truth.at_ms, f"served {truth.value!r} ({truth.via} {truth.n}), not stored")
-    once = {(truth.key, _same(truth.value), n) for truth, _ in pairs for n in _bins(truth.at_ms, within_ms)}
+    once = {(truth.key, same(truth.value), n) for truth, _ in pairs for n in _bins(truth.at_ms, within_ms)}
     for point in spare:
-        twice = (point.key, _same(point.value), point.at_ms // within_ms) in once
+        twice = (point.key, same(point.value), point.at_ms // within_ms) in once
         what, note = ("duplicate", "a second time") if twice else ("phantom", "never served")
         yield Offence(what, point.key, point.at_ms, f"stored {point.value!r}, {note}")
 
@@ -316,7 +257,7 @@ def _nearest(
         by_key[what(truth)][0].append(truth)
     for point in points:
         by_key[what(point)][1].append(point)
-    return [pair for some, theirs in by_key.values() for pair in _in_step(some, theirs, window_ms)]
+    return [pair for some, theirs in by_key.values() for pair in in_step(some, theirs, window_ms)]
 
 
 def _bins(at_ms: int, within_ms: int) -> range:
@@ -333,7 +274,8 @@ def _truth(line: Mapping[str, object]) -> Truth:
         raise ValueError(f"no value in {line}")  # noqa: TRY004  a file is wrong, not a caller
     device, name, kind, via = (str(line[key]) for key in ("device", "field", "kind", "via"))
     at_ms, n, group = int(str(line["utc_ms"])), int(str(line["n"])), line.get("group", 0)
-    return Truth(device, name, kind, value, at_ms, via, n, None if group is None else int(str(group)))
+    every_ms = int(str(line.get("every_ms") or 0))
+    return Truth(device, name, kind, value, at_ms, via, n, None if group is None else int(str(group)), every_ms)
 
 
 def _span(text: str) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
+NOW = 1  # the time of a point that came without one
 FACTORS = {"ms": 1_000_000, "us": 1000, "ns": 1, "s": 1_000_000_000}
 Value = float | bool | str
 _PROBE = re.compile(r'SELECT "number" FROM "gw_probe" WHERE "number" = (\d+) AND time > now\(\) - 1h LIMIT 1')
@@ -151,7 +152,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _read(line: str) -> tuple[str, dict[str, Value], int]:
-    key, pairs, at = _split(line, " ")
+    key, pairs, *at = _split(line, " ")
     fields: dict[str, Value] = {}
     for pair in _split(pairs, ","):
         name, _, word = pair.partition("=")
@@ -161,7 +162,7 @@ def _read(line: str) -> tuple[str, dict[str, Value], int]:
             fields[name] = word[1:-1].replace('\\"', '"').replace("\\\\", "\\")
         else:
             fields[name] = float(word)
-    return key, fields, int(at)
+    return key, fields, int(at[0]) if at else NOW
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,11 +5,27 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import orjson
 
-from gateway.errors import StoreBusy, StoreRefused
+from gateway.errors import ConnectionLost, GatewayError, StoreBusy, StoreRefused
 from gateway.ioc.store.base import TYPE_CONFLICT, EpochStatusRow, Stored
-from gateway.model import Batch, BatchId, BootMs, Event, Gap, Group, Origin, Quality, Row, SeqRanges, Stamp, UtcMs, Value
-from gateway.seams import Message
+from gateway.model import (
+    Batch,
+    BatchId,
+    BootMs,
+    Event,
+    Gap,
+    Group,
+    Origin,
+    Quality,
+    Receipt,
+    Row,
+    SeqRanges,
+    Stamp,
+    UtcMs,
+    Value,
+)
+from gateway.seams import Broker, Connection, Message
 from gateway.wire import batch as batches
+from gateway.wire import receipt
 from gateway.wire.body import BodyWriter, encode_gaps
 from gateway.wire.topic import Topics
 
@@ -61,6 +77,90 @@ def numbered(
 def message(batch: Batch, *, mid: int = 1, connection: int = 1) -> Message:
     """As it comes in."""
     return Message(Topics(ROOT, batch.id.gateway).data, batches.encode(batch), connection, mid)
+
+
+class Wire:
+    """A connection in the hands of a test: it delivers, loses, and keeps what was said on it, in order, in `log`."""
+
+    receive_maximum = 20
+    maximum_packet_bytes = 1 << 28
+
+    def __init__(self, serial: int, log: list[str], puback: int = 0) -> None:
+        self.serial, self.log, self.puback = serial, log, puback
+        self.subscribed: list[str] = []
+        self.published: list[tuple[str, bytes]] = []
+        self.acked: list[int] = []
+        self.closed = False
+        self._incoming: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    def deliver(self, topic: str, payload: bytes, mid: int) -> None:
+        """One message comes in."""
+        self._incoming.put_nowait(Message(topic, payload, self.serial, mid))
+
+    def send(self, batch: Batch, mid: int) -> None:
+        """A gateway's batch comes in."""
+        self.deliver(Topics(ROOT, batch.id.gateway).data, batches.encode(batch), mid)
+
+    def lose(self) -> None:
+        """The connection ends."""
+        self._incoming.put_nowait(None)
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """What was published, read."""
+        return [receipt.decode(payload) for _, payload in self.published]
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> int:
+        """`puback`, at once."""
+        assert (qos, retain) == (1, False)
+        self.log.append(f"publish {topic}")
+        self.published.append((topic, payload))
+        return self.puback
+
+    async def subscribe(self, topic: str) -> None:
+        """Granted."""
+        self.subscribed.append(topic)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Until `lose`."""
+        while (message := await self._incoming.get()) is not None:
+            yield message
+        raise ConnectionLost("lost")
+
+    def ack(self, message: Message) -> None:
+        """Only its own messages may be acked here."""
+        assert message.connection == self.serial
+        self.log.append(f"ack {message.mid}")
+        self.acked.append(message.mid)
+
+    async def close(self, *, reason: int = 0) -> None:
+        """Idempotent."""
+        assert reason == 0
+        self.closed = True
+
+
+class Wires:
+    """`seams.Connect`: each connection is a new `Wire`; `failures` are raised first, one a try."""
+
+    def __init__(self) -> None:
+        self.made: list[Wire] = []
+        self.log: list[str] = []
+        self.failures: list[GatewayError] = []
+        self.silent: asyncio.Event | None = None  # a connect waits for it
+        self.puback = 0
+
+    async def __call__(
+        self, broker: Broker, *, will: tuple[str, bytes] | None = None, receive_maximum: int = 100
+    ) -> Connection:
+        """The next connection."""
+        assert (broker.client_id, will) == ("ingest-1", None)
+        assert receive_maximum > 0
+        if self.silent is not None:
+            await self.silent.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.made.append(Wire(len(self.made) + 1, self.log, self.puback))
+        return self.made[-1]
 
 
 class MemoryStore:

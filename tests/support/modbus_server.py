@@ -100,7 +100,7 @@ class ModbusServer:
             self._open_pty()
         else:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.endpoint = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+            self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(
@@ -112,8 +112,8 @@ class ModbusServer:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
-        while self._writers:
-            await asyncio.sleep(0)  # noqa: TID251 - the loop's turn to finish what hang_up closed
+        while self._writers:  # noqa: ASYNC110 - a turn of the loop for each connection to end, not a poll
+            await asyncio.sleep(0)  # noqa: TID251
 
     def hang_up(self) -> None:
         """Close every connection; take the port away."""
@@ -125,13 +125,9 @@ class ModbusServer:
             os.close(fd)
         self._fds.clear()
 
-    def say(self, data: bytes) -> None:
-        """Bytes that nobody asked for."""
+    def _say(self, data: bytes) -> None:
         if self._fds:
             os.write(self._fds[0], data)
-        for writer in self._writers:
-            if not writer.is_closing():
-                writer.write(data)
 
     def _open_pty(self) -> None:
         master, slave = pty.openpty()
@@ -142,31 +138,36 @@ class ModbusServer:
         reader = RtuReader(request_length)
 
         def ready() -> None:
-            self._take(reader, os.read(master, 4096))
+            self._take(reader, os.read(master, 4096), self._say)
 
         asyncio.get_running_loop().add_reader(master, ready)
 
     async def _serve(self, incoming: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reader = TcpReader() if self._transport == "tcp" else RtuReader(request_length)
         self._writers.add(writer)
+
+        def say(data: bytes) -> None:
+            if not writer.is_closing():
+                writer.write(data)
+
         try:
             while data := await incoming.read(4096):
-                self._take(reader, data)
+                self._take(reader, data, say)
         except ConnectionError:
             pass  # the client's way to go
         finally:
             writer.close()
             self._writers.discard(writer)
 
-    def _take(self, reader: RtuReader | TcpReader, data: bytes) -> None:
+    def _take(self, reader: RtuReader | TcpReader, data: bytes, say: Callable[[bytes], None]) -> None:
         for frame in reader.feed(data):
             asked = Asked(len(self.asked) + 1, frame, self._encode(frame), self._encode)
             self.asked.append(asked)
             self.arrived.set()
             if frame.unit_id not in self.dead:
-                self._answer(asked)
+                self._answer(asked, say)
 
-    def _answer(self, asked: Asked) -> None:
+    def _answer(self, asked: Asked, say: Callable[[bytes], None]) -> None:
         fault = self.faults.get(asked.number, self.every)
         answers = [(0.0, asked.good())] if fault is None else fault(asked)
         loop = asyncio.get_running_loop()
@@ -174,13 +175,13 @@ class ModbusServer:
         self._busy_until_s[asked.frame.unit_id] = begins_s + max((after_s for after_s, _ in answers), default=0.0)
         for after_s, data in answers:
             if begins_s + after_s > loop.time():
-                self._timers.append(loop.call_at(begins_s + after_s, self._send, data))
+                self._timers.append(loop.call_at(begins_s + after_s, self._send, say, data))
             else:
-                self._send(data)
+                self._send(say, data)
 
-    def _send(self, data: bytes | Callable[[], bytes]) -> None:
+    def _send(self, say: Callable[[bytes], None], data: bytes | Callable[[], bytes]) -> None:
         data = data if isinstance(data, bytes) else data()
         if data == HANG_UP:
             self.hang_up()
         else:
-            self.say(data)
+            say(data)

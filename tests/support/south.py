@@ -57,6 +57,7 @@ class Slaves:
     latency_ms: int = 10
     illegal: set[int] = field(default_factory=set)
     dead: set[int] = field(default_factory=set)
+    killers: set[int] = field(default_factory=set)  # unit_ids that make the other end hang up
     answers: dict[tuple[int, int], Exception | Callable[[], Exception | None]] = field(default_factory=dict)
     bars: dict[tuple[int, int], int] = field(default_factory=dict)  # (address, count) -> until ns
     unplugged: bool = False
@@ -83,7 +84,9 @@ class Slaves:
         return self.bars.get((request.address, request.count))
 
     def drain(self) -> Heard | None:
-        """Nothing ever comes unasked here."""
+        """Nothing ever comes unasked here; a lost port is noticed."""
+        if self.unplugged:
+            raise LinkDown("unplugged")
         return Heard((), 0)
 
     async def close(self) -> None:
@@ -94,7 +97,7 @@ class Slaves:
         sent_ns = self.clock.boot_ns()
         self.asked.append((unit_id, request.address, request.count))
         self.sent_at.append((sent_ns // NS_PER_MS, unit_id))
-        if self.unplugged:
+        if self.unplugged or unit_id in self.killers:
             raise LinkDown("unplugged")
         if unit_id in self.dead:
             await self.clock.wire_wait(deadline_ns)

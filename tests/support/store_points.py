@@ -35,6 +35,11 @@ class Point:
         """Which series it belongs to."""
         return self.device, self.kind, self.field
 
+    @property
+    def row(self) -> tuple[str, str, int]:
+        """Which row it stands in."""
+        return self.device, self.kind, self.at_ms
+
 
 def of_row(device: str, kind: str, at_ms: int, fields: Mapping[str, object]) -> Iterator[Point]:
     """The values of one stored row."""

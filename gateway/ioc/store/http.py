@@ -17,7 +17,10 @@ OK = 200
 
 
 class HttpSession:
-    """Requests to one server; every failure is StoreBusy, and the next request opens a new connection."""
+    """Requests to one server; every failure is StoreBusy, and the next request opens a new connection.
+
+    Every request of ours may be made twice: questions change nothing, and a write writes the same points again.
+    """
 
     def __init__(self, url: str, *, timeout_s: float, headers: Mapping[str, str], ca: str = "") -> None:
         self._url = urlsplit(url)
@@ -42,6 +45,7 @@ class HttpSession:
                 if len(line) > LINE_MAX_BYTES:
                     raise StoreBusy("an answer with a line beyond all bounds")
                 yield line
+            answer.read()  # nothing is left; says so to http.client, which then keeps the connection
         except (OSError, HTTPException) as error:
             raise self._failed(error) from error
         finally:
@@ -55,14 +59,23 @@ class HttpSession:
             self._connection = None
 
     def _send(self, target: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+        kept = self._connection is not None
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            path = self._url.path.rstrip("/") + target
-            self._connection.request("POST", path, body, {**self._headers, **headers})
-            return self._connection.getresponse()
+            return self._request(target, body, headers)
+        except ConnectionError as error:
+            failed = self._failed(error)
+            if not kept:
+                raise failed from error
         except (OSError, HTTPException) as error:
             raise self._failed(error) from error
+        return self._send(target, body, headers)  # it had hung up since the last answer: once more, on a new connection
+
+    def _request(self, target: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+        if self._connection is None:
+            self._connection = self._connect()
+        path = self._url.path.rstrip("/") + target
+        self._connection.request("POST", path, body, {**self._headers, **headers})
+        return self._connection.getresponse()
 
     def _read(self, answer: HTTPResponse) -> bytes:
         try:

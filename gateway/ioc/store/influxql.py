@@ -1,6 +1,6 @@
 """InfluxQL that audit and export ask, and what comes back. Pure. 1.x, 2.x (with a mapping) and 3 answer it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,14 +74,12 @@ def rows(measurement: str, gateway: str, device: str, from_ns: int, limit: int) 
     return f"SELECT * FROM {_name(measurement)} {where} ORDER BY time ASC LIMIT {limit}"  # noqa: S608 (quoted)
 
 
-def records(answer: bytes) -> Iterator[Record]:
+def records(answer: bytes) -> list[Record]:
     """The rows of one JSON document of an answer (of one line, when it is chunked); raises StoreBusy for an error."""
-    for result in _results(answer):
-        for series in result.get("series", ()):
-            names = series["columns"]
-            for values in series["values"]:
-                columns = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-                yield Record(int(columns.pop("time", 0)), columns)
+    try:
+        return list(_rows(_results(orjson.loads(answer))))
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as strange:
+        raise StoreBusy(f"not an InfluxQL answer: {answer[:80]!r}") from strange
 
 
 def milliseconds(record: Record) -> UtcMs:
@@ -89,16 +87,21 @@ def milliseconds(record: Record) -> UtcMs:
     return UtcMs(record.time_ns // 1_000_000)
 
 
-def _results(answer: bytes) -> list[dict[str, Any]]:
-    try:
-        document = orjson.loads(answer)
-        results = document.get("results", [])
-        error = document.get("error") or next((result["error"] for result in results if "error" in result), None)
-    except (orjson.JSONDecodeError, AttributeError, TypeError) as strange:
-        raise StoreBusy(f"not an InfluxQL answer: {answer[:80]!r}") from strange
+def _results(document: dict[str, Any]) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = document.get("results", [])
+    error = document.get("error") or next((result["error"] for result in results if "error" in result), None)
     if error:
         raise StoreBusy(f"query: {error!s:.{DETAIL_MAX_CHARS}}")
-    return list(results)
+    return results
+
+
+def _rows(results: Iterable[dict[str, Any]]) -> Iterator[Record]:
+    for result in results:
+        for series in result.get("series", ()):
+            names = series["columns"]
+            for values in series["values"]:
+                columns = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+                yield Record(int(columns.pop("time", 0)), columns)
 
 
 def _of(gateway: str, epoch: str) -> str:

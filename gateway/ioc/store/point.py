@@ -41,10 +41,10 @@ def parse(line: bytes, precision: str) -> Point:
     return Point(measurement, tags, fields, time_ns)
 
 
-_WORD = r"(?:[^,= \\\n]|\\[^\n]|\\)+?"
+_WORD = r"(?:[^,= \\\n]|\\[^\n])+"
 _KEY = re.compile(r"((?:[^ \\\n]|\\[^\n])+) ")
 _TAG = re.compile(rf",({_WORD})=({_WORD})(?=,|$)")
-_FIELD = re.compile(r'((?:[^,= \\\n"]|\\[^\n])+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s"]+))([, ])', re.DOTALL)
+_FIELD = re.compile(r'((?:[^,= \\\n]|\\[^\n])+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s"]+))([, ])', re.DOTALL)
 _MEASUREMENT = re.compile(r"(?:[^,\\]|\\.)+")
 _TIME = re.compile(r"(-?[0-9]{1,19})\s*")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")

@@ -74,12 +74,6 @@ SELECT min(id) FROM batch;
 -- last_id: the highest id
 SELECT max(id) FROM batch;
 
--- ids_up: ids from the lowest, as far as they can be read
-SELECT id FROM batch WHERE id > ? ORDER BY id LIMIT 1;
-
--- ids_down: ids from the highest, as far as they can be read
-SELECT id FROM batch WHERE id < ? ORDER BY id DESC LIMIT 1;
-
 -- all_settled: every range
 SELECT uplink, epoch, first, last, row_crc FROM settled;
 

@@ -132,6 +132,20 @@ def test_a_will_is_a_status() -> None:
     assert b"online=false" in found.lines[0]
 
 
+def test_a_catalog() -> None:
+    """One point for the gateway, one for each device, with its fields as JSON."""
+    field = documents.CatalogField("voltage", "voltage", "V", 1, 0.0, 300.0, 1000, (("en", "Voltage"),))
+    device = documents.CatalogDevice("meter-1", "bus-1", "energy_meter", "eastron/sdm630@1", (), (field,))
+    catalog = documents.Catalog(GATEWAY, {"scheme": "s", "code": "1", "name": "Hải Châu"}, None, (device,))
+    found = verdict(TOPICS.catalog, documents.encode_catalog(catalog))
+    assert isinstance(found, Document)
+    gateway, meter = found.lines
+    assert gateway.startswith(b"gw_catalog,gateway=hc-0001 ")
+    assert "Hải Châu".encode() in gateway
+    assert meter.startswith(b"gw_catalog,device=meter-1,gateway=hc-0001 ")
+    assert b'\\"name\\":\\"voltage\\"' in meter
+
+
 def test_another_gateways_status() -> None:
     """Cannot be written on one's own topic either."""
     document = {"v": 1, "gw": "hc-0002", "online": True, "time": 1, "clock": "ntp", "boot": "b"}

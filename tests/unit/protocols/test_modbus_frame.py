@@ -21,6 +21,8 @@ REQUESTS = {  # with the CRCs that makers and their users print
     "relay8 read": "01 01 00 00 00 08 3D CC",
     "relay8 on": "01 05 00 00 FF 00 8C 3A",
     "relay8 all on": "01 05 00 FF FF 00 BC 0A",
+    "sdm630 voltage": "01 04 00 00 00 02 71 CB",
+    "xy-md02": "01 04 00 01 00 02 20 0B",
     "senseair s8": "FE 04 00 03 00 01 D5 C5",
     "soil moisture": "01 03 00 12 00 01 24 0F",
     "soil, broadcast": "FF 03 07 D0 00 01 91 59",
@@ -29,6 +31,8 @@ REQUESTS = {  # with the CRCs that makers and their users print
     "dali lamp": "01 03 00 05 00 02 D4 0A",
 }
 REPLIES = {
+    "sdm630 voltage": "01 04 04 43 66 33 33 5A FA",
+    "xy-md02": "01 04 04 01 31 02 22 2A CE",
     "senseair s8": "FE 04 02 01 90 AC D8",
     "soil moisture": "01 03 02 00 2D 78 59",
     "water level": "02 03 04 34 C3 00 C5 F7 6C",
@@ -63,7 +67,9 @@ def test_known_replies(known: str) -> None:
     assert encode_rtu(frame) == raw
 
 
-@pytest.mark.parametrize("body", ["03 006B 0003", "01 0013 0013", "06 0001 0003", "10 0001 0002 04 000A 0102", "2B 0E 01 00"])
+@pytest.mark.parametrize(
+    "body", ["03 006B 0003", "01 0013 0013", "06 0001 0003", "10 0001 0002 04 000A 0102", "2B 0E 01 00"]
+)
 def test_pymodbus_builds_the_same_frames(body: str) -> None:
     """RTU and TCP, byte for byte."""
     pdu = bytes.fromhex(body)

@@ -42,7 +42,9 @@ SPEC = [  # section, request, its bytes, response, the data in it
         "01 00 00 01 02 05 56 32 2E 31 31",
     ),
 ]
-EXAMPLES = [(request, bytes.fromhex(asked), bytes.fromhex(told), bytes.fromhex(data)) for _, request, asked, told, data in SPEC]
+EXAMPLES = [
+    (request, bytes.fromhex(asked), bytes.fromhex(told), bytes.fromhex(data)) for _, request, asked, told, data in SPEC
+]
 NAMES = [section for section, *_ in SPEC]
 
 
@@ -172,7 +174,12 @@ def test_an_exception_carries_its_code(request_: Request) -> None:
 
 def test_an_echo_answers_its_write() -> None:
     """What the simulators send is what the gateway takes."""
-    for write in (WriteCoils(9, (False,)), WriteCoils(9, (True, True)), WriteRegisters(9, (5,)), WriteRegisters(9, (5, 6))):
+    for write in (
+        WriteCoils(9, (False,)),
+        WriteCoils(9, (True, True)),
+        WriteRegisters(9, (5,)),
+        WriteRegisters(9, (5, 6)),
+    ):
         assert pdu.reply_data(write, pdu.encode_echo(write)) == pdu.encode_echo(write)[1:]
 
 

@@ -8,7 +8,7 @@ from gateway.model import UtcMs
 from gateway.profile.profile import Field, Identify, Line, ModbusSource, Profile
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteCoils, WriteRegisters, encode_request
 from gateway.site import Device
-from simulators.device import Answer, ModbusDevice, StreamDevice
+from simulators.device import Answer, ModbusDevice, Reported, StreamDevice
 from tests.unit.simulators.worlds import METER, RELAYS, constants, modbus_device, stream_device
 
 NOW = UtcMs(1_795_484_390_000)
@@ -38,7 +38,7 @@ def test_the_served_values_are_known() -> None:
     served = {one.field: one for one in ask(meter(), ReadRequest(Table.INPUT, 0, 10)).served}
     assert {name: one.value for name, one in served.items()} == {"voltage": 230.2, "power": -12.3, "energy": 70000.25}
     assert served["voltage"].raw == bytes.fromhex("43663333")
-    assert {one.group for one in served.values()} == {0}
+    assert {one.group for one in served.values()} == {Reported(0, 1000)}
 
 
 def test_half_a_field_is_not_served() -> None:

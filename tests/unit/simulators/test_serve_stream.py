@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from gateway.profile.profile import SerialSource
@@ -46,10 +46,8 @@ def listen(port: Path) -> tuple[int, FrameReader]:
 
 def heard(fd: int, reader: FrameReader, frames: list[bytes]) -> int:
     """How many frames so far."""
-    try:
+    with suppress(BlockingIOError):
         frames += reader.feed(os.read(fd, 4096))
-    except BlockingIOError:
-        pass
     return len(frames)
 
 

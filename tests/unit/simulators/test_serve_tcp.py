@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, encode_rtu, encode_tcp, reply_length
@@ -83,10 +82,9 @@ async def test_a_client_that_lost_step_is_cut_off(tmp_path: Path) -> None:
     async with served(tmp_path) as (host, port):
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(ConnectionResetError):
-            while await reader.read(100):
-                pass
+        assert await reader.read() == b""
         writer.close()
+        await writer.wait_closed()
 
 
 async def test_clients_are_cut_off_at_the_end(tmp_path: Path) -> None:
@@ -95,6 +93,6 @@ async def test_clients_are_cut_off_at_the_end(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(encode_tcp(Frame(1, READ, 0)))
         assert await reader.read(100)
-    with pytest.raises(ConnectionResetError):
-        await reader.readexactly(1)
+    assert await reader.read() == b""
     writer.close()
+    await writer.wait_closed()

@@ -46,9 +46,9 @@ def polled(name: str, fields: tuple[Field, ...]) -> tuple[Polled, ...]:
     return (Polled(Group(name, "energy_meter", "acme/x@1", tuple(f.name for f in fields), letters), fields, 1000),)
 
 
-def bus(transport: str, endpoint: str, *devices: Device, baud: int = 9600) -> Bus:
+def bus(transport: str, endpoint: str, *devices: Device, baud: int = 9600, name: str = "bus-1") -> Bus:
     """One medium."""
-    return Bus("bus-1", transport, "own", endpoint, Line(baud), devices)
+    return Bus(name, transport, "own", endpoint, Line(baud), devices)
 
 
 def site(*buses: Bus, folder: Path = Path("/nowhere")) -> Site:

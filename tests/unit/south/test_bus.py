@@ -1,6 +1,7 @@
 """gateway.south.bus: a whole bus in virtual time, behind the real guard; and over a real socket and a real terminal."""
 
 import asyncio
+import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -11,14 +12,13 @@ import pytest
 
 from gateway.clock.kernel import SystemClock
 from gateway.counters import Counters
-from gateway.errors import LinkDown
+from gateway.errors import LinkDown, NoReply
 from gateway.model import Event, Row
 from gateway.profile.profile import Line, SerialSource
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
-from gateway.south import bus as buses
 from gateway.south.bus import BusLoop, loops, open_link
 from gateway.south.link import Link
 from gateway.south.stream import StreamLoop
@@ -107,8 +107,8 @@ async def test_one_lost_reply_costs_no_row_when_the_period_has_room() -> None:
         bench.slaves.dead = {1}
         await bench.clock.advance(5300)
         bench.slaves.dead.clear()
-        await bench.clock.advance(49_700)
-    assert len(bench.rows) == 6
+        await bench.clock.advance(49_600)
+        assert len(bench.rows) == 6
     assert bench.told == []
 
 
@@ -142,16 +142,54 @@ async def test_an_adapter_that_is_pulled_and_plugged_in_again() -> None:
         assert bench.rows[-1].at > bench.rows[4].at + 20_000
 
 
-async def test_a_converter_that_hangs_up_between_polls_is_no_news() -> None:
-    """The poll is lost, the connection is made again at once, the next poll is good."""
-    bench = Bench(_meter("m"))
+async def test_a_bus_that_is_lost_in_the_middle_of_a_poll() -> None:
+    """The first read got no reply because the bus was going: its device is not blamed, and the poll is made again."""
+    bench = Bench(a_device("m", ([a_field(0), a_field(100, "f32")], 10_000)))
+    answers = iter([NoReply(), LinkDown("gone"), None, None])
+    bench.slaves.answers = dict.fromkeys([(0, 1), (100, 2)], lambda: next(answers, None))
     async with bench.running():
-        await bench.clock.advance(5000)
-        bench.slaves.unplugged = True
-        await bench.clock.advance(5000)
+        await bench.clock.advance(400)
+        assert len(bench.slaves.asked) == 2
+        assert not bench.loop._schedule._devices[0].suspect
+        await bench.clock.advance(8_600)
         assert bench.told == []
-        assert len(bench.rows) == 9
-    assert bench.slaves.closed == 2
+        assert len(bench.rows) == 1
+        assert bench.counters.total("polls_missed") == 0
+
+
+async def test_a_late_reply_may_come_on_the_next_link() -> None:
+    """A link that went away in the middle of an exchange leaves a reply owed: its shape stays barred on the new one."""
+    bench = Bench(_meter("m", period_ms=10_000))
+    answers = iter([LinkDown("gone")])
+    bench.slaves.answers[7, 1] = lambda: next(answers, None)
+    async with bench.running():
+        await bench.clock.advance(9_000)
+        (lost, _), (again, _) = bench.slaves.sent_at
+        assert again - lost >= 2000
+        assert len(bench.rows) == 1
+
+
+async def test_a_converter_that_hangs_up_between_polls_is_no_news() -> None:
+    """Every time: the connection is made again at once, and the poll is made on it, so that not one row is lost."""
+    bench = Bench(_meter("m", period_ms=10_000))
+    async with bench.running():
+        for _ in range(5):
+            await bench.clock.advance(10_000)
+            bench.slaves.unplugged = True
+        assert bench.told == []
+        assert len(bench.rows) == 5
+    assert bench.slaves.closed == 5
+
+
+async def test_a_device_that_kills_the_connection_does_not_keep_the_others_from_their_polls() -> None:
+    """Its poll is made once more, and then it is the next one's turn."""
+    bench = Bench(_meter("good", 1, 10_000), _meter("poison", 2, 10_000))
+    bench.slaves.killers = {2}
+    async with bench.running():
+        await bench.clock.advance(199_000)
+        assert [row.group.device for row in bench.rows] == ["good"] * 20
+        assert len([unit_id for unit_id, _, _ in bench.slaves.asked if unit_id == 2]) <= 40
+    assert bench.told == []
 
 
 async def test_a_slow_group_does_not_leave_the_bus_called_down() -> None:
@@ -160,8 +198,8 @@ async def test_a_slow_group_does_not_leave_the_bus_called_down() -> None:
     async with bench.running():
         await bench.clock.advance(1000)
         assert len(bench.rows) == 1
-        bench.loop._door.lost(LinkDown("a"))
-        bench.loop._door.lost(LinkDown("b"))
+        for _ in range(3):
+            bench.loop._door.lost(LinkDown("a"))
         bench.loop._door._opened_at = bench.clock.boot_ms()
         assert bench.loop.status.buses_down
         await bench.clock.advance(3_700_000)
@@ -199,13 +237,13 @@ async def test_a_stop_ends_an_idle_bus_and_a_missing_one_at_once() -> None:
 
 async def test_a_late_reply_bars_only_its_own_shape() -> None:
     """After a lost reply of eight registers the probe asks by halves, and the row is whole before the bar ends."""
-    bench = Bench(a_device("m", ([a_field(n) for n in range(8)], 10_000)))
+    bench = Bench(a_device("m", ([a_field(n) for n in range(8)], 1000)))
     bench.slaves.dead = {1}
     async with bench.running():
         await bench.clock.advance(300)
         bench.slaves.dead.clear()
         bench.slaves.asked.clear()
-        await bench.clock.advance(2700)
+        await bench.clock.advance(1400)
         assert [(address, count) for _, address, count in bench.slaves.asked] == [(0, 4), (4, 4)]
         assert bench.rows[0].values == tuple(range(8))
 
@@ -218,6 +256,16 @@ async def test_refused_fields_are_told_and_do_not_take_the_device_down() -> None
         await bench.clock.advance(300_000)
     assert bench.told == [("m", "field_refused", "holding_7"), ("m", "no_good_field", "refused")]
     assert len(bench.slaves.asked) < 10
+    missed = bench.counters.get("polls_missed", bus="bus-1", device="m", cause="refused")
+    assert missed + len(bench.slaves.asked) == 301
+
+
+def test_only_modbus_devices_belong_on_a_bus_that_is_asked() -> None:
+    """A serial sensor among them is a mistake of the compiler."""
+    serial = SerialSource(Line(), Framing("line", 80, end=b"\n"), Parse("split"), 1000)
+    device = Device("s", a_profile([], serial), 0, _meter("x").polled)
+    with pytest.raises(TypeError):
+        Bench(device)
 
 
 def test_one_loop_for_each_bus_by_its_transport() -> None:
@@ -234,20 +282,26 @@ async def test_a_driver_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPa
     """By group and name; one that is not installed is a bus that is down, with that cause."""
     slaves = Slaves(FakeClock())
 
-    class Driver:
-        def load(self) -> object:
-            async def opener(_bus: Bus, _clock: Clock) -> Link:
-                return slaves
+    async def opener(_bus: Bus, _clock: Clock) -> Link:
+        return slaves
 
+    class Driver:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def load(self) -> object:
+            if self.name == "broken":
+                raise ImportError("no module of that library")
             return opener
 
     def found(*, group: str, name: str) -> list[Driver]:
-        return [Driver()] if (group, name) == ("gateway.links", "other") else []
+        return [Driver(name)] if group == "gateway.links" and name != "nobody" else []
 
-    monkeypatch.setattr(buses, "entry_points", found)
+    monkeypatch.setattr(importlib.metadata, "entry_points", found)
     assert await open_link(_driven_by("other"), slaves.clock) is slaves
-    with pytest.raises(LinkDown, match="nobody"):
-        await open_link(_driven_by("nobody"), slaves.clock)
+    for name, why in [("nobody", "'nobody' is installed"), ("broken", "no module of that library")]:
+        with pytest.raises(LinkDown, match=why):
+            await open_link(_driven_by(name), slaves.clock)
 
 
 @pytest.mark.parametrize("transport", ["rtu", "tcp", "rtu_over_tcp"])

@@ -92,24 +92,26 @@ async def test_a_bus_that_opens_and_fails_again_and_again_is_down() -> None:
 async def test_a_bus_that_stays_open_is_believed_after_a_while() -> None:
     """`steady_at` tells when; there is nothing to wait for while it is up or closed."""
     bench = Bench(there=False)
-    assert bench.door.steady_at is None
+    assert bench.door.steady_at() is None
     bench.door.lost(LinkDown("x"))
-    assert bench.door.steady_at is None
+    bench.door.lost(LinkDown("x"))
+    assert bench.door.steady_at() is None
     bench.there = True
-    await bench.open(1000)
-    assert bench.door.steady_at == bench.tried_at[-1] + STEADY_MS
+    await bench.open(2000)
+    assert bench.door.steady_at() == bench.tried_at[-1] + STEADY_MS
     bench.door.works()
-    assert bench.door.steady_at is None
+    assert bench.door.steady_at() is None
 
 
 async def test_an_event_never_carries_a_novel() -> None:
     """The operating system's words are cut; a loss without words is told by its code."""
     bench = Bench()
-    bench.door.lost(LinkDown("x" * 10_000))
+    for _ in range(3):
+        bench.door.lost(LinkDown("x" * 10_000))
     assert len(str(bench.events[0].detail)) == 200
     bench.door.works()
-    bench.door.lost(LinkDown())
-    bench.door.lost(LinkDown())
+    for _ in range(3):
+        bench.door.lost(LinkDown())
     assert bench.events[-1].detail == "link_down"
 
 

@@ -40,7 +40,8 @@ async def test_after_a_stop_nothing_is_waited_for() -> None:
     """A wait that begins too late is not begun."""
     clock, stop = FakeClock(), Stop()
     stop.ask()
-    assert await stop.unless_asked(clock.sleep_until(BootMs(10**9))) is None
+    await asyncio.wait_for(stop.unless_asked(clock.sleep_until(BootMs(10**9))), timeout=10)
+    assert clock.sleepers == 0
 
 
 async def test_a_cancel_from_outside_is_not_swallowed() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.ioc.store.sqlite import SqliteStore
 from tests.support import checker, store_points
-from tests.support.checker import Limits, Outage, Report, Truth, check
+from tests.support.checker import Limits, Outage, Report, check
+from tests.support.checker_matching import Truth
 from tests.support.store_points import Point
 
 T0 = 1_795_484_390_000
@@ -143,6 +144,29 @@ def test_the_time_of_a_row_is_that_of_its_first_reply() -> None:
     report = check(truths, points)
     assert report.ok
     assert report.row_dt_ms == (0,)
+
+
+def test_a_later_reply_belongs_to_its_row() -> None:
+    """Rule 1: equal, in a row that has begun, at most three seconds later; not alone, and not earlier."""
+    truths = [truth(0, 1.0), truth(900, 2.0, field="current")]
+    row = [point(0, 1.0), point(0, 2.0, field="current")]
+    assert check(truths, row).ok
+    assert not check(truths[1:], row[1:]).ok
+    assert not check([truths[0], replace(truths[1], at_ms=T0 + 4000)], row).ok
+    assert not check([truths[0], replace(truths[1], at_ms=T0 - 900)], row).ok
+
+
+def test_a_stream_that_speaks_too_often_is_sampled() -> None:
+    """Rule 3: nothing is owed before the period has passed since the last stored one; then it is."""
+    truths = [truth(at, float(at), via="stream", every_ms=10_000) for at in range(0, 60_000, 1000)]
+    points = [point(at, float(at)) for at in range(0, 60_000, 10_000)]
+    report = check(truths, points)
+    assert report.ok
+    assert report.excused == {"sampled": 54}
+    holed = check(truths, [one for one in points if one.at_ms != T0 + 20_000])
+    assert offences(holed)[0] == ("missing", 20_000)
+    as_often = [replace(one, every_ms=1000) for one in truths]
+    assert check(as_often, points).counts == {"missing": 54}
 
 
 @pytest.mark.parametrize(("lost_ms", "right"), [(28_000, False), (29_000, True), (31_000, True), (33_000, False)])

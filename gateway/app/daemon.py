@@ -1,0 +1,250 @@
+"""gateway.service: builds every stage from a site and runs them in one TaskGroup. The data path is `_collect`.
+
+Start: clock and boot id, spool, then the timeline goes on from what the spool keeps; nothing is appended before the
+batches of earlier boots are dated. Stop: buses finish their exchange, the inbox is emptied to disk, the uplink sends
+for at most 2 s, the spool closes. A stage that fails takes all down: systemd starts again, the disk has what counts.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from gateway import __version__
+from gateway.app import log, sites, watchdog
+from gateway.app.handlers import handlers
+from gateway.app.inbox import Inbox
+from gateway.app.status import StatusBoard
+from gateway.clock.boot import machine_identity, read_boot
+from gateway.clock.follow import apply, follow, observe
+from gateway.clock.kernel import SystemClock
+from gateway.clock.timeline import Timeline
+from gateway.control.server import Server
+from gateway.counters import Counters
+from gateway.errors import SpoolInUse
+from gateway.model import BootMs, Event, Row, UtcMs
+from gateway.mqtt.connection import PahoConnect
+from gateway.north.uplink import Uplink
+from gateway.pipeline.judge import Judge
+from gateway.pipeline.packer import Packer
+from gateway.site import Site
+from gateway.south.bus import Loop, loops
+from gateway.spool.spool import Spool, open_spool
+from gateway.spool.worker import DiskThread
+from gateway.wire.topic import Topics
+
+EXIT_WRONG_FILE = 2
+EXIT_IN_USE = 4
+DISK_STALLED_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status for systemd: 2 = the files are wrong and nothing was started, 4 = the spool is in use."""
+    parser = argparse.ArgumentParser(prog="gateway run", description="Run the gateway of a site file until SIGTERM.")
+    parser.add_argument("site", type=Path, nargs="?", default=Path("/etc/gateway/gateway.toml"))
+    parser.add_argument("--profiles", type=Path, action="append", default=[], metavar="DIR")
+    options = parser.parse_args(arguments)
+    log.start("gateway")
+    try:
+        loaded = sites.load(options.site, options.profiles)
+        asyncio.run(run(loaded.site, ("site_file_broken",) if loaded.broken else ()))
+    except sites.NoSite:
+        return EXIT_WRONG_FILE
+    except SpoolInUse as error:
+        _log.error("spool_in_use pid=%d", error.pid)
+        return EXIT_IN_USE
+    return 0
+
+
+async def run(site: Site, alarms: Sequence[str] = ()) -> None:
+    """Until SIGTERM or SIGINT."""
+    clock, counters = SystemClock(site.clock_trust), Counters()
+    folder = _run_folder(site)
+    inbox = Inbox(clock, counters)
+    boot = read_boot(folder, clock)
+    async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
+        random = Random()  # noqa: S311 - spreads retries; no secret depends on it
+        buses = loops(site, clock, counters, random, inbox.put, inbox.put)
+        board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
+        uplink = _uplink(site, spool, timeline, clock, counters, random, inbox, board)
+        board.north = uplink
+        _announce(site, inbox, clock, alarms)
+        parts = Parts(site, boot, clock, counters, inbox, spool, timeline, buses, uplink, board, folder)
+        await _serve(parts, _told_to_stop())
+    for name, labels, value in counters:
+        _log.info("counted name=%s labels=%s value=%g", name, labels, value)
+    clock.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Every stage of one daemon, built and not yet running."""
+
+    site: Site
+    boot: str
+    clock: SystemClock
+    counters: Counters
+    inbox: Inbox
+    spool: Spool
+    timeline: Timeline
+    buses: Sequence[Loop]
+    uplink: Uplink
+    board: StatusBoard
+    folder: Path
+
+
+async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
+    """Run all; when told to stop, stop in the order in which data flows."""
+    clock, inbox, spool = parts.clock, parts.inbox, parts.spool
+    answers = handlers(parts.board, parts.buses, parts.counters, clock)
+    async with asyncio.TaskGroup() as tasks:
+        services = [
+            tasks.create_task(
+                follow(clock, parts.timeline, spool.date, inbox.put, refused=lambda: clock.refused), name="clock"
+            ),
+            tasks.create_task(spool.run(), name="spool"),
+            tasks.create_task(Server(parts.folder / "control.sock", answers).run(), name="control"),
+            tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
+        ]
+        collector = tasks.create_task(_collect(parts), name="collect")
+        uplink = tasks.create_task(parts.uplink.run(), name="uplink")
+        buses = [tasks.create_task(bus.run(), name=f"bus {at}") for at, bus in enumerate(parts.buses)]
+        watchdog.notify("READY=1")
+        await stopping.wait()
+        watchdog.notify("STOPPING=1")
+        for bus in parts.buses:
+            bus.stop()
+        await asyncio.wait(buses) if buses else None
+        inbox.close()
+        await asyncio.wait([collector])
+        parts.uplink.stop()
+        await asyncio.wait([uplink])
+        for service in services:
+            service.cancel()
+
+
+async def _collect(parts: Parts) -> None:
+    """The data path, south to disk, in one place."""
+    inbox, spool, board, counters = parts.inbox, parts.spool, parts.board, parts.counters
+    judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
+    while not inbox.ended:
+        item = await inbox.next(packer.closes_at(online=board.online))
+        drafts = packer.due(parts.clock.boot_ms(), online=board.online)
+        for passed in _judged(judge, item, counters):
+            drafts += packer.add(passed)
+        for draft in drafts:
+            await spool.append(draft)
+    for draft in packer.flush():
+        await spool.append(draft)
+
+
+def _judged(judge: Judge, item: Row | Event | None, counters: Counters) -> list[Row | Event]:
+    """What of an item goes on: a row as it may be believed, and what is told about it; an event as it is."""
+    if item is None:
+        return []
+    if isinstance(item, Event):
+        return [item]
+    judged = judge.judge(item)
+    if judged.dropped:
+        counters.add("rows_not_passed", device=item.group.device, why=judged.dropped)
+    return [*judged.events, *([judged.row] if judged.row else [])]
+
+
+@asynccontextmanager
+async def _opened(
+    site: Site, boot: str, clock: SystemClock, counters: Counters, inbox: Inbox
+) -> AsyncIterator[tuple[Spool, Timeline]]:
+    """The spool with a timeline that goes on where it was; batches of earlier boots are dated before any append."""
+    worker = DiskThread()
+    try:
+        timeline = Timeline(boot, clock.word)
+        spool = await open_spool(
+            site.spool, site.gateway, machine_identity(), boot, worker, clock, counters, timeline.segment_of, inbox.put
+        )
+        try:
+            await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
+            await apply(observe(clock, timeline), spool.date, inbox.put)
+            yield spool, timeline
+        finally:
+            await spool.close()
+    finally:
+        worker.close()
+
+
+def _uplink(
+    site: Site,
+    spool: Spool,
+    timeline: Timeline,
+    clock: SystemClock,
+    counters: Counters,
+    random: Random,
+    inbox: Inbox,
+    board: StatusBoard,
+) -> Uplink:
+    """The IOC's way out: the first uplink."""
+
+    def on_receipt_now(sent: BootMs, arrived: BootMs, now: UtcMs) -> None:
+        for event in timeline.told_by_ioc(sent, arrived, now).events:
+            inbox.put(event)
+
+    connect = PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
+    topics = Topics(site.root, site.gateway)
+    return Uplink(
+        site.uplinks[0],
+        topics,
+        connect,
+        spool,
+        clock,
+        counters,
+        random,
+        inbox.put,
+        board.documents,
+        on_receipt_now,
+    )
+
+
+def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:
+    """The first events of this run."""
+    inbox.put(Event(clock.boot_ms(), "", "restart", __version__))
+    for alarm in alarms:
+        inbox.put(Event(clock.boot_ms(), "", alarm, urgent=True))
+    _log.info("started gateway=%s buses=%d spool=%s", site.gateway, len(site.buses), site.spool.path)
+
+
+def _run_folder(site: Site) -> Path:
+    """$RUNTIME_DIRECTORY under systemd, else beside the spool's file: control socket and boot id."""
+    folder = Path(os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or site.spool.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second cancels what is left."""
+    stopping, loop, task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+
+    def told() -> None:
+        if stopping.is_set() and task is not None:
+            task.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    return stopping
+
+
+async def _moves(spool: Spool) -> bool:
+    """Whether the disk thread answers: a hung disk is for systemd to end."""
+    try:
+        async with asyncio.timeout(DISK_STALLED_S):
+            await spool.read(spool.last_order, None, 1)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,324 @@
+"""One connection's life: does what the window asks, tells it what happened, keeps status and catalog retained.
+
+Every call into the window is synchronous; its effects are carried out in order. What has to wait (a PUBACK, the disk)
+is a task in the session's group: the window's limits are the limits of their number. The connection's end ends them
+all, and the session with them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
+
+from gateway.counters import Counters
+from gateway.errors import ConnectionLost, Malformed, PeerError, SpoolError
+from gateway.model import Batch, BatchId, BootMs, Event, Receipt, UtcMs
+from gateway.north.backlog import Backlog
+from gateway.north.commands import CommandGate
+from gateway.north.complaints import Complaints
+from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
+from gateway.north.window import FAILURE, Window
+from gateway.seams import Clock, Connection, Message
+from gateway.wire import batch as wire_batch
+from gateway.wire import command as wire_command
+from gateway.wire import receipt as wire_receipt
+from gateway.wire.command import Command, Outcome
+from gateway.wire.documents import Catalog, Status, encode_catalog, encode_status
+from gateway.wire.topic import Topics
+
+TICK_MS = 1_000
+REPORT_CHECK_MS = 2_000
+STALLED_MS = 120_000  # publishes out, and not one PUBACK in this time: the server is no use
+DISK_RETRY_MS = 10_000
+PACKET_TOO_LARGE = 0x95  # a reason of MQTT 5
+PUBLISH_OVERHEAD_BYTES = 16  # fixed header, topic length, packet id, properties: 11 at most
+STOP_SEND_MS = 2_000  # what is pending may still go
+STOP_STEP_MS = 50
+STOP_STATUS_MS = 1_000  # the last status may still go
+
+T = TypeVar("T")
+CarryOut: TypeAlias = Callable[[Command], Awaitable[Outcome]]
+Documents: TypeAlias = Callable[[], tuple[Status, Catalog]]
+OnReceiptNow: TypeAlias = Callable[[BootMs, BootMs, UtcMs], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What NorthStatus tells of all sessions together."""
+
+    sent_bytes: int = 0
+    last_receipt_ms: UtcMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every session of one uplink is made of."""
+
+    topics: Topics
+    backlog: Backlog
+    window: Window
+    clock: Clock
+    counters: Counters
+    gate: CommandGate
+    carry_out: Mapping[str, CarryOut]
+    status_interval_ms: int
+    documents: Documents
+    on_event: Callable[[Event], None]
+    on_receipt_now: OnReceiptNow
+    tally: Tally
+
+
+class _Over(Exception):
+    """The session is to end, and not because of the connection."""
+
+
+class Session:
+    """Runs once."""
+
+    def __init__(self, connection: Connection, parts: Parts) -> None:
+        self._connection = connection
+        self._parts = parts
+        self._window = parts.window
+        self._stopping = asyncio.Event()
+        self._tasks: asyncio.TaskGroup
+        self._out: frozenset[BatchId] = frozenset()
+        self._unacked = 0
+        self._moved_at = parts.clock.boot_ms()
+        self._complaints = Complaints()
+
+    def stop(self) -> None:
+        """Send what is pending for 2 s at most, say goodbye, end."""
+        self._stopping.set()
+
+    async def run(self, until: Coroutine[Any, Any, None] | None = None) -> None:
+        """Until `stop`, or until the coroutine `until` is done; raises ConnectionLost or Refused."""
+        lost: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                if until is not None:
+                    self._spawn("until", self._end_after(until))
+                self._spawn("stop", self._say_goodbye())
+                await self._start()
+        except* _Over:
+            pass
+        except* PeerError as losses:
+            lost = _first(losses)
+        finally:
+            self._window.disconnected()
+        if lost is not None:
+            raise lost
+
+    # Tasks that last as long as the session.
+
+    async def _start(self) -> None:
+        for topic in (self._parts.topics.receipt, self._parts.topics.command):
+            await self._connection.subscribe(topic)
+        for name, task in (
+            ("receive", self._receive()),
+            ("wake", self._wake()),
+            ("tick", self._tick()),
+            ("report", self._report()),
+        ):
+            self._spawn(name, task)
+        self._do(
+            self._window.connected(
+                self._connection.receive_maximum,
+                self._connection.maximum_packet_bytes,
+                self._parts.backlog.last_order,
+                self._now,
+            )
+        )
+
+    async def _receive(self) -> None:
+        async for message in self._connection.messages():
+            try:
+                await self._take(message)
+            except Malformed as error:
+                self._parts.counters.add("north_malformed", why=error.why)
+            self._connection.ack(message)
+
+    async def _wake(self) -> None:
+        while True:
+            await self._parts.backlog.wait()
+            self._do(self._window.woken(self._now))
+
+    async def _tick(self) -> None:
+        while True:
+            await self._sleep(TICK_MS)
+            self._do(self._window.tick(self._now))
+            if self._unacked and self._now - self._moved_at >= STALLED_MS:
+                raise ConnectionLost(f"no PUBACK for {STALLED_MS // 1000} s")
+
+    async def _report(self) -> None:
+        told: Status | None = None
+        told_catalog: Catalog | None = None
+        due = self._now
+        while True:
+            status, catalog = self._parts.documents()
+            if self._now >= due or _lasting(status) != told:
+                due = BootMs(self._now + self._parts.status_interval_ms)
+                await self._retain(self._parts.topics.status, encode_status(replace(status, online=True)))
+                told = _lasting(status)
+            if catalog != told_catalog:
+                await self._retain(self._parts.topics.catalog, encode_catalog(catalog))
+                told_catalog = catalog
+            await self._sleep(REPORT_CHECK_MS)
+
+    async def _end_after(self, until: Coroutine[Any, Any, None]) -> None:
+        await until
+        raise _Over
+
+    async def _say_goodbye(self) -> None:
+        await self._stopping.wait()
+        deadline = self._now + STOP_SEND_MS
+        while not self._window.idle and self._now < deadline:
+            await self._sleep(STOP_STEP_MS)
+        status, _ = self._parts.documents()
+        self._spawn("goodbye", self._offline(encode_status(replace(status, online=False))))
+        await self._sleep(STOP_STATUS_MS)
+        raise _Over
+
+    async def _offline(self, status: bytes) -> None:
+        await self._retain(self._parts.topics.status, status)
+        raise _Over
+
+    # Messages down.
+
+    async def _take(self, message: Message) -> None:
+        if message.topic == self._parts.topics.receipt:
+            self._receipt(wire_receipt.decode(message.payload))
+        elif message.topic == self._parts.topics.command:
+            await self._command(wire_command.decode(message.payload))
+        else:
+            self._parts.counters.add("north_malformed", why="topic")
+
+    def _receipt(self, receipt: Receipt) -> None:
+        counters = self._parts.counters
+        self._parts.tally.last_receipt_ms = self._parts.clock.utc_ms()
+        counters.add("receipts")
+        counters.add("rows_rejected", sum(len(rows) for _, rows in receipt.rejected))
+        for seq, _ in receipt.stored + receipt.refused:
+            if BatchId(receipt.gateway, receipt.epoch, seq) not in self._out:
+                counters.add("receipts_not_in_flight")
+        self._do(self._window.received(receipt, self._now))
+
+    async def _command(self, command: Command) -> None:
+        clock = self._parts.clock
+        code = self._parts.gate.admit(command, clock.utc_ms() if clock.synchronised() else None)
+        if code is None:
+            outcome = await self._parts.carry_out[command.name](command)
+        else:
+            outcome = Outcome(command.id, ok=False, code=code)
+        self._parts.counters.add("commands", code=outcome.code)
+        await self._publish(self._parts.topics.outcome, wire_command.encode(outcome))
+
+    # Effects of the window.
+
+    def _do(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            self._do_one(effect)
+        if self._out != self._window.in_flight:
+            self._out = self._window.in_flight
+            self._parts.backlog.in_flight(self._out)
+
+    def _do_one(self, effect: Effect) -> None:
+        backlog = self._parts.backlog
+        match effect:
+            case Send(batch):
+                self._spawn(f"send {batch.id.seq}", self._send(batch))
+            case Settle(epoch, seqs):
+                backlog.settle(epoch, seqs)
+                self._parts.counters.add("batches_settled", len(seqs))
+            case Fetch():
+                self._spawn(f"fetch {effect.rank.name}", self._fetch(effect))
+            case Reread(id_):
+                self._spawn(f"reread {id_.seq}", self._reread(id_))
+            case Park(id_, why):
+                self._parts.counters.add("batches_parked", why=why)
+                self._spawn(f"park {id_.seq}", self._patiently(lambda: backlog.park(id_, why)))
+            case Unpark(id_):
+                self._spawn(f"unpark {id_.seq}", self._patiently(lambda: backlog.unpark(id_)))
+            case Complain(code, detail):
+                self._parts.on_event(Event(self._now, "", code, detail))
+            case TimeOfDay(sent, arrived, now):
+                self._parts.on_receipt_now(sent, arrived, now)
+
+    async def _send(self, batch: Batch) -> None:
+        self._unacked += 1
+        self._moved_at = self._now
+        reason = await self._publish(self._parts.topics.data, wire_batch.encode(batch))
+        self._unacked -= 1
+        self._moved_at = self._now
+        self._do(self._window.published(batch.id, reason, self._now))
+
+    async def _fetch(self, asked: Fetch) -> None:
+        backlog = self._parts.backlog
+        if asked.rank is Rank.URGENT:
+            batches = await self._patiently(lambda: backlog.read_urgent(asked.after, asked.limit))
+        else:
+            batches = await self._patiently(lambda: backlog.read(asked.after, asked.until, asked.limit))
+        self._do(self._window.offered(asked.rank, batches, self._now))
+
+    async def _reread(self, id_: BatchId) -> None:
+        batch = await self._patiently(lambda: self._parts.backlog.reread(id_))
+        self._do(self._window.reread(id_, batch, self._now))
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """A disk that fails now is asked again later: the spool itself complains of it."""
+        while True:
+            try:
+                return await step()
+            except SpoolError as error:
+                self._parts.counters.add("north_disk_retries", code=error.code)
+                await self._sleep(DISK_RETRY_MS)
+
+    # Small things.
+
+    async def _retain(self, topic: str, payload: bytes) -> None:
+        reason = await self._publish(topic, payload, retain=True)
+        if reason >= FAILURE:
+            self._parts.counters.add("documents_refused", reason=str(reason))
+            for said in self._complaints.hold("document_refused", (topic, reason), self._now):
+                self._parts.on_event(Event(self._now, "", said.code, said.detail))
+
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        if packet_bytes(topic, payload) > self._connection.maximum_packet_bytes:
+            return PACKET_TOO_LARGE  # what the server would say, and hang up
+        self._parts.tally.sent_bytes += len(topic) + len(payload)
+        reason = await self._connection.publish(topic, payload, retain=retain)
+        self._parts.counters.add("publishes", reason=str(reason))
+        return reason
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            self._tasks.create_task(work, name=f"north {name}")
+        except RuntimeError:  # the group is ending, and this session with it
+            work.close()
+
+    async def _sleep(self, ms: int) -> None:
+        await self._parts.clock.sleep_until(BootMs(self._now + ms))
+
+    @property
+    def _now(self) -> BootMs:
+        return self._parts.clock.boot_ms()
+
+
+def packet_bytes(topic: str, payload: bytes) -> int:
+    """How big its PUBLISH packet is at most."""
+    return len(topic) + len(payload) + PUBLISH_OVERHEAD_BYTES
+
+
+def _lasting(status: Status) -> Status:
+    """What of a status is worth telling when it changes; the rest goes with the interval."""
+    epochs = tuple(replace(epoch, first_kept=0, last=0, pending=epoch.parked) for epoch in status.spool.epochs)
+    return replace(
+        status,
+        time=UtcMs(0),
+        spool=replace(status.spool, epochs=epochs, pending=0, oldest_age_ms=None, size_bytes=0),
+        north=replace(status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None),
+    )
+
+
+def _first(losses: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = losses.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

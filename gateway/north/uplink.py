@@ -1,0 +1,217 @@
+"""One way out: connects to its servers in turn, runs a session on each connection, never gives up, stops politely.
+
+    run    connect -- session -- lost or refused: wait with jitter, the next server, again
+                         `-- 10 minutes on another server than the first: look for the first beside it, then move
+    stop   what is pending goes for 2 s, receipts awaited; status offline, retained; DISCONNECT
+
+The window outlives the connections: what was out when one broke is sent at once on the next. Neither a lost connection
+nor a refusal ends `run`: both are told (event, status) and tried again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from random import Random
+from typing import Any, TypeVar
+
+from gateway.counters import Counters
+from gateway.errors import ConnectionLost, PeerError, Refused
+from gateway.model import Batch, BootMs, Detail, Event
+from gateway.north.backlog import Backlog
+from gateway.north.commands import CommandGate
+from gateway.north.complaints import Complaints
+from gateway.north.doors import HOME_AFTER_MS, Doors
+from gateway.north.session import CarryOut, Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
+from gateway.north.window import BATCHES_MAX, Window
+from gateway.seams import Broker, Clock, Connect, Connection
+from gateway.site import UplinkSettings
+from gateway.wire import batch as wire_batch
+from gateway.wire.documents import NorthStatus, encode_will
+from gateway.wire.topic import Topics
+
+RECEIVE_MAXIMUM = 20  # receipts and commands that may wait for our ack
+TAKEN_OVER = 0x8E  # DISCONNECT reason: somebody connected with our client id
+TAKEN_OVER_TWICE_MS = 60_000
+TAKEN_OVER_ALARM_MS = 600_000
+DISCONNECT_WITH_WILL = 4
+
+T = TypeVar("T")
+
+
+class Uplink:
+    """What the daemon runs for each `[[uplink]]`."""
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        topics: Topics,
+        connect: Connect,
+        backlog: Backlog,
+        clock: Clock,
+        counters: Counters,
+        random: Random,
+        on_event: Callable[[Event], None],
+        documents: Documents,
+        on_receipt_now: OnReceiptNow,
+        *,
+        carry_out: Mapping[str, CarryOut] | None = None,
+        batches_max: int = BATCHES_MAX,
+    ) -> None:
+        """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock."""
+        if settings.settle != "receipt":
+            raise ValueError(f"settle = {settings.settle!r} is not built yet")
+        self._settings = settings
+        self._topics = topics
+        self._connect = connect
+        self._clock = clock
+        self._counters = counters
+        self._on_event = on_event
+        self._documents = documents
+        self._window = Window(self._packet_bytes, batches_max=batches_max)
+        self._tally = Tally()
+        self._doors = Doors(len(settings.servers), random)
+        self._complaints = Complaints()
+        self._takeovers: deque[BootMs] = deque(maxlen=2)
+        self._stopping = asyncio.Event()
+        self._session: Session | None = None
+        self._moved: Connection | None = None  # to the first server, ready to be used
+        self._refusal = ""
+        self._parts = Parts(
+            topics=topics,
+            backlog=backlog,
+            window=self._window,
+            clock=clock,
+            counters=counters,
+            gate=CommandGate(frozenset(carry_out or ())),
+            carry_out=carry_out or {},
+            status_interval_ms=settings.status_interval_ms,
+            documents=documents,
+            on_event=on_event,
+            on_receipt_now=on_receipt_now,
+            tally=self._tally,
+        )
+
+    @property
+    def status(self) -> NorthStatus:
+        """This stage's part of the Status document."""
+        return NorthStatus(
+            connected=self._session is not None,
+            server=_name(self._settings.servers[self._doors.at]),
+            in_flight=len(self._window.in_flight),
+            sent_bytes=self._tally.sent_bytes,
+            last_receipt_ms=self._tally.last_receipt_ms,
+            settle=self._settings.settle,
+            refusal=self._refusal,
+        )
+
+    @property
+    def alarms(self) -> frozenset[str]:
+        """Codes of what is wrong now, for the Status document."""
+        return self._window.alarms | ({"identity_used_twice"} if self._used_twice() else set())
+
+    def stop(self) -> None:
+        """`run` returns soon: within 3 s and a DISCONNECT."""
+        self._stopping.set()
+        if self._session is not None:
+            self._session.stop()
+
+    async def run(self) -> None:
+        """Until `stop`, or cancelled (then the will tells that we are offline)."""
+        try:
+            while not self._stopping.is_set():
+                connection = self._take_moved() or await self._unless_stopped(self._attempt())
+                if connection is not None:
+                    await self._use(connection)
+        finally:
+            if self._moved is not None:
+                await self._moved.close(reason=DISCONNECT_WITH_WILL)
+
+    async def _attempt(self) -> Connection | None:
+        """One try at one server; None after the wait that follows a failure."""
+        try:
+            return await self._open(self._settings.servers[self._doors.at])
+        except PeerError as error:
+            self._note_failure(error)
+            await self._clock.sleep_until(BootMs(self._clock.boot_ms() + self._doors.failed()))
+            return None
+
+    async def _open(self, broker: Broker) -> Connection:
+        status, _ = self._documents()
+        will = (self._topics.status, encode_will(status.boot))
+        return await self._connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
+
+    async def _use(self, connection: Connection) -> None:
+        since = self._clock.boot_ms()
+        self._refusal = ""
+        self._say("uplink_up", _name(self._settings.servers[self._doors.at]))
+        self._session = Session(connection, self._parts)
+        if self._stopping.is_set():
+            self._session.stop()
+        goodbye = DISCONNECT_WITH_WILL
+        try:
+            await self._session.run(self._find_home() if self._doors.at else None)
+            goodbye = 0
+        except PeerError as error:
+            self._note_failure(error)
+            wait_ms = self._doors.lost(self._clock.boot_ms() - since)
+        else:
+            wait_ms = 0
+        finally:
+            self._session = None
+            await connection.close(reason=goodbye)
+        await self._unless_stopped(self._clock.sleep_until(BootMs(self._clock.boot_ms() + wait_ms)))
+
+    async def _find_home(self) -> None:
+        """Beside the session on another server: until the first one takes us."""
+        while self._moved is None:
+            await self._clock.sleep_until(BootMs(self._clock.boot_ms() + HOME_AFTER_MS))
+            try:
+                self._moved = await self._open(self._settings.servers[0])
+            except PeerError as error:
+                self._counters.add("uplink_home_failures", code=error.code)
+
+    def _take_moved(self) -> Connection | None:
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            self._doors.home()
+        return moved
+
+    def _note_failure(self, error: PeerError) -> None:
+        self._counters.add("uplink_failures", code=error.code)
+        if isinstance(error, Refused):
+            self._refusal = str(error)
+            self._say("uplink_refused", self._refusal)
+            return
+        self._say("uplink_down", str(error))
+        if isinstance(error, ConnectionLost) and error.reason == TAKEN_OVER:
+            self._takeovers.append(self._clock.boot_ms())
+            if self._used_twice():
+                self._say("identity_used_twice", "")
+
+    def _used_twice(self) -> bool:
+        if len(self._takeovers) < 2:  # noqa: PLR2004 - twice
+            return False
+        first, last = self._takeovers
+        return last - first <= TAKEN_OVER_TWICE_MS and self._clock.boot_ms() - last <= TAKEN_OVER_ALARM_MS
+
+    def _say(self, code: str, detail: Detail) -> None:
+        now = self._clock.boot_ms()
+        for complaint in self._complaints.say(code, detail, now):
+            self._on_event(Event(now, "", complaint.code, complaint.detail))
+
+    def _packet_bytes(self, batch: Batch) -> int:
+        return packet_bytes(self._topics.data, wire_batch.encode(batch))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` returns; None when `stop` came first, and `work` is then cancelled and over."""
+        async with asyncio.TaskGroup() as tasks:
+            doing = tasks.create_task(work, name="north connect")
+            stopped = tasks.create_task(self._stopping.wait(), name="north stop")
+            await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            doing.cancel()
+            stopped.cancel()
+        return None if doing.cancelled() else doing.result()
+
+
+def _name(broker: Broker) -> str:
+    return f"{broker.host}:{broker.port}"

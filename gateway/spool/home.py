@@ -1,0 +1,87 @@
+"""Where a spool lives, and how its keepers are made: the disk's, the ring's. Blocking; of the worker's thread."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.site import SpoolSettings
+from gateway.spool.database import MEMORY, Damaged
+from gateway.spool.file import SpoolFile
+from gateway.spool.folder import Folder
+from gateway.spool.keeper import Keeper, Place
+from gateway.spool.lock import Lock
+from gateway.spool.salvage import Salvage
+
+EPOCH_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+EPOCH_LENGTH = 6
+BLIND_BIT = 40  # ids and segments of a ring that never saw its disk begin above 2**40, in a random block of 2**20
+BLIND_BLOCKS = 1 << 20
+
+
+def random_epoch() -> str:
+    """Six letters: two spools of one gateway id share one with a chance of 1 in 2 000 million."""
+    return "".join(secrets.choice(EPOCH_LETTERS) for _ in range(EPOCH_LENGTH))
+
+
+@dataclass(slots=True)
+class Home:
+    """One gateway's spool on one machine. Keeps the lock over a failing disk, until `close`."""
+
+    settings: SpoolSettings
+    gateway: str
+    machine: str
+    make_epoch: Callable[[], str] = random_epoch
+    _lock: Lock | None = field(default=None, init=False)
+
+    def open_disk(self, *, damaged: bool = False) -> tuple[Keeper, bool]:
+        """Lock, open or salvage, begin an epoch where one is due; was it damaged? Raises SpoolInUse, SpoolFailed."""
+        folder = Folder(
+            Path(self.settings.path), reserve_bytes=self.settings.reserve_bytes, quota_bytes=self.settings.quota_bytes
+        )
+        self._lock = self._lock or Lock(folder.path)
+        if damaged:
+            folder.set_aside()
+        try:
+            return self._keeper(folder), damaged
+        except Damaged:
+            folder.set_aside()
+            return self._keeper(folder), True
+
+    def open_ring(self, after: Place) -> Keeper:
+        """In memory, in an epoch of its own, numbered on from `after`."""
+        file = SpoolFile(MEMORY, self.gateway, self.machine)
+        old = (after.epoch, after.last)
+        file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
+        return Keeper(file, None)
+
+    def close(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _keeper(self, folder: Folder) -> Keeper:
+        file = SpoolFile(str(folder.file), self.gateway, self.machine)
+        try:
+            salvage = Salvage(folder, file) if folder.salvaging.exists() else None
+            why = file.new_epoch()
+            if salvage is not None and why == "new_spool":
+                why = "meta_damaged"
+            if why:
+                file.begin(self.make_epoch(), why, first_id=salvage.floor + 1 if salvage else 1)
+            if salvage is None:
+                file.trim()
+            keeper = Keeper(file, folder, archive_days=self.settings.archive_days)
+        except BaseException:
+            file.close()
+            raise
+        if salvage is not None:
+            keeper.start_salvage(salvage)
+        return keeper
+
+
+def blind() -> Place:
+    """For a ring whose disk could not even be read: numbers that no spool has reached."""
+    base = (1 << BLIND_BIT) + secrets.randbelow(BLIND_BLOCKS) * BLIND_BLOCKS
+    return Place(next_id=base, segment=base)

@@ -1,0 +1,105 @@
+"""A damaged file, read seq by seq into a fresh one, behind the polling.
+
+SQLite stops a scan at the first malformed page; asked for one id at a time it loses only what lies on that page. So:
+the small tables first (whatever of them can be read), then every id that the epochs say should be there, a few at a
+time between appends. What is not found by then is a gap `corrupt`. If the epochs are lost too, every id up to the
+highest is tried, and the rows themselves, which carry epoch, seq and id, tell which epochs there were.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.errors import SpoolError
+from gateway.model import SeqRanges
+from gateway.spool.database import Database, Ranges
+from gateway.spool.file import SpoolFile
+from gateway.spool.folder import Folder
+from gateway.spool.meta import Meta
+from gateway.spool.row import Record
+from gateway.spool.view import View
+
+STEP_IDS = 64
+
+T = TypeVar("T")
+
+
+class Salvage:
+    """From `folder.salvaging` into `file`; `todo` are the ids not tried yet."""
+
+    def __init__(self, folder: Folder, file: SpoolFile) -> None:
+        self._folder, self._file = folder, file
+        self._old: Database | None = _tried(lambda: Database(str(folder.salvaging), make=False), None)
+        self.found = self.lost = 0
+        if self._old is not None and not file.view.stretches:
+            view, meta = read_small(self._old, file.gateway)
+            file.plant(view, meta)
+        self.todo = self._wanted()
+
+    @property
+    def floor(self) -> int:
+        """A new epoch in the fresh file begins above this id."""
+        return self.todo.ranges[-1][1] if self.todo else 0
+
+    def next(self) -> SeqRanges:
+        """The ids of the next step."""
+        first = next(self.todo.seqs(), 0)
+        return self.todo.intersection(SeqRanges.of([(first, first + STEP_IDS - 1)]))
+
+    def fetch(self) -> list[Record]:
+        """The rows of the next step that can be read, and are not in the fresh file since before a restart."""
+        old = self._old
+        if old is None:
+            return []
+        wanted = [id_ for id_ in self.next().seqs() if self._file.db.record(id_) is None]
+        found = [_tried(lambda id_=id_: old.record(id_), None) for id_ in wanted]  # type: ignore[misc]  # bound at once
+        return [record for record in found if record is not None]
+
+    def done(self, records: list[Record]) -> SeqRanges:
+        """These were written; returns the pending ids of the step that are lost."""
+        step, self.todo = self.next(), self.todo.minus(self.next())
+        there = SeqRanges.of_seqs(id_ for id_ in step.seqs() if self._file.db.record(id_) is not None)
+        self.found += len(records)
+        lost = step.minus(there).intersection(self._file.view.pending())
+        self.lost += len(lost)
+        return lost
+
+    def _wanted(self) -> SeqRanges:
+        if self._old is None:
+            return SeqRanges()
+        known = _present(self._file.view)
+        highest = _tried(self._old.highest, None) or 0
+        return known or SeqRanges.of([(_tried(self._old.lowest, None) or 1, highest)])
+
+    def close(self) -> None:
+        """The old file is done with, or the daemon ends."""
+        if self._old is not None:
+            self._old.close()
+            self._old = None
+
+
+def read_small(old: Database, gateway: str) -> tuple[View, Meta | None]:
+    """All but the log, as far as it can be read."""
+    meta = _tried(old.meta, None)
+    none: tuple[Ranges, bool] = ({}, False)
+    ranges, _ = _tried(old.ranges, none)
+    view = View(gateway, _tried(old.stretches, []), _tried(old.segments, {}), parked=_tried(old.parked, {}))
+    for (uplink, epoch), seqs in ranges.items():
+        (view.settled if uplink else view.gone)[epoch] = seqs
+    if view.stretches:
+        last = view.stretches[-1]
+        by_log = (_tried(old.highest, None) or 0) - last.shift
+        view.grow(max(by_log, last.first - 1) if meta is None else meta.next_seq - 1)
+    return view, meta
+
+
+def _present(view: View) -> SeqRanges:
+    """Ids that should be in the old file: pending, archive, another gateway's."""
+    return view.pending().union(view.kept_settled()).union(view.foreign())
+
+
+def _tried(read: Callable[[], T], otherwise: T) -> T:
+    """What can be read of a damaged file; what cannot is counted as lost where it is missed."""
+    try:
+        return read()
+    except SpoolError:
+        return otherwise

@@ -1,0 +1,101 @@
+"""A spool with its clock and timeline, put together as the daemon does it, in one thread and without waiting."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.clock.follow import observe
+from gateway.clock.timeline import Timeline
+from gateway.counters import Counters
+from gateway.model import BootMs, Draft, Event, Segment, SeqRanges, Stamp, Trust, UtcMs
+from gateway.site import SpoolSettings
+from gateway.spool.home import Home
+from gateway.spool.keeper import Moment
+from gateway.spool.spool import Spool
+from gateway.testing.clock import FakeClock
+from gateway.testing.worker import InlineWorker
+
+GATEWAY, MACHINE, BOOT = "hc-0001", "m1", "b1"
+MB = 1 << 20
+OFFSET_MS = 1_795_500_000_000
+DATED = Segment(1, BOOT, OFFSET_MS, Trust.NTP)
+
+
+def settings(folder: Path, *, quota_bytes: int = 64 * MB, reserve_bytes: int = 0) -> SpoolSettings:
+    """Where, and how much."""
+    return SpoolSettings(str(folder), quota_bytes, 60, reserve_bytes)
+
+
+def draft(at: int = 1000, n: int = 3, size: int = 100, *, urgent: bool = False, boot: str = BOOT) -> Draft:
+    """Rows from `at` on, over 10 ms; the body is not looked at."""
+    return Draft(boot, BootMs(at), BootMs(at + 10), n, bytes([at % 251]) * size, "none", urgent=urgent)
+
+
+def stamped(t0: int, clock: str = "ntp") -> Draft:
+    """A draft that knows its time, as a relay has it."""
+    return Draft("", BootMs(0), BootMs(5), 1, b"r", "none", stamp=Stamp(UtcMs(t0), clock))
+
+
+def moment(at: int = 1000, segment: Segment = DATED, *settled: tuple[str, SeqRanges]) -> Moment:
+    """What a keeper is told before a step."""
+    return Moment(BootMs(at), UtcMs(OFFSET_MS + at), segment, frozenset(), settled)
+
+
+@dataclass
+class Box:
+    """One box: `start` and `stop` its daemon, change its boot, look at what it told."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    gateway: str = GATEWAY
+    machine: str = MACHINE
+    boot: str = BOOT
+    quota_bytes: int = 64 * MB
+    reserve_bytes: int = 0
+    events: list[Event] = field(default_factory=list)
+    counters: Counters = field(default_factory=Counters)
+    worker: InlineWorker = field(default_factory=InlineWorker)
+    epochs: int = 0
+    timeline: Timeline = field(init=False)
+    spool: Spool = field(init=False)
+
+    async def start(self) -> Spool:
+        """As the daemon starts: open, go on from what is kept, date what is known, all before anything is appended."""
+        self.timeline = Timeline(self.boot)
+        kept = settings(self.folder, quota_bytes=self.quota_bytes, reserve_bytes=self.reserve_bytes)
+        home = Home(kept, self.gateway, self.machine, self._epoch)
+        timeline = self.timeline
+        self.spool = Spool(
+            home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append
+        )
+        await self.spool.open()
+        await self.spool.date(timeline.resume(self.clock.boot_ms(), self.spool.segments, self.spool.given))
+        await self.observe()
+        return self.spool
+
+    async def observe(self) -> None:
+        """One look at the clock."""
+        changes = observe(self.clock, self.timeline)
+        self.events += changes.events
+        await self.spool.date(changes.dated)
+
+    async def restart(self) -> Spool:
+        """In the same boot."""
+        await self.spool.close()
+        return await self.start()
+
+    async def append(self, *, n: int = 3, size: int = 100, urgent: bool = False) -> int:
+        """One draft of now."""
+        return await self.spool.append(draft(self.clock.boot_ms(), n, size, urgent=urgent, boot=self.boot))
+
+    async def seqs(self, after: int = 0, limit: int = 1000) -> list[int]:
+        """What north would be offered."""
+        return [batch.id.seq for batch in await self.spool.read(after, None, limit)]
+
+    @property
+    def codes(self) -> list[str]:
+        """Of the events told so far."""
+        return [event.code for event in self.events]
+
+    def _epoch(self) -> str:
+        self.epochs += 1
+        return f"epoch{self.epochs}"

@@ -1,0 +1,183 @@
+"""gateway.config.buses: devices on their buses, in groups, and what does not fit together."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway import sources, toml_file
+from gateway.config.buses import compile_buses
+from gateway.config.findings import Findings
+from gateway.config.gateway import GatewayConfig, SimulatorConfig
+from gateway.errors import Problem
+from gateway.profile.load import load
+from gateway.profile.profile import Line
+from gateway.site import Bus
+from tests.support.written import BUS, SITE, write
+
+PROFILES = load([sources.shipped()]).profiles
+HOST = '[[bus]]\nname = "tcp-1"\nhost = "10.0.0.7"\n'
+
+
+def device(name: str, profile: str, *lines: str, bus: str = "rs485-1") -> str:
+    """A [[device]]."""
+    head = f'[[device]]\nname = "{name}"\nbus = "{bus}"\nprofile = "{profile}"\n'
+    return head + "".join(f"{line}\n" for line in lines)
+
+
+def compiled(
+    folder: Path, text: str, model: type[GatewayConfig] = GatewayConfig
+) -> tuple[tuple[Bus, ...], list[Problem], list[Problem]]:
+    """Buses, problems, notes."""
+    read = toml_file.read_located(write(folder / "gateway.toml", SITE + text), model)
+    findings = Findings(read.places)
+    return compile_buses(read.value, PROFILES, findings), findings.problems, findings.notes
+
+
+def bus(folder: Path, text: str) -> Bus:
+    """The one bus of a file without problems."""
+    (one,), problems, _ = compiled(folder, text)
+    assert problems == []
+    return one
+
+
+def test_fields_of_one_period_are_a_group(tmp_path: Path) -> None:
+    """Normal fields every 10 s, slow ones every minute; the wire names them so."""
+    meter = bus(tmp_path, BUS + device("meter-1", "eastron/sdm630@1")).devices[0]
+    assert [polled.period_ms for polled in meter.polled] == [10_000, 60_000]
+    normal, slow = meter.polled
+    assert normal.group.device == "meter-1"
+    assert normal.group.kind == "energy_meter"
+    assert normal.group.profile == "eastron/sdm630@1"
+    assert normal.group.fields == tuple(field.name for field in normal.fields)
+    assert set(normal.group.letters) == {"f"}
+    assert "energy_import" in slow.group.fields
+    assert sorted(normal.group.fields + slow.group.fields) == sorted(f.name for f in meter.profile.fields)
+
+
+def test_every_of_a_device_and_of_a_field(tmp_path: Path) -> None:
+    """The field's word beats the device's, the device's beats the class."""
+    lines = ('every = { normal = "1s" }', 'fields.frequency.every = "200ms"', 'fields.energy_import.every = "1s"')
+    meter = bus(tmp_path, BUS + device("meter-1", "eastron/sdm630@1", *lines)).devices[0]
+    periods = {name: polled.period_ms for polled in meter.polled for name in polled.group.fields}
+    assert periods["voltage_l1"] == 1_000
+    assert periods["frequency"] == 200
+    assert periods["energy_import"] == 1_000
+    assert periods["energy_export"] == 60_000
+    assert len(meter.polled) == 3
+
+
+def test_transports(tmp_path: Path) -> None:
+    """A port is RTU, or a stream when its device sends by itself; a host is TCP, or RTU behind a converter."""
+    text = (
+        BUS
+        + device("air-1", "xy/md02@1")
+        + HOST
+        + device("air-2", "xy/md02@1", bus="tcp-1")
+        + HOST.replace("tcp-1", "tcp-2").replace('10.0.0.7"', '10.0.0.8:4196"\nframing = "rtu"\nlink = "pymodbus"')
+        + BUS.replace("rs485-1", "wind").replace("usb-1", "usb-2")
+        + device("wind-1", "gill/windsonic@1", bus="wind")
+    )
+    buses, problems, _ = compiled(tmp_path, text)
+    assert problems == []
+    assert [(b.transport, b.driver, b.endpoint) for b in buses] == [
+        ("rtu", "own", "/dev/serial/by-id/usb-1"),
+        ("tcp", "own", "10.0.0.7:502"),
+        ("rtu_over_tcp", "pymodbus", "10.0.0.8:4196"),
+        ("stream", "own", "/dev/serial/by-id/usb-2"),
+    ]
+    assert buses[3].devices[0].unit_id == 0
+
+
+def test_a_line_comes_from_the_file_or_from_the_devices(tmp_path: Path) -> None:
+    """As they come from their makers, unless the site says otherwise."""
+    assert bus(tmp_path, BUS + device("air-1", "xy/md02@1")).line == Line(9600, 8, "N", 1)
+    written = BUS + 'line = "19200 8E1"\n' + device("air-1", "xy/md02@1")
+    assert bus(tmp_path, written).line == Line(19200, 8, "E", 1)
+
+
+def test_a_unit_id_comes_from_the_file_or_from_the_profile(tmp_path: Path) -> None:
+    """The maker's default, unless the site says otherwise."""
+    text = BUS + device("w", "ecowitt/wn90lp@1") + device("a", "xy/md02@1", "unit_id = 7")
+    assert [d.unit_id for d in bus(tmp_path, text).devices] == [144, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (BUS + device("a", "xy/md02@1", bus="rs485-2"), [("unknown_bus", "device[0].bus")]),
+        (BUS + device("a", "xy/md03@1"), [("unknown_profile", "device[0].profile")]),
+        (BUS + device("a", "xy/md02@2"), [("unknown_profile", "device[0].profile")]),
+        (
+            BUS + device("a", "xy/md03@1", bus="x"),
+            [("unknown_bus", "device[0].bus"), ("unknown_profile", "device[0].profile")],
+        ),
+        (BUS + device("a", "xy/md02@1") + device("b", "xy/md02@1"), [("doubled_unit_id", "device[1].unit_id")]),
+        (
+            BUS + device("a", "eastron/sdm630@1") + device("b", "xy/md02@1", "unit_id = 1"),
+            [("doubled_unit_id", "device[1].unit_id")],
+        ),
+        (BUS + BUS.replace("rs485-1", "rs485-2"), [("doubled_endpoint", "bus[1]")]),
+        (HOST + HOST.replace("tcp-1", "tcp-2").replace("7", "7:502"), [("doubled_endpoint", "bus[1]")]),
+        (BUS + 'line = "9600 7E1"\n' + device("a", "xy/md02@1"), [("bad_line", "bus[0].line")]),
+        (HOST.replace("7", "7:0"), [("bad_host", "bus[0].host")]),
+        (BUS + device("a", "gill/windsonic@1") + device("b", "xy/md02@1"), [("not_alone", "bus[0]")]),
+        (HOST + device("a", "gill/windsonic@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
+        (BUS + 'link = "pymodbus"\n' + device("a", "gill/windsonic@1"), [("wrong_bus", "bus[0].link")]),
+        (BUS + device("a", "gill/windsonic@1", "unit_id = 3"), [("bad_value", "device[0].unit_id")]),
+        (BUS + device("a", "xy/md02@1", 'every = "49ms"'), [("impossible_period", "device[0].every")]),
+        (BUS + device("a", "xy/md02@1", 'every = "0s"'), [("impossible_period", "device[0].every")]),
+        (BUS + device("a", "xy/md02@1", 'every = "2d"'), [("impossible_period", "device[0].every")]),
+        (BUS + device("a", "gill/windsonic@1", 'every = "500ms"'), [("impossible_period", "device[0].every")]),
+        (
+            BUS + device("a", "xy/md02@1", 'fields.humidity.every = "2d"'),
+            [("impossible_period", "device[0].fields.humidity.every")],
+        ),
+        (
+            BUS + device("a", "xy/md02@1", 'fields.humidty.every = "1s"'),
+            [("unknown_field", "device[0].fields.humidty")],
+        ),
+    ],
+)
+def test_what_does_not_fit_together(tmp_path: Path, text: str, problems: list[tuple[str, str]]) -> None:
+    """One mistake, one problem, where it stands."""
+    assert [(p.code, p.path) for p in compiled(tmp_path, text)[1]] == problems
+
+
+def test_the_nearest_profile_is_named(tmp_path: Path) -> None:
+    """A slip of the pen is answered with what was meant."""
+    _, (problem,), _ = compiled(tmp_path, BUS + device("a", "eastron/sdm63@1"))
+    assert problem.detail == "eastron/sdm63@1; the nearest is eastron/sdm630@1"
+
+
+def test_devices_that_come_with_different_lines(tmp_path: Path) -> None:
+    """Nobody guesses which of two speeds a bus runs at; written, it is fine."""
+    slow = (device("a", "xy/md02@1") + device("w", "ecowitt/wn90lp@1")).replace("xy/md02", "slow/one")
+    md02 = PROFILES["xy/md02@1"]
+    profiles = {**PROFILES, "slow/one@1": replace(md02, source=replace(md02.source, line=Line(4800)))}
+    for line, problems in (("", ["lines_differ"]), ('line = "4800 8N1"\n', [])):
+        read = toml_file.read_located(write(tmp_path / "g.toml", SITE + BUS + line + slow), GatewayConfig)
+        findings = Findings(read.places)
+        compile_buses(read.value, profiles, findings)
+        assert [p.code for p in findings.problems] == problems
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (BUS.replace("/dev/serial/by-id/usb-1", "/dev/ttyUSB0"), ("unstable_port", "bus[0].port")),
+        (BUS + device("a", "xy/md02@1", "unit_id = 254"), ("unit_id_unusual", "device[0].unit_id")),
+    ],
+)
+def test_notes_stop_nothing(tmp_path: Path, text: str, note: tuple[str, str]) -> None:
+    """What is unusual is said, and done."""
+    _, problems, notes = compiled(tmp_path, text)
+    assert (problems, [(n.code, n.path) for n in notes]) == ([], [note])
+
+
+def test_a_simulator_may_take_any_free_port(tmp_path: Path) -> None:
+    """Port 0, as often as wanted."""
+    text = HOST.replace("7", "7:0") + HOST.replace("7", "7:0").replace("tcp-1", "tcp-2")
+    buses, problems, _ = compiled(tmp_path, text, SimulatorConfig)
+    assert problems == []
+    assert [b.endpoint for b in buses] == ["10.0.0.7:0", "10.0.0.7:0"]

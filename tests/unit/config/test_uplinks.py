@@ -1,0 +1,77 @@
+"""gateway.config.uplinks: where and how to send."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway import toml_file
+from gateway.config.findings import Findings
+from gateway.config.gateway import GatewayConfig
+from gateway.config.uplinks import SYSTEM_CA, compile_uplinks
+from gateway.seams import Broker, Tls
+from gateway.site import UplinkSettings
+from tests.support.written import SITE, codes, write
+
+SERVERS = """[[uplink]]
+name = "ioc"
+network = "mobile"
+[[uplink.server]]
+url = "mqtts://ioc.danang.example"
+ca = "tls/ca.pem"
+certificate = "/etc/gateway/cert.pem"
+key = "/etc/gateway/key.pem"
+crl = "crl.pem"
+[[uplink.server]]
+url = "mqtts://[fe80::1]:9883"
+username = "hc"
+password_file = "mqtt-password"
+[[uplink.server]]
+url = "mqtt://10.0.0.1"
+username = "hc"
+password_file = "./secret"
+"""
+
+
+def compiled(folder: Path, text: str) -> tuple[tuple[UplinkSettings, ...], list[str]]:
+    """The uplinks and the codes of their problems."""
+    read = toml_file.read_located(write(folder / "gateway.toml", text), GatewayConfig)
+    findings = Findings(read.places)
+    return compile_uplinks(read.value, folder, findings), codes(findings.problems)
+
+
+def test_servers(tmp_path: Path) -> None:
+    """Ports by scheme, files beside the site file, the system's CAs when none is named, the id as client id."""
+    head = SITE[: SITE.index("[[uplink]]")]
+    ((uplink,), problems) = compiled(tmp_path, head + SERVERS)
+    assert problems == []
+    full = Tls(f"{tmp_path}/tls/ca.pem", "/etc/gateway/cert.pem", "/etc/gateway/key.pem", f"{tmp_path}/crl.pem")
+    assert uplink.servers == (
+        Broker("ioc.danang.example", 8883, "hc-0001", full, keepalive_s=60),
+        Broker("fe80::1", 9883, "hc-0001", Tls(SYSTEM_CA), "hc", keepalive_s=60),
+        Broker("10.0.0.1", 1883, "hc-0001", None, "hc", keepalive_s=60),
+    )
+
+
+def test_passwords_stay_in_their_files(tmp_path: Path) -> None:
+    """A path is a file; a name alone is a credential of the service, whose folder is known when it runs."""
+    head = SITE[: SITE.index("[[uplink]]")]
+    ((uplink,), _) = compiled(tmp_path, head + SERVERS)
+    assert uplink.password_files == ("", "mqtt-password", f"{tmp_path}/secret")
+    assert not any(server.password for server in uplink.servers)
+
+
+@pytest.mark.parametrize(
+    ("network", "age_ms", "keepalive_s", "status_ms"),
+    [("wired", 1_000, 15, 60_000), ("mobile", 10_000, 60, 300_000), ("scarce", 60_000, 60, 300_000)],
+)
+def test_networks(tmp_path: Path, network: str, age_ms: int, keepalive_s: int, status_ms: int) -> None:
+    """One word decides how old a batch may get, and what an idle connection costs."""
+    ((uplink,), _) = compiled(tmp_path, SITE.replace('"ioc"', f'"ioc"\nnetwork = "{network}"'))
+    assert (uplink.max_age_ms, uplink.status_interval_ms) == (age_ms, status_ms)
+    assert uplink.servers[0].keepalive_s == keepalive_s
+
+
+def test_a_second_uplink_is_not_built_yet(tmp_path: Path) -> None:
+    """It is named, never accepted and ignored."""
+    second = SITE[SITE.index("[[uplink]]") :].replace('"ioc"', '"other"')
+    assert compiled(tmp_path, SITE + second)[1] == ["not_built_yet"]

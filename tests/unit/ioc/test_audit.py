@@ -1,0 +1,120 @@
+"""What an audit says, and when it fails."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.ioc import audit
+from gateway.ioc.ledger import Account
+from gateway.ioc.store import line_protocol
+from gateway.ioc.store.sqlite import SqliteStore
+from gateway.model import Gap, Seq, SeqRanges, UtcMs
+from gateway.testing.worker import InlineWorker
+from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch
+
+NOW = UtcMs(T0 + 3_600_000)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """An embedded store."""
+    made = SqliteStore(tmp_path / "store.db", InlineWorker())
+    yield made
+    await made.close()
+
+
+async def put(store: SqliteStore, *seqs: Seq, gateway: str = GATEWAY) -> None:
+    """Ledger points of these batches."""
+    made = [make_batch(seq, gateway=gateway, t0=T0 + seq) for seq in seqs]
+    await store.write([line_protocol.batch_point(batch, 0) for batch in made], "ns")
+
+
+async def say(store: SqliteStore, last: Seq, pending: list[list[Seq]], at: int, *, age_ms: int | None = None) -> None:
+    """A status."""
+    epochs = [{"epoch": EPOCH, "first_kept": 1, "last": last, "pending": pending, "parked": []}]
+    document: dict[str, object] = {"online": True, "epochs": epochs, "oldest_age_ms": age_ms}
+    await store.write([line_protocol.status_point(GATEWAY, document, UtcMs(at))], "ns")
+
+
+async def test_complete(store: SqliteStore) -> None:
+    """All stored: exit 0, 100 %."""
+    await put(store, 1, 2, 3)
+    await say(store, 3, [], T0)
+    accounts = await audit.audit(store, None, NOW, None)
+    assert audit.exit_code(accounts) == 0
+    text = audit.text(accounts)
+    assert f"{GATEWAY} {EPOCH}: issued 3: stored 3, explained 0, pending 0, expired 0, unexplained 0" in text
+    assert "delivery completeness 100.000 % (3 of 3 batches stored or explained); nothing unexplained" in text
+
+
+async def test_a_hole(store: SqliteStore) -> None:
+    """A seq that nobody can explain is named, and fails."""
+    await put(store, 1, 2, 4, 9)
+    await store.write(line_protocol.gap_points(make_batch(9), [Gap(EPOCH, 5, 6, 70, None, None, "quota")]), "ns")
+    await say(store, 9, [[8, 8]], T0, age_ms=90_000_000)
+    accounts = await audit.audit(store, GATEWAY, NOW, None)
+    assert audit.exit_code(accounts) == 1
+    text = audit.text(accounts)
+    assert "stored 4, explained 2, pending 1, expired 0, unexplained 2" in text
+    assert "ALARM unexplained: 3, 7" in text
+    assert "pending for more than a day: 8" in text
+    assert "give up 70 rows" in text
+    assert "66.666 % (6 of 9" in text
+
+
+async def test_pending_does_not_fail(store: SqliteStore) -> None:
+    """What the gateway still has is no alarm."""
+    await put(store, 1)
+    await say(store, 5, [[2, 5]], T0)
+    assert audit.exit_code(await audit.audit(store, None, NOW, None)) == 0
+
+
+async def test_the_newest_status_counts(store: SqliteStore) -> None:
+    """By arrival: what an older one called pending is unexplained when the newest one does not."""
+    await put(store, 1)
+    await say(store, 2, [[2, 2]], T0)
+    await say(store, 2, [], T0 + 60_000)
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert one.unexplained == SeqRanges(((2, 2),))
+
+
+async def test_used_twice(store: SqliteStore) -> None:
+    """A restored image: one seq with two contents, and a `last` that goes down."""
+    await put(store, 1, 2, 3)
+    again = make_batch(2, t0=T0 + 77)
+    await store.write([line_protocol.batch_point(again, 0)], "ns")
+    await say(store, 9, [[4, 9]], T0)
+    await say(store, 8, [[4, 8]], T0 + 60_000)
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert one.used_twice == SeqRanges(((2, 2), (9, 9)))
+    assert "ALARM seq_used_twice: 2, 9" in audit.text([one])
+
+
+async def test_one_gateway_of_many(store: SqliteStore) -> None:
+    """Others are left out."""
+    await put(store, 1)
+    await put(store, 1, 3, gateway="hc-0002")
+    names = [one.gateway for one in await audit.audit(store, "hc-0001", NOW, None)]
+    assert names == ["hc-0001"]
+    assert [one.gateway for one in await audit.audit(store, None, NOW, None)] == ["hc-0001", "hc-0002"]
+
+
+def test_an_empty_store() -> None:
+    """Says so, instead of 100 %."""
+    assert audit.text([]) == "nothing stored: no gateway is known"
+
+
+def test_never_rounded_up() -> None:
+    """One missing batch of a million is not 100.000 %."""
+    stored = SeqRanges(((1, 999_999),))
+    none = SeqRanges()
+    one = Account("g", "e", 1_000_000, stored, none, none, none, SeqRanges(((1_000_000, 1_000_000),)))
+    assert "99.999 % (999999 of 1000000" in audit.text([one])
+
+
+def test_many_ranges_are_cut() -> None:
+    """A line stays a line."""
+    holes = SeqRanges.of_seqs(range(2, 102, 2))
+    one = Account("g", "e", 102, SeqRanges(), SeqRanges(), SeqRanges(), SeqRanges(), holes)
+    assert "and 30 more ranges" in audit.text([one])

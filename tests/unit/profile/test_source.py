@@ -1,0 +1,121 @@
+"""gateway.profile.source: how a device is read."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway import toml_file
+from gateway.errors import Problem
+from gateway.profile.build import build
+from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource
+from gateway.profile.schema import ProfileSchema
+from gateway.protocols.framing import Framing
+from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.parse import Parse
+from tests.support.written import HEAD, PROFILE, codes, write
+
+BINARY = f"""{HEAD}
+[serial]
+line = "9600 8N1"
+period = "1s"
+parse = {{ kind = "binary", content_from = 2, content_until = -2, layout = ">2H", names = ["dust", "rest"] }}
+[serial.framing]
+kind = "fixed"
+start = "42 4D"
+length = 8
+max_bytes = 8
+checksum = "sum16_be"
+checksum_until = -2
+checksum_at = -2
+[fields]
+pm10 = {{ part = "dust", unit = "ug/m3" }}
+"""
+TEXT = f"""{HEAD}
+[serial]
+line = "4800 7E1"
+period = "500ms"
+framing = {{ kind = "line", end = "0D 0A", max_bytes = 80 }}
+parse = {{ kind = "split", separator = "3B", require = {{ 0 = "W" }} }}
+[fields]
+wind_speed = {{ part = "1", unit = "m/s", decimals = 2 }}
+"""
+
+
+def built(folder: Path, text: str) -> tuple[Profile, list[Problem]]:
+    """The profile and its problems."""
+    read = toml_file.read_located(write(folder / "acme" / "probe.toml", text), ProfileSchema)
+    return build(read.value, read.places)
+
+
+def test_modbus(tmp_path: Path) -> None:
+    """Line, unit_id, limits, holes and fingerprint arrive."""
+    modbus = """table = "input"
+serial = { baud = 19200, parity = "E" }
+unit_id = 144
+max_registers = 15
+min_gap_ms = 3.5
+timeout = "300ms"
+never_read = [{ table = "holding", first = 1, last = 2 }]
+identify = [
+    { address = 70, type = "f32", between = [45, 65] },
+    { address = 0, table = "holding", type = "u16", equals = 9 },
+]
+"""
+    profile, problems = built(tmp_path, PROFILE.replace('table = "input"\n', modbus))
+    assert problems == []
+    assert profile.source == ModbusSource(
+        line=Line(19200, 8, "E", 1),
+        unit_id=144,
+        max_registers=15,
+        min_gap_ms=3.5,
+        timeout_ms=300,
+        never_read=((Table.HOLDING, 1, 2),),
+        identify=(Identify(Table.INPUT, 70, "f32", 45, 65), Identify(Table.HOLDING, 0, "u16", 9, 9)),
+    )
+
+
+def test_a_binary_stream(tmp_path: Path) -> None:
+    """Its parts have types: that is how they are encoded again."""
+    profile, problems = built(tmp_path, BINARY)
+    assert problems == []
+    assert profile.source == SerialSource(
+        line=Line(9600),
+        framing=Framing("fixed", 8, b"BM", length=8, checksum="sum16_be", checksum_until=-2, checksum_at=-2),
+        parse=Parse("binary", 2, -2, names=("dust", "rest"), layout=">2H"),
+        period_ms=1000,
+    )
+    assert (profile.fields[0].type, profile.fields[0].part, profile.fields[0].decimals) == ("u16", "dust", 0)
+
+
+def test_a_text_stream(tmp_path: Path) -> None:
+    """Its parts are numbered texts."""
+    profile, problems = built(tmp_path, TEXT)
+    assert problems == []
+    assert isinstance(profile.source, SerialSource)
+    assert profile.source.parse == Parse("split", separator=b";", require=(("0", "W"),))
+    assert (profile.fields[0].type, profile.fields[0].table, profile.fields[0].address) == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "code"),
+    [
+        (BINARY, '["dust", "rest"]', '["dust"]', "bad_layout"),
+        (BINARY, '["dust", "rest"]', '["dust", "dust"]', "doubled_name"),
+        (BINARY, 'part = "dust"', 'part = "smoke"', "bad_layout"),
+        (BINARY, "length = 8", "length = 9", "bad_layout"),
+        (BINARY, 'part = "dust"', 'part = "dust", address = 1', "unknown_key"),
+        (BINARY, 'part = "dust", ', "", "missing_key"),
+        (BINARY, "pm10 =", 'pm1 = { part = "dust", unit = "ug/m3" }\npm10 =', "address_overlap"),
+        (TEXT, 'part = "1"', 'part = "speed"', "bad_layout"),
+        (TEXT, 'separator = "3B"', 'separator = ""', "bad_layout"),
+        (TEXT, 'end = "0D 0A", ', "", "bad_layout"),
+        (TEXT, 'separator = "3B"', 'layout = ">H"', "bad_layout"),
+        (TEXT, "decimals = 2", 'decimals = 2, sentinels = ["0x01"]', "out_of_bounds"),
+        (TEXT, ", decimals = 2", "", "missing_key"),
+        (PROFILE, 'table = "input"', 'table = "input"\nnever_read = [{ first = 3, last = 2 }]', "out_of_bounds"),
+    ],
+)
+def test_what_does_not_fit_together(tmp_path: Path, text: str, old: str, new: str, code: str) -> None:
+    """One mistake, one problem."""
+    assert old in text
+    assert codes(built(tmp_path, text.replace(old, new))[1]) == [code]

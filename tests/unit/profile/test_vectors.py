@@ -1,0 +1,130 @@
+"""gateway.profile.vectors: recorded frames prove a profile, in both directions."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway import sources, toml_file
+from gateway.errors import Invalid, Problem
+from gateway.profile import vectors
+from gateway.profile.build import build
+from gateway.profile.schema import ProfileSchema
+from tests.support.written import PROFILE, VECTORS, codes, found, line_of, write_profile
+
+SHIPPED = sorted(path for path in sources.shipped().rglob("*.toml") if not path.name.endswith(".vectors.toml"))
+STREAM = sources.shipped() / "gill" / "windsonic.toml"
+
+
+def checked(path: Path) -> list[Problem]:
+    """What the vectors beside this profile find."""
+    read = toml_file.read_located(path, ProfileSchema)
+    profile, problems = build(read.value, read.places)
+    assert problems == []
+    return list(vectors.check(profile, vectors.read(vectors.path_of(path))))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_profile_reads_its_frames(path: Path) -> None:
+    """Values and reasons for none come out exactly, go back into the same frames, and every field is in one."""
+    assert checked(path) == []
+
+
+def test_profiles_are_shipped() -> None:
+    """The test above is about something."""
+    assert len(SHIPPED) >= 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("address = 1", "address = 0"),
+        ('"i16"', '"u16"'),
+        ("scale = 0.1", "scale = 0.01"),
+        ("scale = 0.1", "scale = 0.1, offset = 1"),
+        ("scale = 0.1", 'scale = 0.1, sentinels = ["0xFF33"]'),
+    ],
+)
+def test_a_slip_in_a_profile_shows(tmp_path: Path, old: str, new: str) -> None:
+    """Each slip of an author that still compiles is found by a frame."""
+    assert old in PROFILE
+    cold = VECTORS.replace("01 04 02 01 31 79 74", "01 04 02 FF 33 B8 D5").replace("30.5", "-20.5")
+    path = write_profile(tmp_path, PROFILE.replace(old, new), VECTORS + cold)
+    assert set(codes(checked(path))) & {"vector_mismatch", "bad_vector"}
+
+
+def test_the_way_back_is_checked_too(tmp_path: Path) -> None:
+    """Rounding that loses a register is found: 0.254 mm at one decimal is another tip count."""
+    text = PROFILE.replace("scale = 0.1", "scale = 0.0254, decimals = 1")
+    path = write_profile(tmp_path, text, VECTORS.replace("30.5", "7.7"))
+    assert [(p.code, p.detail) for p in checked(path)] == [
+        ("bad_vector", "temperature: encoded again it has other registers")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("31 79 74", "31 79 75", "bad_vector"),
+        ("00 01 60 0A", "00 01 60 0B", "bad_vector"),
+        ("01 04 02 01 31 79 74", "01 84 02 C2 C1", "bad_vector"),
+        ("01 04 00 01 00 01 60 0A", "01 06 00 01 00 01 19 CA", "bad_vector"),
+        ("01 04 02 01 31 79 74", "", "bad_vector"),
+        ("temperature = 30.5", "temperature = 30.6", "vector_mismatch"),
+        ("temperature = 30.5", "temperature = 30.5, humidity = 1.0", "vector_mismatch"),
+        ("values = { temperature = 30.5 }", "", "vector_mismatch"),
+        ("values = { temperature = 30.5 }", 'quality = { temperature = "no_value" }', "vector_mismatch"),
+    ],
+)
+def test_a_bad_vector_is_named(tmp_path: Path, old: str, new: str, code: str) -> None:
+    """A damaged copy, an exception, a write, a wrong value, a field too many or too few."""
+    assert old in VECTORS
+    problems = checked(write_profile(tmp_path, vectors=VECTORS.replace(old, new)))
+    assert code in codes(problems)
+    assert problems[0].line == line_of(VECTORS, "[[vector]]")
+
+
+def test_a_field_that_no_vector_reaches(tmp_path: Path) -> None:
+    """Proof is per field."""
+    text = f'{PROFILE}humidity = {{ address = 2, type = "u16", unit = "%", scale = 0.1 }}\n'
+    problems = checked(write_profile(tmp_path, text))
+    assert [(p.code, p.detail) for p in problems] == [("untested_field", "no vector reaches humidity")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('frame = "', 'frame = "FF '),
+        ("wind_speed = 2.74", "wind_speed = 2.75"),
+        ("31 36 0D 0A", "31 37 0D 0A"),
+        ("2C 4D 2C", "2C 4E 2C"),
+    ],
+)
+def test_a_stream_is_checked_from_its_bytes(tmp_path: Path, old: str, new: str) -> None:
+    """Framing, checksum, required parts and values all count; noise before the frame is skipped as on a line."""
+    text = vectors.path_of(STREAM).read_text()
+    assert old in text
+    folder = tmp_path / "gill"
+    folder.mkdir()
+    (folder / "windsonic.toml").write_text(STREAM.read_text())
+    (folder / "windsonic.vectors.toml").write_text(text.replace(old, new))
+    found_codes = set(codes(checked(folder / "windsonic.toml")))
+    assert found_codes == (set() if "FF" in new else found_codes & {"vector_mismatch", "bad_vector"})
+    assert ("FF" in new) == (not found_codes)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        'request = "01"\nvalues = {}',
+        'response = "01"\nvalues = {}',
+        'request = "01"\nresponse = "01"\nframe = "01"',
+        "values = {}",
+    ],
+)
+def test_an_exchange_or_a_frame(tmp_path: Path, vector: str) -> None:
+    """Both halves of an exchange, or one frame."""
+    path = tmp_path / "x.vectors.toml"
+    path.write_text(f'[[vector]]\nabout = "a"\nevidence = "captured"\nsource = "b"\n{vector}\n')
+    with pytest.raises(Invalid) as caught:
+        vectors.read(path)
+    assert found(caught.value) == [("bad_value", "vector[0]")]

@@ -1,0 +1,86 @@
+"""The pymodbus adapter where it differs from our links; the shared behaviour is in tests/contract/test_links.py."""
+
+import logging
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from gateway.clock.kernel import SystemClock
+from gateway.errors import BadReply, LinkDown, NoReply
+from gateway.profile.profile import Line
+from gateway.protocols.modbus_pdu import ReadRequest, Table
+from gateway.site import Bus
+from gateway.south.pymodbus_link import open_link
+from tests.support.modbus_server import ModbusServer
+
+FAR_NS = 20_000_000_000
+REQUEST = ReadRequest(Table.HOLDING, 1, 4)
+
+
+def test_the_entry_point_names_it() -> None:
+    """`driver = "pymodbus"` finds this module by the group gateway.links and no import."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    module, _, name = project["entry-points"]["gateway.links"]["pymodbus"].partition(":")
+    assert getattr(import_module(module), name) is open_link
+
+
+async def test_the_first_byte_is_timed_before_the_last() -> None:
+    """By pymodbus' own hook."""
+    clock = SystemClock("system")
+    async with ModbusServer("tcp") as server:
+        server.faults[1] = lambda asked: [(0.02, asked.good()[:5]), (0.06, asked.good()[5:])]
+        link = await open_link(Bus("b", "tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        reply = await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        assert reply.t_sent_ns < reply.t_first_ns < reply.t_done_ns
+        await link.close()
+    clock.close()
+
+
+async def test_it_is_blind_and_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """It cannot show what it heard, and what it says is not logged."""
+    clock = SystemClock("system")
+    async with ModbusServer("tcp") as server:
+        link = await open_link(Bus("b", "tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        server.dead.add(1)
+        with caplog.at_level(logging.DEBUG), pytest.raises(NoReply):
+            await link.request(1, REQUEST, clock.boot_ns() + 1_000_000)
+        assert link.drain() is None
+        assert [record for record in caplog.records if record.name.startswith("pymodbus")] == []
+        await link.close()
+    clock.close()
+
+
+async def test_a_response_of_another_count_is_bad() -> None:
+    """By itself pymodbus gives three registers for four."""
+    clock = SystemClock("system")
+    async with ModbusServer("rtu_over_tcp") as server:
+        server.faults[1] = lambda asked: [(0, asked.wire(bytes.fromhex("03 06 0001 0002 0003")))]
+        link = await open_link(Bus("b", "rtu_over_tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        with pytest.raises(BadReply):
+            await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        await link.close()
+    clock.close()
+
+
+async def test_closed_is_down() -> None:
+    """Close is idempotent; a closed link does not reconnect."""
+    clock = SystemClock("system")
+    async with ModbusServer("tcp") as server:
+        link = await open_link(Bus("b", "tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        await link.close()
+        await link.close()
+        with pytest.raises(LinkDown):
+            await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        assert server.asked == []
+    clock.close()
+
+
+@pytest.mark.parametrize(("transport", "endpoint"), [("tcp", "502"), ("stream", "127.0.0.1:1")])
+async def test_a_bus_that_it_cannot_open_is_link_down(transport: str, endpoint: str) -> None:
+    """With its endpoint in the text."""
+    clock = SystemClock("system")
+    with pytest.raises(LinkDown, match=endpoint):
+        await open_link(Bus("b", transport, "pymodbus", endpoint, Line(), ()), clock)
+    clock.close()

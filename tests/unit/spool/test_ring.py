@@ -1,0 +1,215 @@
+"""A disk that answers with errors, or is full: the spool goes on from RAM, and comes back with everything."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SpoolFailed
+from gateway.model import SeqRanges
+from gateway.spool.database import Database
+from gateway.spool.home import Home
+from gateway.spool.keeper import Keeper
+from gateway.spool.spool import RETRY_MS
+from gateway.testing.clock import FakeClock
+from gateway.wire.body import decode
+from tests.support.spools import MB, Box
+
+
+class Disk:
+    """Fails on order, whenever something would be written or opened; memory never does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failing = False
+        transaction, open_disk = Database.put_meta, Home.open_disk
+
+        def put_meta(database: Database, meta: object) -> None:
+            if self.failing and database._db.execute("PRAGMA database_list").fetchone()[2]:
+                raise SpoolFailed("disk I/O error")
+            transaction(database, meta)  # type: ignore[arg-type]
+
+        def opened(home: Home, *, damaged: bool = False) -> tuple[Keeper, bool]:
+            if self.failing:
+                raise SpoolFailed("disk I/O error")
+            return open_disk(home, damaged=damaged)
+
+        monkeypatch.setattr(Database, "put_meta", put_meta)
+        monkeypatch.setattr(Home, "open_disk", opened)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A disk to be broken."""
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+async def box(tmp_path: Path, disk: Disk) -> AsyncIterator[Box]:
+    """A box with three batches on a disk that works."""
+    made = Box(tmp_path)
+    await made.start()
+    await made.append()
+    await made.append()
+    yield made
+    disk.failing = False
+    await made.spool.close()
+
+
+async def retry(box: Box) -> None:
+    """Until the disk is tried again."""
+    await box.clock.advance(RETRY_MS)
+    await box.spool.tick()
+
+
+async def test_a_failing_disk_is_replaced_by_a_ring(box: Box, disk: Disk) -> None:
+    """RING-1: the draft that met the error is in the ring, under a new epoch, alarmed and in status."""
+    old = box.spool.epoch
+    disk.failing = True
+    assert await box.append() == 2
+    assert box.spool.epoch != old
+    batches = await box.spool.read(0, None, 10)
+    assert [(b.id.epoch, b.id.seq, b.order) for b in batches] == [(box.spool.epoch, 1, 4), (box.spool.epoch, 2, 5)]
+    assert list(decode(batches[0].enc, batches[0].body).events[0].detail) == [old, 3, "ring"]
+    assert box.spool.status.failing == "disk I/O error"
+    assert [(e.code, e.urgent) for e in box.events] == [("spool_failed", True)]
+
+
+async def test_the_ring_moves_to_disk_under_its_own_epoch(box: Box, disk: Disk) -> None:
+    """RING-2: settled, pending and parked as they were; the file's epoch goes on; orders stay."""
+    old = box.spool.epoch
+    disk.failing = True
+    await box.append()
+    await box.append()
+    ring = box.spool.epoch
+    box.spool.settle(ring, SeqRanges.of([(1, 2)]))
+    box.spool.settle(old, SeqRanges.of([(1, 1)]))
+    await retry(box)
+    assert box.spool.status.failing
+    disk.failing = False
+    seen = box.spool.rewound
+    await retry(box)
+    assert (box.spool.epoch, box.spool.status.failing, box.spool.rewound) == (old, "", seen + 1)
+    assert await box.append() == 4
+    await box.restart()
+    batches = await box.spool.read(0, None, 10)
+    assert [(b.id.epoch, b.id.seq) for b in batches] == [(old, 2), (old, 3), (ring, 3), (old, 4)]
+    assert [b.order for b in batches] == [2, 3, 6, 7]
+    assert box.codes == ["spool_failed", "spool_restored"]
+    by_epoch = {e.epoch: (e.last, e.pending) for e in box.spool.status.epochs}
+    assert by_epoch == {old: (4, SeqRanges.of([(2, 4)])), ring: (3, SeqRanges.of([(3, 3)]))}
+
+
+async def test_a_disk_that_failed_on_its_first_batch_keeps_its_epoch(tmp_path: Path, disk: Disk) -> None:
+    """RING-2: an epoch without a batch begins with its epoch_start when the disk is back."""
+    box = Box(tmp_path)
+    spool = await box.start()
+    epoch = spool.epoch
+    disk.failing = True
+    await box.append()
+    disk.failing = False
+    await retry(box)
+    assert await box.append() == 2
+    first = next(b for b in await spool.read(0, None, 10) if b.id.epoch == epoch)
+    assert list(decode(first.enc, first.body).events[0].detail) == ["", 0, "new_spool"]
+    await spool.close()
+
+
+async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk) -> None:
+    """RING-3: only the ring is given up to make room in it."""
+    disk.failing = True
+    for _ in range(120):
+        await box.append(size=60_000)
+    batches = await box.spool.read(0, None, 1000)
+    gaps = [gap for b in batches if b.n == 0 for gap in decode(b.enc, b.body).gaps]
+    assert {gap.reason for gap in gaps} == {"ring_full"}
+    assert {gap.epoch for gap in gaps} == {box.spool.epoch}
+    named = SeqRanges.of((gap.first, gap.last) for gap in gaps)
+    assert named.union(SeqRanges.of_seqs(b.id.seq for b in batches)) == SeqRanges.of([(1, box.spool.status.epochs[0].last)])
+    assert box.spool.status.size_bytes <= 4 * MB
+
+
+async def test_it_starts_without_a_disk(tmp_path: Path, disk: Disk) -> None:
+    """RING-4: numbered above anything that could be on the disk it cannot see; joined when the disk is back."""
+    box = Box(tmp_path)
+    await box.start()
+    await box.append()
+    await box.spool.close()
+    disk.failing = True
+    spool = await box.start()
+    assert await box.append() == 2
+    assert spool.last_order > 1 << 40
+    disk.failing = False
+    await retry(box)
+    await box.append()
+    assert [b.id.seq for b in await spool.read(0, None, 10)] == [1, 2, 1, 2, 3]
+    await spool.close()
+
+
+async def test_offsets_found_while_the_disk_fails_reach_it(tmp_path: Path, disk: Disk) -> None:
+    """TIME-1: undated batches on the disk get the time that came meanwhile."""
+    box = Box(tmp_path, FakeClock(synchronised=False))
+    spool = await box.start()
+    await box.append()
+    disk.failing = True
+    await box.append()
+    box.clock.set_synchronised(True)
+    await box.observe()
+    assert [b.stamp.clock for b in await spool.read(0, None, 10)] == ["ntp", "ntp"]
+    disk.failing = False
+    await retry(box)
+    assert [b.stamp.clock for b in await spool.read(0, None, 10)] == ["ntp"] * 4
+    await spool.close()
+
+
+async def test_close_saves_the_ring_if_it_can(box: Box, disk: Disk) -> None:
+    """RING-2: a disk that is back by then takes it."""
+    disk.failing = True
+    await box.append()
+    ring = box.spool.epoch
+    disk.failing = False
+    await box.restart()
+    assert ring in {b.id.epoch for b in await box.spool.read(0, None, 10)}
+
+
+def no_more_pages(box: Box) -> None:
+    """Somebody else filled the disk: SQLite gets no page, and the quota does not know."""
+    keeper = box.spool._keeper
+    assert keeper is not None
+    keeper.file.db.limit_pages(keeper.file.db.pages()[0])
+
+
+async def test_a_full_disk_costs_the_ballast_then_the_oldest(box: Box) -> None:
+    """FULL-1: the ballast first, then chunks, and the append succeeds on disk."""
+    for _ in range(40):
+        await box.append(size=60_000)
+    await box.spool.tick()
+    assert (box.folder / "ballast").stat().st_size == 8 * MB
+    no_more_pages(box)
+    epoch = box.spool.epoch
+    for _ in range(5):
+        await box.append(size=60_000)
+    assert not (box.folder / "ballast").exists()
+    assert box.spool.epoch == epoch
+    assert "disk_full" in box.codes
+    assert box.counters.get("spool_given_up", reason="disk_full") >= 16
+    await box.spool.tick()
+    assert (box.folder / "ballast").exists()
+
+
+async def test_the_reserve_is_never_used(tmp_path: Path) -> None:
+    """FULL-2: what would take the disk below its reserve gives up the oldest instead."""
+    box = Box(tmp_path)
+    await box.start()
+    for _ in range(40):
+        await box.append(size=60_000)
+    box.reserve_bytes = 1 << 60
+    await box.restart()
+    size = (tmp_path / "spool.db").stat().st_size
+    for _ in range(40):
+        await box.append(size=60_000)
+    assert box.counters.get("spool_given_up", reason="disk_full") > 0
+    assert box.spool.status.failing == ""
+    assert box.spool._keeper is not None
+    assert box.spool._keeper.file.db.pages()[0] * 4096 <= size + 16 * 4096
+    await box.spool.close()
+
