@@ -12,12 +12,12 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from gateway import __version__
-from gateway.app import log, sites, watchdog
+from gateway.app import log, secrets, sites, watchdog
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
 from gateway.app.status import StatusBoard
@@ -57,6 +57,9 @@ def main(arguments: Sequence[str]) -> int:
         loaded = sites.load(options.site, options.profiles)
         asyncio.run(run(loaded.site, ("site_file_broken",) if loaded.broken else ()))
     except sites.NoSite:
+        return EXIT_WRONG_FILE
+    except secrets.SecretUnreadable as error:
+        _log.error("secret_unreadable %s", error)
         return EXIT_WRONG_FILE
     except SpoolInUse as error:
         _log.error("spool_in_use pid=%d", error.pid)
@@ -197,8 +200,9 @@ def _uplink(
 
     connect = PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
     topics = Topics(site.root, site.gateway)
+    first = site.uplinks[0]
     return Uplink(
-        site.uplinks[0],
+        replace(first, servers=first.brokers(secrets.read), password_files=()),
         topics,
         connect,
         spool,

@@ -1,7 +1,8 @@
-"""`gateway demo`: the whole chain as real child processes (simulators, broker, daemon, ingest), watched through their own doors.
+"""`gateway demo`: the whole chain as real child processes, watched through their own doors.
 
-Imports none of them: it starts commands and asks sockets and the store, so the demo proves what is installed. At the end
-the devices' ground-truth log (JSON lines; see simulators/truth.py for its fields) is held against the store's rows.
+Simulators, broker, daemon and ingest are started as commands; sockets and the store are asked: so the demo proves what
+is installed. At the end the devices' ground-truth log (JSON lines; simulators/truth.py has its fields) is held against
+the store's rows.
 """
 
 import asyncio
@@ -121,7 +122,7 @@ class Demo:
         broker.write_text(demo_site.broker_text(broker_port))
         self._broker = embedded_broker(broker)
         self._child("simulators", "simulators", str(site), "--truth", str(self.folder / "truth"))
-        await self._until(lambda: (self.folder / "dust-line").exists(), "the simulators")
+        await self._until((self.folder / "dust-line").exists, "the simulators")
         self._child("ingest", "gateway", "ioc", "ingest", str(ioc), "--name", "demo")
         await self._until(self._store_path.exists, "the ingest")
         self._child("gateway", "gateway", "run", str(site))

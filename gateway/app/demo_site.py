@@ -42,7 +42,7 @@ dead_letters = "{folder}/dead"
 
 
 def broker_text(port: int) -> str:
-    """rumqttd's configuration: MQTT 5 on loopback only, packets of our size."""
+    """Configuration of rumqttd: MQTT 5 on loopback only, packets of our size."""
     return f"""id = 0
 [router]
 id = 0

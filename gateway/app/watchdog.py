@@ -1,4 +1,4 @@
-"""Tells systemd how we are: ready once, then well only while polls and the spool make progress. No library: one datagram."""
+"""Tells systemd how we are: ready once, then well while the spool makes progress. No library: one datagram."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ def notify(message: str) -> None:
 
 
 async def watch(clock: Clock, progress: Callable[[], Awaitable[bool]]) -> None:
-    """Keep WatchdogSec= fed at a third of its interval while `progress()` says so; returns at once when there is none to feed."""
+    """Feed WatchdogSec= at a third of its interval while `progress()` says so; returns at once where there is none."""
     interval_ms = int(os.environ.get("WATCHDOG_USEC", "0")) // 3000
     while interval_ms:
         if await progress():

@@ -19,6 +19,8 @@ def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> 
         out.writelines(paragraph(problem, lang) for problem in invalid.problems)
         return WRONG_FILE
     out.writelines(paragraph(note, lang) for note in library.notes)
-    for ref, profile in sorted(library.profiles.items()):
-        out.write(f"{ref}: {len(profile.fields)} fields, {profile.confidence}\n")
+    out.writelines(
+        f"{ref}: {len(profile.fields)} fields, {profile.confidence}\n"
+        for ref, profile in sorted(library.profiles.items())
+    )
     return 0

@@ -104,7 +104,8 @@ class BusLoop:
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
         self._pollers = list(_pollers(bus, clock, counters))
         self._again: tuple[int, BootMs] | None = None  # the step that a lost link cut short: it is made once more
-        self._late = LateReplies()  # outlives the link: a port that was reopened still brings the old reply
+        # outlives the link: a port that was reopened still brings the old reply
+        self._late = LateReplies(shared_queue=bus.transport != "rtu")
 
     async def run(self) -> None:
         """As `Loop`."""

@@ -89,7 +89,7 @@ def influxd(tmp_path: Path) -> Iterator[Influxd]:
 @pytest.mark.timeout(SECONDS + 180)
 @pytest.mark.parametrize("driver", ["own", "pymodbus"])
 def test_nothing_is_lost_with_real_servers(tmp_path: Path, influxd: Influxd, driver: str) -> None:
-    """mosquitto and influxd, own links and pymodbus; everything is killed at seeded random times."""
+    """With mosquitto and influxd, own links and pymodbus; everything is killed at seeded random times."""
     store = f'url = "{influxd.url}"\ndatabase = "city"'
     with chain_of(tmp_path, Mosquitto(tmp_path), influxd, store, driver) as chain:
         torment(chain, SEED)
@@ -98,7 +98,7 @@ def test_nothing_is_lost_with_real_servers(tmp_path: Path, influxd: Influxd, dri
 
 @pytest.mark.timeout(SECONDS + 180)
 def test_nothing_is_lost_with_what_is_embedded(tmp_path: Path) -> None:
-    """iotcore and the SQLite store: no server to install."""
+    """With iotcore and the SQLite store: no server to install."""
     path = tmp_path / "store.db"
     with chain_of(tmp_path, EmbeddedBroker(tmp_path), None, f'url = "sqlite:{path}"') as chain:
         torment(chain, SEED)

@@ -1,4 +1,4 @@
-"""The whole chain as real processes: simulators, broker, gateway, ingest, database; each can be killed and started again.
+"""The whole chain as real processes: simulators, broker, gateway, ingest, database; each can be killed and come back.
 
     chain = Chain(tmp_path, broker=..., database=..., driver="own")
     chain.start(); chain.torment(Random(seed), seconds=60); chain.drain(); chain.stop()
@@ -115,7 +115,7 @@ class Chain:
     def start(self) -> None:
         """Everything; the broker and the database run already."""
         self.simulators.start()
-        wait_until(lambda: (self.folder / "rs485-1").exists(), READY_S, "the simulators' port")
+        wait_until((self.folder / "rs485-1").exists, READY_S, "the simulators' port")
         self.gateway.start()
         self.ingest.start()
 
@@ -138,6 +138,7 @@ class Chain:
 
     def drain(self) -> None:
         """End the gateway well, silence the devices, then let it come back until every batch has its receipt."""
+        wait_until(self._answers, READY_S, "the gateway to come back")
         self.gateway.stop()
         self.simulators.stop()
         self.gateway.start()
@@ -182,6 +183,12 @@ class Chain:
         victim.start()
         if name == "gateway":
             self.gateway_away_ms.append((at, now_ms()))
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.status())
+        except GatewayError:
+            return False
 
     def _all_settled(self) -> bool:
         for command in (self.gateway, self.ingest):

@@ -47,7 +47,6 @@ async def test_a_closed_inbox_is_emptied_then_ended() -> None:
     inbox = Inbox(FakeClock(), Counters())
     inbox.put(row(1))
     inbox.close()
-    assert not inbox.ended
-    assert await inbox.next(None) == row(1)
-    assert inbox.ended
-    assert await inbox.next(None) is None
+    first, ended_before = inbox.ended, await inbox.next(None)
+    assert (first, ended_before) == (False, row(1))
+    assert (inbox.ended, await inbox.next(None)) == (True, None)

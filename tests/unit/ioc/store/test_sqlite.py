@@ -130,6 +130,16 @@ async def test_full_is_busy_and_changes_nothing(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_failed_write_is_forgotten(store: SqliteStore) -> None:
+    """Series and types that were numbered in a transaction that is no more are numbered again."""
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr("gateway.ioc.store.sqlite._UPSERT", "INSERT INTO nowhere VALUES (?, ?, ?)")
+        with pytest.raises(StoreBusy):
+            await store.write([b"m,gateway=g,device=d f=1.0 1"], "ms")
+    await store.write([b"m,gateway=g,device=d f=true 1"], "ms")
+    assert await rows_of(store) == [(1, {"f": True})]
+
+
 async def test_a_reader_makes_no_file(tmp_path: Path) -> None:
     """An audit of a path that is not there is an error, not an empty store."""
     with pytest.raises(StoreBusy):

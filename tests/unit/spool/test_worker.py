@@ -1,0 +1,74 @@
+"""The disk's thread."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.seams import Worker
+from gateway.spool.worker import STEPS_MAX, DiskThread
+
+
+@pytest.fixture
+def worker() -> Iterator[DiskThread]:
+    """One thread, ended."""
+    made = DiskThread("test")
+    yield made
+    made.close()
+
+
+async def test_all_steps_run_in_one_thread_in_order(worker: DiskThread) -> None:
+    """More than wait at once."""
+    seam: Worker = worker
+    order: list[int] = []
+    threads: set[int] = set()
+
+    def step(number: int) -> None:
+        order.append(number)
+        threads.add(threading.get_ident())
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(2 * STEPS_MAX):
+            tasks.create_task(seam.run(lambda number=number: step(number)), name="step")
+    assert order == list(range(2 * STEPS_MAX))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+async def test_errors_come_back(worker: DiskThread) -> None:
+    """And the thread goes on."""
+    with pytest.raises(KeyError):
+        await worker.run(lambda: {}["absent"])
+    assert await worker.run(lambda: 5) == 5
+
+
+async def test_a_cancel_waits_for_the_end_of_the_step(worker: DiskThread) -> None:
+    """What was begun is done before the caller goes."""
+    began, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def step() -> None:
+        began.set()
+        go_on.wait()
+        done.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(worker.run(step), name="step")
+        while not began.is_set():
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        go_on.set()
+    assert done.is_set()
+    assert task.cancelled()
+
+
+def test_close_ends_the_thread() -> None:
+    """Idempotent."""
+    worker = DiskThread("brief")
+    worker.close()
+    worker.close()
+    assert "brief" not in {thread.name for thread in threading.enumerate()}
