@@ -1,4 +1,4 @@
-"""All that our own code does not decide: time, bytes on a wire, a broker, a slow disk. A fake each in `gateway.testing`.
+"""All that our own code does not decide: time, bytes on a wire, a broker, a slow disk. Fakes: `gateway.testing`.
 
 A Protocol that only one room uses lives in that room (`Link` in south, `Backlog` in north, `Store` in ioc).
 Chance is not here: pass a seeded `random.Random`. Nor is the disk: SQLite opens its own files; faults go in by

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from rich.console import Console, Group
@@ -15,6 +15,7 @@ from gateway.app.demo import Demo, DemoFailed, Snapshot, Verdict
 from gateway.clock.kernel import SystemClock
 
 SHOWN_MAX = 5  # of what is missing
+VALUES_SHOWN = 3  # of a row
 
 
 def show(seconds: float | None, *, plain: bool) -> int:
@@ -32,14 +33,21 @@ def show(seconds: float | None, *, plain: bool) -> int:
 
 def table(snapshot: Snapshot) -> Group:
     """Devices and their newest values, then where batches are."""
-    values = Table("device", "field", "value", "age", title="What the sensors say", title_justify="left")
+    values = Table("device", "values", "age", title="What the sensors say", title_justify="left")
     for row in snapshot.rows:
-        shown = [(name, value) for name, value in row["values"].items() if value is not None][:2]
-        for name, value in shown:
-            values.add_row(row["device"], name, str(value), f"{row['age_ms'] / 1000:.1f} s")
+        values.add_row(row["device"], _newest(row["values"]), f"{row['age_ms'] / 1000:.1f} s")
+    for device in snapshot.status["devices_down"]:
+        values.add_row(f"[red]{device}[/]", "[red]does not answer[/]", "")
     flow = Table("spool: waiting", "in flight", "stored batches", title="Where the batches are", title_justify="left")
     flow.add_row(str(snapshot.status["pending"]), str(snapshot.status["in_flight"]), str(snapshot.stored))
     return Group(values, flow, f"{snapshot.seconds:.0f} s   Ctrl-C ends and compares")
+
+
+def _newest(values: Mapping[str, object]) -> str:
+    """The first few of a row, and how many more it has."""
+    known = [f"{name} [bold]{value}[/]" for name, value in values.items() if value is not None][:VALUES_SHOWN]
+    more = len(values) - len(known)
+    return "  ".join(known) + (f"  [dim]+{more}[/]" if more else "")
 
 
 async def _run(seconds: float | None, *, plain: bool) -> Verdict:

@@ -67,6 +67,7 @@ class Timeline:
         self._urgent: list[Segment] = []  # undated ones
         self._number = 0
         self._highest = UtcMs(0)  # given out as trusted
+        self._left_open = UtcMs(0)  # where an open batch of the last trusted segment ends, at the latest
         self._highest_unset = UtcMs(0)
         self._believed_ms: int | None = None  # the offset that is gone by, once there was a synchronised clock
         self._synchronised = False
@@ -200,8 +201,8 @@ class Timeline:
     def _follow_step(self, at: BootMs, wall_ms: int) -> tuple[Event, ...]:
         assert self._believed_ms is not None  # noqa: S101 - a step is a step from something believed
         step_ms = wall_ms - self._believed_ms
-        if step_ms < 0 and self.trust in TRUSTED:
-            self._highest = max(self._highest, UtcMs(at + OPEN_BATCH_MS + self._believed_ms))
+        if step_ms < 0:
+            self._highest = max(self._highest, self._open_end(at))
         self._believed_ms = wall_ms
         self._disagrees = False
         self._switch(at, wall_ms, self._now())
@@ -226,7 +227,15 @@ class Timeline:
             return Trust.STEPPED
         return word
 
+    def _open_end(self, at: BootMs) -> UtcMs:
+        """What an open batch of the last trusted segment may reach, in UTC."""
+        current = self._segments[-1] if self._segments else None
+        if current is not None and current.clock in TRUSTED and current.offset_ms is not None:
+            return UtcMs(at + OPEN_BATCH_MS + current.offset_ms)
+        return self._left_open
+
     def _open(self, at: BootMs, offset_ms: int | None, word: Trust) -> None:
+        self._left_open = self._open_end(at)
         self._segments.append(Segment(self._next(), self.boot, offset_ms, word, at))
         while len(self._segments) > SEGMENTS_KEPT and self._segments[0].offset_ms is not None:
             del self._segments[0]

@@ -368,7 +368,7 @@ def _translated(error: Exception) -> PeerError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Refused(error.verify_code, f"certificate: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return Refused(0, f"TLS: {error.reason or error}")
+        return Refused(0, f"TLS: {error}")
     if isinstance(error, OSError):
         return ConnectionLost(str(error))
     return ConnectionLost(f"{type(error).__name__}: {error}")

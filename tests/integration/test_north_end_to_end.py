@@ -28,7 +28,7 @@ pytestmark = pytest.mark.server
 
 TOPICS = Topics("city", GATEWAY)
 CONNECT = PahoConnect(lambda: (None, UtcMs(0)))
-SERVERS_DIE = 3
+SERVERS_DIE = 2
 
 
 @dataclass

@@ -100,9 +100,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         self.kill()
         self.boots += 1
         self.box.boot = f"b{self.boots}"
-        self.box.clock = FakeClock(
-            boot_ms=20_000, utc_ms=self.box.clock.utc_ms() + 60_000, synchronised=synchronised
-        )
+        self.box.clock = FakeClock(boot_ms=20_000, utc_ms=self.box.clock.utc_ms() + 60_000, synchronised=synchronised)
         self.runner.run(self.box.start())
 
     @precondition(lambda self: self.boots < 5)

@@ -70,7 +70,9 @@ async def test_a_refusal_is_told_once(running: tuple[FakeClock, Timeline, Ears])
     clock, _, ears = running
     ears.refused = "Operation not permitted"
     await clock.advance(3 * SOON_MS)
-    assert [(e.code, e.detail, e.urgent) for e in ears.events] == [("clock_unreadable", "Operation not permitted", True)]
+    assert [(e.code, e.detail, e.urgent) for e in ears.events] == [
+        ("clock_unreadable", "Operation not permitted", True)
+    ]
     ears.refused = ""
     await clock.advance(3 * SOON_MS)
     assert ears.codes == ["clock_unreadable", "clock_readable"]

@@ -19,7 +19,7 @@ def clock() -> SystemClock:
 
 
 def test_it_is_a_clock(clock: SystemClock) -> None:
-    """mypy checks the seam; this checks that boot time is that of /proc/uptime."""
+    """Mypy checks the seam; this checks that boot time is that of /proc/uptime."""
     seam: Clock = clock
     uptime_s = float(Path("/proc/uptime").read_text("ascii").split()[0])
     assert abs(seam.boot_ms() / 1000 - uptime_s) < 5
@@ -44,7 +44,7 @@ def test_system_is_always_synchronised(clock: SystemClock) -> None:
 
 
 def test_rtc_is_believed_when_the_kernel_took_its_time_from_one(tmp_path: Path) -> None:
-    """hctosys reads 1 on the clock that was used."""
+    """Hctosys reads 1 on the clock that was used."""
     assert not SystemClock("rtc", rtc=tmp_path).synchronised()
     for name, text in (("rtc0", "0\n"), ("rtc1", "1\n")):
         (tmp_path / name).mkdir()

@@ -21,7 +21,9 @@ def begun(at: int = MIN, *kept: Segment, given: Given | None = None, word: Trust
     return timeline
 
 
-def see(timeline: Timeline, at: int, offset: int = TRUE, *, synchronised: bool = True) -> tuple[list[Segment], list[str]]:
+def see(
+    timeline: Timeline, at: int, offset: int = TRUE, *, synchronised: bool = True
+) -> tuple[list[Segment], list[str]]:
     """(dated, codes) of one observation."""
     changes = timeline.observe(BootMs(at), UtcMs(at + offset), synchronised=synchronised)
     return list(changes.dated), [event.code for event in changes.events]
@@ -46,7 +48,7 @@ def test_the_clock_dates_what_this_boot_has_undated() -> None:
 
 
 def test_the_word_is_the_sites() -> None:
-    """system and rtc are called by their names."""
+    """System and rtc are called by their names."""
     for word in (Trust.SYSTEM, Trust.RTC):
         timeline = begun(word=word)
         see(timeline, MIN)

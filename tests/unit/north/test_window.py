@@ -135,6 +135,25 @@ def test_fresh_goes_before_backlog_but_leaves_it_a_quarter() -> None:
     assert fresh == sorted(fresh)
 
 
+def test_a_server_that_takes_one_publish_at_a_time_gets_every_fourth_from_the_backlog() -> None:
+    """However many fresh batches wait for their turn."""
+    window = Window(lambda _: 100)
+    window.connected(1, BIG, 8, BootMs(0))
+    window.offered(Rank.URGENT, (), BootMs(0))
+    window.offered(Rank.BACKLOG, (), BootMs(0))
+    window.woken(BootMs(0))
+    order = [
+        e.batch
+        for e in window.offered(Rank.FRESH, [make_batch(s) for s in range(9, 19)], BootMs(0))
+        if isinstance(e, Send)
+    ]
+    for rank in (Rank.URGENT, Rank.BACKLOG):
+        window.offered(rank, [make_batch(s) for s in range(1, 3)] if rank is Rank.BACKLOG else (), BootMs(0))
+    for _ in range(11):
+        order += [e.batch for e in window.published(order[-1].id, 0, BootMs(0)) if isinstance(e, Send)]
+    assert [batch.order for batch in order] == [9, 10, 11, 1, 12, 13, 14, 2, 15, 16, 17, 18]
+
+
 def test_never_more_publishes_out_than_the_server_allows() -> None:
     """Receive Maximum 3: three sends, the fourth after a PUBACK."""
     window = Window(lambda _: 100)
@@ -303,8 +322,53 @@ def test_overtaken_eight_times_is_parked_and_tried_hourly() -> None:
     bench.wait(HOUR_MS)
     assert bench.parked == {}
     assert bench.sent.count(1) == 9
+    bench.append()
+    bench.stored(bench.batches[-1].id.seq)
+    assert bench.parked == {1: "unanswered"}  # one try an hour
+    bench.wait(HOUR_MS)
     bench.stored(1)
     assert bench.window.idle
+
+
+def test_only_a_batch_sent_later_counts_when_it_is_answered_first() -> None:
+    """The newest batch is sent nine times, and every time an older one is answered next: that proves nothing."""
+    bench = Bench(tail=150, batches_max=200)
+    bench.connect()
+    for seq in range(1, 150):
+        bench.wait(9_000)
+        bench.stored(seq)
+    assert bench.sent.count(150) >= 9
+    assert bench.parked == {}
+
+
+def test_an_answer_does_not_say_which_send_it_answers() -> None:
+    """Batch 1 was sent before batch 2 and again after it: its answer may be to the first send, so it proves nothing."""
+    bench = Bench(tail=2)
+    bench.connect()
+    bench.refused(1, "crc")
+    bench.refused(1, "crc")
+    assert bench.sent == [1, 2, 1, 1]
+    assert bench.window._slots[bench.batches[1].id].overtaken == 0
+
+
+def test_what_was_set_aside_comes_back_once_also_over_a_new_connection() -> None:
+    """The spool offers it again from the start; the window knows that it holds it."""
+    bench = Bench(tail=14)
+    bench.connect()
+    for _ in range(300):
+        bench.append()
+        bench.wait(1_000)
+        bench.stored(*(id_.seq for id_ in bench.window.in_flight if id_.seq > 14))
+        if bench.window._aside:
+            break
+    assert bench.window._aside
+    bench.window.disconnected()
+    bench.sent.clear()
+    bench.connect()
+    while not bench.window.idle or bench.window._aside:
+        bench.stored(*(id_.seq for id_ in bench.window.in_flight))
+    assert sorted(bench.sent) == list(range(1, 15))
+    assert bench.gone == {batch.id.seq for batch in bench.batches}
 
 
 def test_batches_that_are_never_answered_hold_at_most_half_of_the_window() -> None:
@@ -314,6 +378,7 @@ def test_batches_that_are_never_answered_hold_at_most_half_of_the_window() -> No
     for _ in range(24 * 3_600):
         bench.wait(1_000)
         bench.stored(*(id_.seq for id_ in bench.window.in_flight if id_.seq % 2 == 0))
+        assert sum(slot.suspect for slot in bench.window._slots.values()) <= 10
         if len(bench.gone) == 50:
             break
     assert bench.gone == set(range(2, 101, 2))
@@ -409,6 +474,7 @@ def test_a_fetch_under_way_does_not_bring_back_what_was_settled_meanwhile() -> N
     batches = [make_batch(1, urgent=True), make_batch(2)]
     window.connected(20, BIG, 2, BootMs(0))
     window.offered(Rank.URGENT, batches[:1], BootMs(0))
+    window.published(batches[0].id, 0, BootMs(0))
     window.received(make_receipt(batches[0]), BootMs(0))
     window.offered(Rank.BACKLOG, batches, BootMs(0))
     assert {id_.seq for id_ in window.in_flight} == {2}

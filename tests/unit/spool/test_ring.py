@@ -124,7 +124,9 @@ async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk
     assert {gap.reason for gap in gaps} == {"ring_full"}
     assert {gap.epoch for gap in gaps} == {box.spool.epoch}
     named = SeqRanges.of((gap.first, gap.last) for gap in gaps)
-    assert named.union(SeqRanges.of_seqs(b.id.seq for b in batches)) == SeqRanges.of([(1, box.spool.status.epochs[0].last)])
+    assert named.union(SeqRanges.of_seqs(b.id.seq for b in batches)) == SeqRanges.of(
+        [(1, box.spool.status.epochs[0].last)]
+    )
     assert box.spool.status.size_bytes <= 4 * MB
 
 
@@ -212,4 +214,3 @@ async def test_the_reserve_is_never_used(tmp_path: Path) -> None:
     assert box.spool._keeper is not None
     assert box.spool._keeper.file.db.pages()[0] * 4096 <= size + 16 * 4096
     await box.spool.close()
-

@@ -1,0 +1,78 @@
+"""python -m tests.bench [NAME...]: what was promised beside what this machine does. It reports; it judges nothing.
+
+Exit status 0, or 1 when a bench itself broke. Every process it starts is ended by its pid, also after Ctrl-C.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from tests.bench import daemon
+from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
+
+Measure = Callable[[Path], Iterator[Row]]
+BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, what, seconds it may take)
+    "daemon": (daemon.measure, daemon.BUDGETS, 200),
+}
+
+
+class TooLong(Exception):
+    """A bench did not end in its time."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(BENCHES)}; without one, all")
+    names = parser.parse_args(arguments).name or list(BENCHES)
+    if strange := sorted(set(names) - set(BENCHES)):
+        parser.error(f"no such bench: {', '.join(strange)}")
+    print(machine(), line(HEADER), sep="\n", flush=True)
+    signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        broken = [name for name in names if not _ran(name)]
+    except KeyboardInterrupt:
+        return 130
+    return 1 if broken else 0
+
+
+def _ran(name: str) -> bool:
+    """Whether it came to its end."""
+    measure, budgets, limit_s = BENCHES[name]
+    left = {budget.what: budget for budget in budgets}
+    signal.alarm(limit_s)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
+            for row in measure(Path(folder)):
+                left.pop(row.what, None)
+                print(row_line(row), flush=True)
+    except pytest.skip.Exception as missing:  # a server that is not installed
+        _print_left(left, str(missing))
+    except Exception as error:  # noqa: BLE001 - one broken bench must not take the others with it
+        _print_left(left, f"the bench broke: {type(error).__name__}")
+        traceback.print_exc()
+        return False
+    finally:
+        signal.alarm(0)
+    return True
+
+
+def _print_left(left: dict[str, Budget], why: str) -> None:
+    for budget in left.values():
+        print(row_line(budget.not_yet(why)), flush=True)
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    raise TooLong(f"signal {number} in {frame.f_code.co_qualname if frame else 'no frame'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

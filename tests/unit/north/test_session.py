@@ -1,0 +1,178 @@
+"""One connection's life: effects done, messages taken, documents retained."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from gateway.errors import SpoolFailed
+from gateway.model import SeqRanges, UtcMs
+from gateway.wire import command as wire_command
+from gateway.wire import receipt as wire_receipt
+from gateway.wire.command import Command
+from gateway.wire.documents import Catalog, CatalogDevice
+from tests.support.backlog import GATEWAY, make_receipt
+from tests.support.uplink import TOPICS, UplinkBench
+
+
+async def test_a_batch_goes_up_and_is_settled_by_its_receipt() -> None:
+    """The whole way: append, publish, receipt, settle, ack; the IOC's now is handed on."""
+    bench = UplinkBench()
+    async with bench.running():
+        batch = bench.backlog.append()
+        await bench.clock.advance(10)
+        assert bench.sent() == [replace(batch, order=0)]
+        assert bench.backlog.out == {batch.id}
+        assert bench.backlog.pending == [1]
+        await bench.answer(batch)
+        assert bench.backlog.pending == []
+        assert bench.backlog.out == frozenset()
+        assert [message.topic for message in bench.connection.acked] == [TOPICS.receipt]
+        assert bench.nows == [(60_010, 60_020, make_receipt().now)]
+        assert bench.uplink.status.last_receipt_ms == bench.clock.utc_ms() - 10
+        assert bench.uplink.status.in_flight == 0
+
+
+async def test_status_and_catalog_are_retained_at_once_and_again_when_they_change() -> None:
+    """And the status every interval, whatever happens."""
+    bench = UplinkBench()
+    async with bench.running():
+        assert set(bench.broker.retained) == {TOPICS.status, TOPICS.catalog}
+        assert len(bench.statuses()) == 1
+        await bench.clock.advance(30_000)
+        assert len(bench.statuses()) == 1
+        bench.devices_down = ("meter-1",)
+        await bench.clock.advance(3_000)
+        assert len(bench.statuses()) == 2
+        await bench.clock.advance(62_000)
+        assert len(bench.statuses()) == 3
+        assert len(bench.broker.payloads(TOPICS.catalog)) == 1
+        bench.catalog = Catalog(GATEWAY, {"scheme": "gso-2025", "code": "20242", "name": "Hải Châu"}, None, ())
+        await bench.clock.advance(3_000)
+        assert len(bench.broker.payloads(TOPICS.catalog)) == 2
+
+
+async def test_a_server_that_never_acknowledges_is_left() -> None:
+    """120 s with publishes out and no PUBACK: another connection."""
+    bench = UplinkBench()
+    async with bench.running():
+        bench.broker.hold_pubacks = True
+        bench.backlog.append()
+        await bench.clock.advance(119_000)
+        assert len(bench.broker.connects) == 1
+        bench.broker.hold_pubacks = False
+        await bench.clock.advance(5_000)
+        assert len(bench.broker.connects) == 2
+        assert bench.sent() != []
+
+
+async def test_publishes_never_exceed_the_servers_receive_maximum() -> None:
+    """A backlog of 50 against a server that takes 3 at a time, status included."""
+    bench = UplinkBench()
+    bench.broker.receive_maximum = 3
+    for _ in range(50):
+        bench.backlog.append()
+    async with bench.running():
+        for _ in range(20):
+            await bench.answer(*[batch for batch in bench.backlog.batches if batch.id in bench.backlog.out])
+        assert bench.backlog.pending == []
+        assert bench.connection.in_flight_max == 3
+
+
+async def test_every_command_is_answered() -> None:
+    """Known, unknown, expired, repeated: an outcome each."""
+    bench = UplinkBench()
+    now = bench.clock.utc_ms()
+    async with bench.running():
+        for name, id_, expires in (
+            ("renew", "c-1", now + 60_000),
+            ("renew", "c-1", now + 60_000),
+            ("renew", "c-2", now - 1),
+            ("dance", "c-3", now + 60_000),
+        ):
+            await bench.broker.publish(
+                TOPICS.command, wire_command.encode_command(Command(id_, UtcMs(expires), name, {}))
+            )
+            await bench.clock.advance(10)
+        outcomes = [orjson.loads(payload) for payload in bench.broker.payloads(TOPICS.outcome)]
+        assert [(outcome["id"], outcome["ok"], outcome["code"]) for outcome in outcomes] == [
+            ("c-1", True, "done"),
+            ("c-1", False, "repeated"),
+            ("c-2", False, "expired"),
+            ("c-3", False, "unknown_command"),
+        ]
+
+
+@pytest.mark.parametrize("topic", [TOPICS.receipt, TOPICS.command])
+async def test_what_cannot_be_read_is_counted_and_acked(topic: str) -> None:
+    """A stranger's bytes neither end the session nor block what comes after."""
+    bench = UplinkBench()
+    async with bench.running():
+        await bench.broker.publish(topic, b"\xff not json")
+        await bench.clock.advance(10)
+        assert bench.counters.total("north_malformed") == 1
+        assert len(bench.connection.acked) == 1
+        assert bench.is_up()
+
+
+async def test_a_receipt_for_what_is_not_out_is_counted() -> None:
+    """Twice the same receipt: once settled, once counted."""
+    bench = UplinkBench()
+    async with bench.running():
+        batch = bench.backlog.append()
+        await bench.clock.advance(10)
+        await bench.answer(batch)
+        await bench.answer(batch)
+        assert bench.backlog.settled == SeqRanges.of_seqs([1])
+        assert bench.counters.get("receipts_not_in_flight") == 1
+
+
+async def test_a_refused_batch_ends_up_parked_on_disk() -> None:
+    """Four refusals: the spool is told to park it."""
+    bench = UplinkBench()
+    async with bench.running():
+        batch = bench.backlog.append()
+        await bench.clock.advance(10)
+        refusal = wire_receipt.encode(make_receipt(refused=((1, "schema"),)))
+        for _ in range(4):
+            await bench.broker.publish(TOPICS.receipt, refusal)
+            await bench.clock.advance(10)
+        assert bench.backlog.parked == {batch.id: "refused:schema"}
+        assert len(bench.sent()) == 4
+        assert "batch_parked" in bench.codes()
+
+
+async def test_a_disk_that_fails_is_asked_again() -> None:
+    """A read that raises SpoolError neither ends the session nor loses a batch."""
+    bench = UplinkBench()
+    bench.backlog.failures += [SpoolFailed(), SpoolFailed(), SpoolFailed()]
+    bench.backlog.append()
+    async with bench.running():
+        await bench.clock.advance(31_000)
+        assert {batch.id.seq for batch in bench.sent()} == {1}
+        assert bench.counters.get("north_disk_retries", code="spool_failed") == 3
+
+
+async def test_a_document_that_is_too_large_is_told_and_does_not_cost_the_connection() -> None:
+    """A server with small packets would hang up on the catalog, for ever."""
+    bench = UplinkBench()
+    bench.broker.maximum_packet_bytes = 1_000
+    devices = tuple(CatalogDevice(f"meter-{n}", "rs485-1", "energy_meter", "a/b@1", (), ()) for n in range(20))
+    bench.catalog = Catalog(GATEWAY, None, None, devices)
+    async with bench.running():
+        await bench.clock.advance(60_000)
+        assert len(bench.broker.connects) == 1
+        assert bench.codes() == ["uplink_up", "document_refused"]
+        assert TOPICS.catalog not in bench.broker.retained
+
+
+async def test_nobody_stores_is_an_alarm_until_a_receipt_comes() -> None:
+    """PUBACK 16: the broker is there, the ingest is not."""
+    bench = UplinkBench()
+    async with bench.running():
+        batch = bench.backlog.append()
+        await bench.clock.advance(10)
+        assert bench.uplink.alarms == {"nobody_stores"}
+        await bench.answer(batch)
+        assert bench.uplink.alarms == frozenset()
+        assert bench.codes() == ["uplink_up", "nobody_stores", "receipts_again"]
