@@ -107,7 +107,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The latest times ever given out, by how far they were believed, and where the last boot ended. Kept by spool for clock."""
+    """The latest times given out, by how far they were believed, and where the last boot ended. Kept by spool."""
 
     trusted: UtcMs = UtcMs(0)
     unset: UtcMs = UtcMs(0)

@@ -35,6 +35,11 @@ class SaysNorth(Protocol):
         """Whether it is connected, and what is out."""
         ...
 
+    @property
+    def alarms(self) -> frozenset[str]:
+        """What is wrong with it now."""
+        ...
+
 
 class StatusBoard:
     """Asks every stage; keeps nothing of its own but the alarms that the process raises."""
@@ -77,7 +82,7 @@ class StatusBoard:
             ),
             spool=spool,
             north=north,
-            alarms=self._alarms + (("spool_failed",) if spool.failing else ()),
+            alarms=tuple(sorted({*self._alarms, *self.north.alarms, *(("spool_failed",) if spool.failing else ())})),
         )
 
     def documents(self) -> tuple[Status, Catalog]:

@@ -241,7 +241,7 @@ class Window:
 
     def _count_overtaken(self, answered: Iterable[Slot], effects: list[Effect], now: BootMs) -> None:
         """By the first send of what was answered: an answer does not say which of several sends it answers."""
-        newest = max(slot.serial for slot in answered)
+        newest = max(slot.first_serial for slot in answered)
         for slot in self._waiting():
             if slot.uncounted and slot.serial < newest:
                 slot.uncounted = False

@@ -164,7 +164,7 @@ class Keeper:
         self._salvage = salvage
 
     def close(self) -> None:
-        """What is settled is written if it can be; never raises SpoolFailed."""
+        """The file, and one that is being fetched from; never raises."""
         if self._salvage is not None:
             self._salvage.close()
         self.file.close()

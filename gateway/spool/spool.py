@@ -27,6 +27,7 @@ T = TypeVar("T")
 TICK_MS = 1_000
 SALVAGE_TICK_MS = 100
 RETRY_MS = 10_000
+TEND_MS = 10_000  # the ballast, the free disk
 SETTLED_MAX = 20  # wait for an append at most
 SETTLED_MS_MAX = 5_000
 
@@ -82,7 +83,7 @@ class Spool:
         self._failing = ""  # why there is a ring
         self._owed: list[tuple[str, SeqRanges]] = []  # settled, of epochs on the disk that fails
         self._dated: dict[int, Segment] = {}  # while the disk fails
-        self._retry_at = BootMs(0)
+        self._retry_at = self._tend_at = BootMs(0)
         self._closed = False
         self.rewound = 0  # times that batches below orders once passed came into sight: read again from 0
 
@@ -201,7 +202,9 @@ class Spool:
         """One round of `run`."""
         if self._failing and self._clock.boot_ms() >= self._retry_at:
             await self._restore()
-        await self._step(Keeper.tick)
+        if self._snapshot.salvaging or self._clock.boot_ms() >= self._tend_at:
+            await self._step(Keeper.tick)
+            self._tend_at = BootMs(self._clock.boot_ms() + TEND_MS)
         if self._due():
             await self._step(lambda keeper: keeper.file.flush())
 

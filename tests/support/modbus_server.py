@@ -113,7 +113,7 @@ class ModbusServer:
             self._server.close()
             await self._server.wait_closed()
         while self._writers:  # noqa: ASYNC110 - a turn of the loop for each connection to end, not a poll
-            await asyncio.sleep(0)  # noqa: TID251
+            await asyncio.sleep(0)
 
     def hang_up(self) -> None:
         """Close every connection; take the port away."""

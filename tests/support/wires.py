@@ -36,7 +36,7 @@ def scripted(answers: Mapping[int, Iterable[tuple[float, bytes]]]) -> Callable[[
 
 async def passing(clock: FakeClock, awaitable: Awaitable[T]) -> T:
     """The result of `awaitable`, with as much virtual time as it takes."""
-    waiting = asyncio.ensure_future(awaitable)  # noqa: TID251 - awaited below, whatever happens
+    waiting = asyncio.ensure_future(awaitable)
     for _ in range(STEPS_MAX):
         await clock.advance(0.25)
         if waiting.done():

@@ -1,5 +1,6 @@
 """The real kernel's clocks: what they promise, never how fast."""
 
+import asyncio
 import ctypes
 import os
 import time
@@ -107,8 +108,6 @@ async def test_sleep_until_returns_after_its_time(clock: SystemClock) -> None:
 
 async def test_wire_wait_returns_after_its_time_and_keeps_its_timers(clock: SystemClock) -> None:
     """Never early, several at once, few file descriptors, none after close."""
-    import asyncio
-
     until = clock.boot_ns() + 3_000_000
     async with asyncio.TaskGroup() as tasks:
         for _ in range(TIMERS_KEPT + 3):
@@ -127,8 +126,6 @@ async def test_wire_wait_returns_after_its_time_and_keeps_its_timers(clock: Syst
 
 async def test_a_cancelled_wire_wait_leaves_no_ring_behind(clock: SystemClock) -> None:
     """Its timer is disarmed before the next one gets it."""
-    import asyncio
-
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await clock.wire_wait(clock.boot_ns() + 10_000_000_000)

@@ -16,7 +16,7 @@ def test_each_statement_has_a_name(name: str) -> None:
 @pytest.mark.parametrize("text", ["SELECT 1;", "-- a: one\nSELECT 1;\n-- a: again\nSELECT 2;"])
 def test_a_file_in_another_form_is_an_error(text: str) -> None:
     """A statement without a name, a name twice."""
-    with pytest.raises(ValueError, match="name|twice"):
+    with pytest.raises(ValueError, match=r"name|twice"):
         parse(text)
 
 

@@ -10,7 +10,7 @@ from gateway.model import SeqRanges
 from gateway.spool.database import Database
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
-from gateway.spool.spool import RETRY_MS
+from gateway.spool.spool import RETRY_MS, TEND_MS
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
 from tests.support.spools import MB, Box
@@ -193,6 +193,7 @@ async def test_a_full_disk_costs_the_ballast_then_the_oldest(box: Box) -> None:
     assert not (box.folder / "ballast").exists()
     assert box.spool.epoch == epoch
     assert "disk_full" in box.codes
+    await box.clock.advance(TEND_MS)
     assert box.counters.get("spool_given_up", reason="disk_full") >= 16
     await box.spool.tick()
     assert (box.folder / "ballast").exists()

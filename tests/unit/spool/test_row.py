@@ -65,7 +65,9 @@ def test_spans_and_stamps() -> None:
     undated = Segment(1, "b1", None, Trust.UNSET)
     assert record.span(DATED) == (OFFSET_MS + 7, OFFSET_MS + 17)
     assert record.stamp(DATED) == Stamp(UtcMs(OFFSET_MS + 7), "ntp")
-    assert record.span(undated) is record.stamp(undated) is record.span(None) is record.stamp(None) is None
+    for segment in (undated, None):
+        assert record.span(segment) is None
+        assert record.stamp(segment) is None
     own = record_of(stamped(1_000, "later-word"), None, (1, "k3v9x2", 1))
     assert own.segment == OWN
     assert own.span(None) == (1_000, 1_005)

@@ -1,11 +1,14 @@
 """The spool as the stages see it; clause ids are those of docs/specs/spool.md."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.clock.timeline import Timeline
+from gateway.counters import Counters
 from gateway.errors import SpoolInUse
 from gateway.model import BatchId, BootMs, SeqRanges, Trust
 from gateway.spool.spool import SETTLED_MAX, Spool, open_spool
@@ -23,6 +26,11 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
     await made.start()
     yield made
     await made.spool.close()
+
+
+def unsaved(box: Box) -> bool:
+    """Whether a receipt is only in RAM."""
+    return box.spool._snapshot.unsaved
 
 
 async def test_the_first_batch_of_a_new_epoch_is_its_start(box: Box) -> None:
@@ -70,13 +78,13 @@ async def test_settled_seqs_wait_for_twenty_or_five_seconds(box: Box) -> None:
         await box.append()
     box.spool.settle(box.spool.epoch, SeqRanges.of([(1, 2)]))
     await box.spool.tick()
-    assert box.spool._snapshot.unsaved
+    assert unsaved(box)
     await box.clock.advance(5_000)
     await box.spool.tick()
-    assert not box.spool._snapshot.unsaved
+    assert not unsaved(box)
     box.spool.settle(box.spool.epoch, SeqRanges.of([(1, SETTLED_MAX)]))
     await box.spool.tick()
-    assert not box.spool._snapshot.unsaved
+    assert not unsaved(box)
 
 
 async def test_settled_seqs_go_along_with_an_append(box: Box) -> None:
@@ -84,7 +92,7 @@ async def test_settled_seqs_go_along_with_an_append(box: Box) -> None:
     await box.append()
     box.spool.settle(box.spool.epoch, SeqRanges.of([(1, 1)]))
     await box.append()
-    assert not box.spool._snapshot.unsaved
+    assert not unsaved(box)
 
 
 async def test_a_receipt_for_what_never_was_is_ignored(box: Box) -> None:
@@ -353,23 +361,22 @@ async def test_wait_returns_after_an_append(box: Box) -> None:
 
 async def test_run_flushes_by_itself(box: Box) -> None:
     """SET-2: within 5 s and a tick."""
-    import asyncio
-
     await box.append()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(box.spool.run(), name="spool")
         box.spool.settle(box.spool.epoch, SeqRanges.of([(1, 1)]))
         await box.clock.advance(7_000)
-        assert not box.spool._snapshot.unsaved
+        assert not unsaved(box)
         running.cancel()
 
 
 async def test_open_spool_opens_by_the_sites_settings(tmp_path: Path) -> None:
     """LOCK-1: the one call of the daemon."""
     box = Box(tmp_path)
+    worker, counters, timeline = InlineWorker(), Counters(), Timeline("b")
     box.spool = await open_spool(
-        settings(tmp_path), "hc-0001", "m", "b", InlineWorker(), box.clock, box.counters, lambda *_: None, print
-    )  # type: ignore[arg-type, return-value, func-returns-value]
+        settings(tmp_path), "hc-0001", "m", "b", worker, box.clock, counters, timeline.segment_of, box.events.append
+    )
     assert isinstance(box.spool, Spool)
     assert len(box.spool.epoch) == 6
     assert box.spool.given.boot == ""

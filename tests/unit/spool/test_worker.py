@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from gateway.seams import Worker
 from gateway.spool.worker import STEPS_MAX, DiskThread
+from gateway.testing.clock import turns
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ async def test_all_steps_run_in_one_thread_in_order(worker: DiskThread) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(2 * STEPS_MAX):
-            tasks.create_task(seam.run(lambda number=number: step(number)), name="step")
+            tasks.create_task(seam.run(partial(step, number)), name="step")
     assert order == list(range(2 * STEPS_MAX))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -39,7 +41,7 @@ async def test_all_steps_run_in_one_thread_in_order(worker: DiskThread) -> None:
 async def test_errors_come_back(worker: DiskThread) -> None:
     """And the thread goes on."""
     with pytest.raises(KeyError):
-        await worker.run(lambda: {}["absent"])
+        await worker.run(partial(dict[str, str]().__getitem__, "absent"))
     assert await worker.run(lambda: 5) == 5
 
 
@@ -54,12 +56,12 @@ async def test_a_cancel_waits_for_the_end_of_the_step(worker: DiskThread) -> Non
 
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(worker.run(step), name="step")
-        while not began.is_set():
-            await asyncio.sleep(0)
+        await turns(1)
+        began.wait()
         task.cancel()
-        await asyncio.sleep(0)
+        await turns(1)
         task.cancel()
-        await asyncio.sleep(0)
+        await turns(1)
         assert not task.done()
         go_on.set()
     assert done.is_set()

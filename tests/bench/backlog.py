@@ -1,0 +1,102 @@
+"""Batches put into a spool by its own API, as a relay would: each knows its time already."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from random import Random
+from time import time_ns
+
+from gateway.clock.boot import machine_identity, read_boot
+from gateway.clock.follow import observe
+from gateway.clock.kernel import SystemClock
+from gateway.clock.timeline import Timeline
+from gateway.counters import Counters
+from gateway.model import Batch, BootMs, Draft, Group, Row, Stamp, UtcMs
+from gateway.site import SpoolSettings
+from gateway.spool.spool import Spool, open_spool
+from gateway.testing.worker import InlineWorker
+from gateway.wire.body import BodyWriter
+from tests.bench.site import GATEWAY
+
+QUOTA_BYTES = 1_000_000_000
+DAYS = 60
+A_TRANSACTION = 500  # batches: only the filling is hurried, what the daemon finds is the same
+FIELDS = 20
+
+
+def fill(folder: Path, drafts: Iterable[Draft], *, read_back: bool = False) -> Sequence[Batch]:
+    """Append them to the spool in `folder`; the batches as they will be sent, if wanted. Raises SpoolError."""
+    return asyncio.run(_fill(folder, drafts, read_back=read_back))
+
+
+async def open_here(folder: Path) -> Spool:
+    """The spool a daemon with a bench's site would open, in this thread."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock("system")
+    boot = read_boot(folder, clock)
+    timeline = Timeline(boot, clock.word)
+    settings = SpoolSettings(str(folder), QUOTA_BYTES, DAYS, reserve_bytes=0)
+    spool = await open_spool(
+        settings,
+        GATEWAY,
+        machine_identity(),
+        boot,
+        InlineWorker(),
+        clock,
+        Counters(),
+        timeline.segment_of,
+        lambda _: None,
+    )
+    await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
+    await spool.date(observe(clock, timeline).dated)
+    return spool
+
+
+def telemetry(batches: int, devices: int, rows: int) -> Iterator[Draft]:
+    """So many batches of so many devices' rows, one a second, 20 fields each; the newest ends now."""
+    groups = [_group(f"meter-{at}") for at in range(devices)]
+    random = Random(7)
+    levels = [[random.uniform(200, 240) for _ in range(FIELDS)] for _ in groups]
+    first = time_ns() // 1_000_000 - batches * rows * 1000
+    for at in range(batches):
+        writer = BodyWriter(BootMs(0))
+        for second in range(rows):
+            for group, level in zip(groups, levels, strict=True):
+                level[:] = [value + random.gauss(0, 0.3) for value in level]
+                writer.add(Row(group, BootMs(1000 * second), tuple(round(value, 1) for value in level)))
+        enc, body = writer.encode()
+        stamp = Stamp(UtcMs(first + at * rows * 1000), "ntp")
+        yield Draft("", writer.b0, writer.last, writer.n, body, enc, stamp=stamp)
+
+
+def small(batches: int) -> Iterator[Draft]:
+    """So many batches of one row, a second apart; all the same: only their number is of interest."""
+    (draft,) = telemetry(1, 1, 1)
+    first = time_ns() // 1_000_000 - batches * 1000
+    for at in range(batches):
+        stamp = Stamp(UtcMs(first + at * 1000), "ntp")
+        yield Draft("", draft.b0, draft.last, draft.n, draft.body, draft.enc, stamp=stamp)
+
+
+async def _fill(folder: Path, drafts: Iterable[Draft], *, read_back: bool) -> Sequence[Batch]:
+    spool = await open_here(folder)
+    try:
+        waiting = iter(drafts)
+        while some := [(draft, None) for draft in islice(waiting, A_TRANSACTION)]:
+            await spool._step(lambda keeper, some=some: keeper.append(some))  # type: ignore[misc]  # a loop's own value
+        return await _all(spool) if read_back else ()
+    finally:
+        await spool.close()
+
+
+async def _all(spool: Spool) -> Sequence[Batch]:
+    batches: list[Batch] = []
+    while some := await spool.read(batches[-1].order if batches else 0, None, A_TRANSACTION):
+        batches += some
+    return [batch for batch in batches if batch.n]  # the epoch's first batch is an event
+
+
+def _group(device: str) -> Group:
+    names = tuple(f"f{at:02}" for at in range(FIELDS))
+    return Group(device, "bench_meter", "bench/meter@1", names, "f" * FIELDS)

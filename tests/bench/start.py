@@ -1,0 +1,65 @@
+"""From `exec` of the daemon to the first request on the wire, seen by the device. The site was compiled before."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from tests.bench import backlog
+from tests.bench.site import Bus, write_site
+from tests.bench.table import Budget, Row, middle
+from tests.bench.world import command, run
+from tests.support.servers import free_port
+
+BATCHES = 500_000
+EMPTY = Budget("start to the first poll, empty spool", "<= 0.5 s")
+FULL = Budget("start to the first poll, 5 000 000 batches kept", "<= 0.5 s")
+BUDGETS = (EMPTY, FULL)
+START_S = 0.5
+RUNS = 7
+CONNECT_S = 30.0
+
+
+def measure(folder: Path) -> Iterator[Row]:
+    """No broker is there: nothing waits for one."""
+    site = folder / "site"
+    site.mkdir()
+    device = socket.create_server(("127.0.0.1", free_port()))
+    with device:
+        device.settimeout(CONNECT_S)
+        where = f'host = "127.0.0.1:{device.getsockname()[1]}"'
+        path = write_site(site, free_port(), [Bus("tcp-1", where, 1, 50, "1s")])
+        cold_s = _start_s(path, device)
+        taken = [_start_s(path, device) for _ in range(RUNS)]
+        yield EMPTY.row(f"{middle(taken)} s; {cold_s:.2f} when the files must be compiled", within=_good(taken))
+        backlog.fill(site / "spool", backlog.small(BATCHES))
+        _forget(site / "spool" / "spool.db")
+        first_s = _start_s(path, device)
+        taken = [_start_s(path, device) for _ in range(RUNS)]
+        what = f"{middle(taken)} s with {BATCHES}, {first_s:.2f} when not cached"
+        yield Row(FULL.what, FULL.limit, what, f"{'ok' if _good(taken) else 'over'} (with {BATCHES})")
+
+
+def _good(taken: list[float]) -> bool:
+    return median(taken) <= START_S
+
+
+def _start_s(site: Path, device: socket.socket) -> float:
+    with ExitStack() as stack:
+        began = time.perf_counter()
+        command(stack, site.parent, "gateway", *run(site))
+        connection, _ = device.accept()
+        stack.callback(connection.close)
+        connection.settimeout(CONNECT_S)
+        assert connection.recv(64), "it hung up without a request"
+        return time.perf_counter() - began
+
+
+def _forget(path: Path) -> None:
+    """Let the kernel drop what it has cached of this file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
