@@ -174,6 +174,7 @@ async def _opened(
         )
         try:
             await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
+            await spool.unpark_all("unanswered")  # tried hourly; the hours of the last run are not known
             await apply(observe(clock, timeline), spool.date, inbox.put)
             yield spool, timeline
         finally:

@@ -14,6 +14,11 @@ class Backlog(Protocol):
         """The order of the newest batch; 0 when there was never one."""
         ...
 
+    @property
+    def rewound(self) -> int:
+        """Times that batches below orders once passed came into sight: reading starts again. `wait` returns then."""
+        ...
+
     async def read(self, after: int, until: int | None, limit: int) -> Sequence[Batch]:
         """Pending, not parked, dated batches with after < order (<= until), rising."""
         ...

@@ -1,7 +1,8 @@
 """How far the window has read the spool: one cursor for each rank, at most one read under way for each. Pure.
 
-A cursor only moves forward within one connection. A rank is drained when a read brought less than it asked for and
-the spool had no news since the read was asked for; news opens all ranks again.
+A cursor only moves forward within one connection, but for `rewind`: batches came into sight that it had passed (a disk
+came back, a batch was unparked), and a read that was under way then does not move it. A rank is drained when a read
+brought less than it asked for and the spool had no news since the read was asked for; news opens all ranks again.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,14 @@ class Intake:
         self._asked: dict[Rank, tuple[int, int]] = {}  # (limit, news when asked)
         self._drained: set[Rank] = set()
         self._news = 0
+        self._overtaken: set[Rank] = set()  # reads under way since before a rewind
 
     def connected(self, tail: int) -> None:
         """Read all from the start; what is newer than `tail` is fresh."""
         self._tail = tail
         self._after = {Rank.URGENT: 0, Rank.FRESH: tail, Rank.BACKLOG: 0}
         self._drained = {Rank.FRESH}
+        self._overtaken.clear()
 
     def disconnected(self) -> None:
         """Reads that were under way will bring nothing."""
@@ -35,6 +38,12 @@ class Intake:
         """The spool has news."""
         self._news += 1
         self._drained.clear()
+
+    def rewind(self) -> None:
+        """Read all from the start again; the window knows what it has already."""
+        self._after = {Rank.URGENT: 0, Rank.FRESH: self._tail, Rank.BACKLOG: 0}
+        self._overtaken = set(self._asked)
+        self.woken()
 
     def ask(self, rank: Rank, limit: int) -> list[Fetch]:
         """At most one: none while one is under way, nothing is left, or there is no room."""
@@ -47,8 +56,9 @@ class Intake:
         """What of an answer was asked for."""
         limit, news = self._asked.pop(rank, (0, -1))
         taken = batches[:limit]
-        if taken:
+        if taken and rank not in self._overtaken:
             self._after[rank] = taken[-1].order
+        self._overtaken.discard(rank)
         if len(taken) < limit and news == self._news:
             self._drained.add(rank)
         return taken

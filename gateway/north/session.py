@@ -138,9 +138,14 @@ class Session:
             self._connection.ack(message)
 
     async def _wake(self) -> None:
+        rewound = self._parts.backlog.rewound
         while True:
             await self._parts.backlog.wait()
-            self._do(self._window.woken(self._now))
+            if self._parts.backlog.rewound == rewound:
+                self._do(self._window.woken(self._now))
+            else:
+                rewound = self._parts.backlog.rewound
+                self._do(self._window.rewound(self._now))
 
     async def _tick(self) -> None:
         while True:

@@ -132,6 +132,11 @@ class Window:
         self._intake.woken()
         return self._go_on(now)
 
+    def rewound(self, now: BootMs) -> list[Effect]:
+        """The spool shows batches below what was read already."""
+        self._intake.rewind()
+        return self._go_on(now)
+
     def offered(self, rank: Rank, batches: Sequence[Batch], now: BootMs) -> list[Effect]:
         """The answer to a Fetch."""
         effects: list[Effect] = []

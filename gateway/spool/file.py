@@ -182,6 +182,12 @@ class SpoolFile:
             self.db.drop_parked(epoch, seq)
         self.view.parked.get(epoch, {}).pop(seq, None)
 
+    def unpark_all(self, why: str) -> None:
+        """Offered again: every one parked for this reason."""
+        for epoch, parked in self.view.parked.items():
+            for seq in [seq for seq, reason in parked.items() if reason == why]:
+                self.unpark(epoch, seq)
+
     # -- reading
 
     def read(self, within: SeqRanges, limit: int, *, urgent: bool = False) -> tuple[list[Batch], SeqRanges]:

@@ -145,6 +145,11 @@ class Spool:
         await self._step(lambda keeper: keeper.file.unpark(batch_id.epoch, batch_id.seq))
         self._sighted()
 
+    async def unpark_all(self, why: str) -> None:
+        """The same for every one parked for this reason."""
+        await self._step(lambda keeper: keeper.file.unpark_all(why))
+        self._sighted()
+
     async def wait(self) -> None:
         """Until something was appended or dated since the last `wait` returned; one waiter."""
         await self._news.wait()

@@ -34,6 +34,7 @@ class MemoryBacklog:
     parked: dict[BatchId, str] = field(default_factory=dict)
     out: frozenset[BatchId] = frozenset()
     failures: list[SpoolError] = field(default_factory=list)  # raised by the next reads, one each
+    rewound: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -81,6 +82,8 @@ class MemoryBacklog:
     async def unpark(self, batch_id: BatchId) -> None:
         """Offered again."""
         self.parked.pop(batch_id, None)
+        self.rewound += 1
+        self._news.set()
 
     async def wait(self) -> None:
         """Until an append since the last time."""

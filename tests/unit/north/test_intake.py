@@ -49,3 +49,24 @@ def test_an_answer_nobody_waits_for_takes_nothing() -> None:
     intake.connected(10)
     assert intake.took(Rank.BACKLOG, [make_batch(1)]) == []
     assert not intake.drained(Rank.BACKLOG)
+
+
+def test_a_rewind_reads_from_the_start_again() -> None:
+    """Batches that came into sight below a cursor are found; fresh ones stay fresh."""
+    intake = Intake()
+    intake.connected(10)
+    intake.ask(Rank.BACKLOG, 2)
+    intake.took(Rank.BACKLOG, [make_batch(4), make_batch(5)])
+    intake.rewind()
+    assert intake.ask(Rank.BACKLOG, 2) == [Fetch(Rank.BACKLOG, 0, 10, 2)]
+    assert intake.ask(Rank.FRESH, 2) == [Fetch(Rank.FRESH, 10, None, 2)]
+
+
+def test_a_read_under_way_does_not_undo_a_rewind() -> None:
+    """Its batches are taken, its end is no place to go on from."""
+    intake = Intake()
+    intake.connected(10)
+    intake.ask(Rank.BACKLOG, 2)
+    intake.rewind()
+    assert len(intake.took(Rank.BACKLOG, [make_batch(7), make_batch(8)])) == 2
+    assert intake.ask(Rank.BACKLOG, 2) == [Fetch(Rank.BACKLOG, 0, 10, 2)]

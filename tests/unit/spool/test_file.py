@@ -102,3 +102,13 @@ def test_what_nothing_is_left_of_is_forgotten(file: SpoolFile) -> None:
     assert file.view.ranges() == {}
     assert list(file.view.segments) == [9]
     assert file.append([(draft(3, boot="b9"), later)]) == [2]
+
+
+def test_all_that_was_parked_for_one_reason_is_offered_again(file: SpoolFile) -> None:
+    """On disk too; what was parked for another reason stays."""
+    file.append([(draft(at), DATED) for at in (1000, 2000, 3000)])
+    epoch = file.meta.epoch
+    for seq, why in ((1, "unanswered"), (2, "refused:crc"), (3, "unanswered")):
+        file.park(epoch, seq, why)
+    file.unpark_all("unanswered")
+    assert file.view.parked[epoch] == file.db.parked()[epoch] == {2: "refused:crc"}
