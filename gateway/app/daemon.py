@@ -27,21 +27,25 @@ from gateway.clock.kernel import SystemClock
 from gateway.clock.timeline import Timeline
 from gateway.control.server import Server
 from gateway.counters import Counters
-from gateway.errors import SpoolInUse
+from gateway.errors import GatewayError, SpoolInUse
 from gateway.model import BootMs, Event, Row, UtcMs
 from gateway.mqtt.connection import PahoConnect
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
 from gateway.pipeline.packer import Packer
+from gateway.seams import Broker
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.spool.spool import Spool, open_spool
 from gateway.spool.worker import DiskThread
+from gateway.text import words
 from gateway.wire.topic import Topics
 
 EXIT_WRONG_FILE = 2
 EXIT_IN_USE = 4
 DISK_STALLED_S = 30.0
+SOCKET = "control.sock"
+SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), less its zero
 
 _log = logging.getLogger(__name__)
 
@@ -56,10 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         loaded = sites.load(options.site, options.profiles)
         asyncio.run(run(loaded.site, ("site_file_broken",) if loaded.broken else ()))
-    except sites.NoSite:
-        return EXIT_WRONG_FILE
-    except secrets.SecretUnreadable as error:
-        _log.error("secret_unreadable %s", error)
+    except (sites.NoSite, secrets.SecretUnreadable, RunFolderUnusable) as error:
+        _log.error("%s %s; %s", error.code, error, words.next_step(error, os.environ.get("GATEWAY_LANG", "en")))
         return EXIT_WRONG_FILE
     except SpoolInUse as error:
         _log.error("spool_in_use pid=%d", error.pid)
@@ -67,17 +69,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+class RunFolderUnusable(GatewayError):
+    """Nothing can be kept or served in the run folder; says which, and why."""
+
+    code = "run_folder_unusable"
+
+
 async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     """Until SIGTERM or SIGINT."""
     clock, counters = SystemClock(site.clock_trust), Counters()
-    folder = _run_folder(site)
+    brokers = site.uplinks[0].brokers(secrets.read)  # before anything is opened: what is missing starts nothing
+    folder, boot = _run_folder(site, clock)
     inbox = Inbox(clock, counters)
-    boot = read_boot(folder, clock)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         buses = loops(site, clock, counters, random, inbox.put, inbox.put)
         board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
-        uplink = _uplink(site, spool, timeline, clock, counters, random, inbox, board)
+        uplink = _uplink(site, brokers, spool, timeline, clock, counters, random, inbox, board)
         board.north = uplink
         _announce(site, inbox, clock, alarms)
         parts = Parts(site, boot, clock, counters, inbox, spool, timeline, buses, uplink, board, folder)
@@ -107,14 +115,14 @@ class Parts:
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
-    answers = handlers(parts.board, parts.buses, parts.counters, clock)
+    answers = handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock)
     async with asyncio.TaskGroup() as tasks:
         services = [
             tasks.create_task(
                 follow(clock, parts.timeline, spool.date, inbox.put, refused=lambda: clock.refused), name="clock"
             ),
             tasks.create_task(spool.run(), name="spool"),
-            tasks.create_task(Server(parts.folder / "control.sock", answers).run(), name="control"),
+            tasks.create_task(Server(parts.folder / SOCKET, answers).run(), name="control"),
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
         ]
         collector = tasks.create_task(_collect(parts), name="collect")
@@ -185,6 +193,7 @@ async def _opened(
 
 def _uplink(
     site: Site,
+    brokers: tuple[Broker, ...],
     spool: Spool,
     timeline: Timeline,
     clock: SystemClock,
@@ -201,9 +210,8 @@ def _uplink(
 
     connect = PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
     topics = Topics(site.root, site.gateway)
-    first = site.uplinks[0]
     return Uplink(
-        replace(first, servers=first.brokers(secrets.read), password_files=()),
+        replace(site.uplinks[0], servers=brokers, password_files=()),
         topics,
         connect,
         spool,
@@ -224,11 +232,16 @@ def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str
     _log.info("started gateway=%s buses=%d spool=%s", site.gateway, len(site.buses), site.spool.path)
 
 
-def _run_folder(site: Site) -> Path:
-    """$RUNTIME_DIRECTORY under systemd, else beside the spool's file: control socket and boot id."""
+def _run_folder(site: Site, clock: SystemClock) -> tuple[Path, str]:
+    """For control socket and boot id, and that id: $RUNTIME_DIRECTORY under systemd, else beside the spool's file."""
     folder = Path(os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or site.spool.path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if len(os.fsencode(folder / SOCKET)) > SOCKET_PATH_MAX_BYTES:
+        raise RunFolderUnusable(f"{folder}: too long for a socket in it, at most {SOCKET_PATH_MAX_BYTES} bytes")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder, read_boot(folder, clock)
+    except OSError as error:
+        raise RunFolderUnusable(f"{folder}: {error.strerror or error}") from None
 
 
 def _told_to_stop() -> asyncio.Event:

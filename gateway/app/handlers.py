@@ -22,12 +22,22 @@ class HasRows(Protocol):
         ...
 
 
-def handlers(board: StatusBoard, buses: Sequence[HasRows], counters: Counters, clock: Clock) -> Mapping[str, Handler]:
-    """Every request this daemon answers."""
+class Believes(Protocol):
+    """The judge."""
+
+    def believed(self, row: Row) -> Row:
+        """With a code for each value that cannot be true."""
+        ...
+
+
+def handlers(
+    board: StatusBoard, buses: Sequence[HasRows], judge: Believes, counters: Counters, clock: Clock
+) -> Mapping[str, Handler]:
+    """Every request this daemon answers. Rows are shown as they are sent: what cannot be true is null here too."""
     return {
         "status": _one(lambda: orjson.loads(documents.encode_status(board.status()))),
         "counters": _one(lambda: [[name, labels, value] for name, labels, value in counters]),
-        "rows": lambda _: _rows(buses, clock),
+        "rows": lambda _: _rows(buses, judge, clock),
     }
 
 
@@ -38,9 +48,9 @@ def _one(answer: Callable[[], object]) -> Handler:
     return handler
 
 
-async def _rows(buses: Sequence[HasRows], clock: Clock) -> AsyncIterator[object]:
+async def _rows(buses: Sequence[HasRows], judge: Believes, clock: Clock) -> AsyncIterator[object]:
     for bus in buses:
-        for row in bus.last_rows:
+        for row in map(judge.believed, bus.last_rows):
             yield {
                 "device": row.group.device,
                 "kind": row.group.kind,

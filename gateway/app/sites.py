@@ -73,7 +73,10 @@ def _compile(path: Path, folders: Sequence[Path]) -> bytes | None:
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=COMPILE_TIMEOUT_S, check=False)  # noqa: S603 - our own command
     except subprocess.TimeoutExpired:
-        _log.error("compile_timeout file=%s timeout_s=%d", path, COMPILE_TIMEOUT_S)
+        _log.error("compile_timeout file=%s timeout_s=%g", path, COMPILE_TIMEOUT_S)
+        return None
+    except OSError as error:  # no memory or no process left for a child
+        _log.error("compile_failed file=%s error=%s", path, error)
         return None
     return done.stdout if done.returncode == 0 else None
 

@@ -16,6 +16,8 @@ UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 PORT_FOLDERS = ("by-id/", "by-path/")
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 MODBUS_PORT = 502
+LABEL_MAX = 63  # of one part of a host name, RFC 1035
+QUOTA_MIN_BYTES = 16 * 10**6  # less is mostly write-ahead log, and gives readings up within the hour
 
 
 def size_bytes(text: str) -> int:
@@ -43,7 +45,8 @@ def endpoint(text: str) -> str:
         port = MODBUS_PORT if parts.port is None else parts.port
     except ValueError:
         port = -1
-    if port < 0 or parts.netloc != text or "@" in text or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+(%\w+)?", host):
+    fits = re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+(%\w+)?", host) and _labels_fit(host)
+    if port < 0 or parts.netloc != text or "@" in text or not fits:
         raise refused("bad_host", f"{text!r}: a name or an address, with :PORT where it is not {MODBUS_PORT}")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -56,7 +59,7 @@ def broker_url(text: str) -> SplitResult:
             "secret_in_file", "no user or password in a URL: username and password_file are keys of their own"
         )
     try:
-        good = parts.scheme in MQTT_PORTS and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in MQTT_PORTS and _labels_fit(parts.hostname or "") and parts.port != 0
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -64,8 +67,14 @@ def broker_url(text: str) -> SplitResult:
     return parts
 
 
+def _labels_fit(host: str) -> bool:
+    """Whether DNS could be asked for it: an empty or too long part of a name is refused before any question."""
+    return all(0 < len(label) <= LABEL_MAX for label in host.removesuffix(".").split("."))
+
+
 def _checked_size(text: str) -> str:
-    size_bytes(text)
+    if size_bytes(text) < QUOTA_MIN_BYTES:
+        raise refused("out_of_bounds", f"{text!r}: at least {QUOTA_MIN_BYTES // 10**6} MB")
     return text
 
 

@@ -3,8 +3,13 @@
 Who sends is the topic's word, because the broker's ACL binds it to a certificate; what a header says must agree with
 it. A refusal therefore always goes to the sender's own topic, under the sender's name: nobody can have another
 gateway's batch refused.
+
+What one gateway sends must not harm the others. A request to the database holds the batches of many: so the lines of
+one batch are bounded (names are short on the wire and repeated in every line), and a field of the city-wide list has
+the letter of that list, because the first to write a field gives it its type for all.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,11 +18,14 @@ from gateway.errors import Malformed
 from gateway.ioc.store import line_protocol
 from gateway.ioc.store.line_protocol import Place
 from gateway.model import Batch, BatchId, UtcMs
+from gateway.profile.quantities import quantities
 from gateway.seams import Message
 from gateway.wire import batch as batches
 from gateway.wire import command, documents
 from gateway.wire.body import Body
 from gateway.wire.topic import Topics, gateway_of
+
+LINES_MAX_BYTES = 4 << 20  # of one batch; InfluxDB takes 25 MB in one request, a gateway of ours makes 2 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,11 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A status, a catalog or an outcome, as lines in ns."""
+    """A status, a catalog or an outcome, as lines in ns; `names`: what it may add to the database's index."""
 
     gateway: str
     lines: tuple[bytes, ...]
+    names: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ def check(message: Message, root: str, relays: AbstractSet[str], now: UtcMs) -> 
     if message.topic == topics.data:
         return _batch(message.payload, gateway, relays)
     try:
-        return Document(gateway, tuple(_document(message, topics, now)))
+        return _document(message, topics, now)
     except Malformed as error:
         return DeadLetter("document", str(error))
 
@@ -80,9 +89,11 @@ def _batch(payload: bytes, gateway: str, relays: AbstractSet[str]) -> Verdict:
         batch = batches.decode(payload)
         _check_sender(batch, gateway, relays)
         body = batches.open_body(batch)
+        _check_letters(body)
         rows, places = line_protocol.rows(batch, body)
         gaps = line_protocol.gap_points(batch, body.gaps)
         events = line_protocol.event_points(batch, body.events)
+        _check_size(rows, gaps, events)
     except Malformed as error:
         return _named(payload, gateway, error)
     return Accepted(batch, body, tuple(rows), tuple(places), tuple(gaps), tuple(events))
@@ -95,6 +106,20 @@ def _check_sender(batch: Batch, gateway: str, relays: AbstractSet[str]) -> None:
         raise Malformed("gateway", f"{gateway} is no relay of ours")
 
 
+def _check_letters(body: Body) -> None:
+    listed = quantities()
+    for rows in body.groups:
+        for name, letter in zip(rows.group.fields, rows.group.letters, strict=True):
+            if name in listed and listed[name].letter != letter:
+                raise Malformed("schema", f"{name} has the letter {listed[name].letter} in this city, not {letter}")
+
+
+def _check_size(*parts: Sequence[bytes]) -> None:
+    size_bytes = sum(len(line) for lines in parts for line in lines)
+    if size_bytes > LINES_MAX_BYTES:
+        raise Malformed("limit", f"{size_bytes} bytes of line protocol, at most {LINES_MAX_BYTES}")
+
+
 def _named(payload: bytes, gateway: str, error: Malformed) -> Refuse | DeadLetter:
     said = batches.peek(payload)
     if said is None:
@@ -103,17 +128,24 @@ def _named(payload: bytes, gateway: str, error: Malformed) -> Refuse | DeadLette
     return Refuse(BatchId(gateway, said.epoch, said.seq), why, str(error))
 
 
-def _document(message: Message, topics: Topics, now: UtcMs) -> list[bytes]:
+def _document(message: Message, topics: Topics, now: UtcMs) -> Document:
+    gateway = topics.gateway
     if message.topic == topics.status:
-        status = documents.decode_status(message.payload)
-        if status.get("gw", topics.gateway) != topics.gateway:
-            raise Malformed("gateway", f"a status of {status['gw']} on the topic of {topics.gateway}")
-        return [line_protocol.status_point(topics.gateway, status, now)]
+        status = _of_sender(documents.decode_status(message.payload), gateway)
+        names = tuple(("status", key) for key in status)
+        return Document(gateway, (line_protocol.status_point(gateway, status, now),), names)
     if message.topic == topics.catalog:
-        catalog = documents.decode_catalog(message.payload)
-        return line_protocol.catalog_points(topics.gateway, catalog, now)
+        catalog = _of_sender(documents.decode_catalog(message.payload), gateway)
+        lines = tuple(line_protocol.catalog_points(gateway, catalog, now))
+        return Document(gateway, lines, tuple(("catalog", line.partition(b" ")[0].decode()) for line in lines))
     if message.topic == topics.outcome:
         outcome = command.decode_outcome(message.payload)
         fields = {"id": outcome.id, "ok": outcome.ok, "code": outcome.code}
-        return [line_protocol.outcome_point(topics.gateway, outcome.id, fields, now)]
+        return Document(gateway, (line_protocol.outcome_point(gateway, outcome.id, fields, now),))
     raise Malformed("schema", "a topic that the IOC itself writes")
+
+
+def _of_sender(document: dict[str, object], gateway: str) -> dict[str, object]:
+    if document.get("gw", gateway) != gateway:
+        raise Malformed("gateway", f"a document of {document['gw']} on the topic of {gateway}")
+    return document

@@ -1,4 +1,7 @@
-"""What goes into one request: at least 1,000 rows, or what came within 100 ms, or at once what is urgent. Pure."""
+"""What goes into one request: at least 1,000 lines, or what came within 100 ms, or at once what is urgent. Pure.
+
+Bounded in bytes too: what is there before the last message came, and that message (`check.LINES_MAX_BYTES`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +13,8 @@ from gateway.seams import Message
 
 V = TypeVar("V", Accepted, Refuse, Document, DeadLetter)
 
-ROWS = 1000
+LINES = 1000
+BYTES = 4 << 20
 AGE_MS = 100
 MESSAGES_MAX = 200  # of any kind: also bounds a receipt
 
@@ -29,19 +33,22 @@ class Gathered:
 
     since: BootMs  # when the first of them came
     arrived: list[Arrived] = field(default_factory=list)
-    _rows: int = 0
+    _lines: int = 0
+    _bytes: int = 0
     _urgent: bool = False
 
     def add(self, arrived: Arrived) -> None:
         """One more."""
         self.arrived.append(arrived)
         if isinstance(verdict := arrived.verdict, Accepted):
-            self._rows += len(verdict.rows)
+            self._count(verdict.rows, verdict.gaps, verdict.events)
             self._urgent = self._urgent or verdict.batch.urgent
+        elif isinstance(verdict, Document):
+            self._count(verdict.lines)
 
     def due(self, now: BootMs) -> bool:
         """Whether it must be written now."""
-        full = self._rows >= ROWS or len(self.arrived) >= MESSAGES_MAX
+        full = self._lines >= LINES or self._bytes >= BYTES or len(self.arrived) >= MESSAGES_MAX
         return full or self._urgent or now >= self.closes_at
 
     @property
@@ -52,3 +59,7 @@ class Gathered:
     def verdicts(self, kind: type[V]) -> Sequence[V]:
         """Those of one kind, in the order they came."""
         return [arrived.verdict for arrived in self.arrived if isinstance(arrived.verdict, kind)]
+
+    def _count(self, *parts: Sequence[bytes]) -> None:
+        self._lines += sum(map(len, parts))
+        self._bytes += sum(len(line) for lines in parts for line in lines)

@@ -19,7 +19,8 @@ from random import Random
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, GatewayError, Refused, StoreBusy
 from gateway.ioc.breaker import Breaker
-from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, check
+from gateway.ioc.census import Census
+from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, Verdict, check
 from gateway.ioc.deadletter import DeadLetters, Letter
 from gateway.ioc.deposit import Deposit
 from gateway.ioc.gather import Arrived, Gathered
@@ -71,6 +72,7 @@ class Ingest:
         self._name = name
         self._dead_letters = dead_letters
         self._relays = relays
+        self._census = Census()
         self._deposit = Deposit(store, dead_letters, Breaker(accept), clock, counters, random)
         self._stopping = asyncio.Event()
         self._failures = 0  # in a row
@@ -140,12 +142,15 @@ class Ingest:
         gathered = Gathered(self._clock.boot_ms())
         while not gathered.due(self._clock.boot_ms()):
             if (message := inbox.take()) is not None:
-                gathered.add(Arrived(message, check(message, self._root, self._relays, self._clock.utc_ms())))
+                gathered.add(Arrived(message, self._check(message)))
             elif inbox.closed:
                 break
             else:
                 await _first_of(inbox.wait(), self._clock.sleep_until(gathered.closes_at))
         return gathered if gathered.arrived else None
+
+    def _check(self, message: Message) -> Verdict:
+        return self._census.judge(check(message, self._root, self._relays, self._clock.utc_ms()))
 
     async def _answer(self, connection: Connection, gathered: Gathered) -> None:
         await self._bury(gathered)

@@ -63,10 +63,15 @@ class Judge:
         if seen is None:
             seen = self._seen[group] = _Seen(row.at)
         seen.last = row.at
-        values, quality = _believed(row, self._ranges.get(group) or (_ANY,) * len(group.fields))
-        if len(quality) == len(values):
-            return _without(row, seen, quality[0][1])
-        return Judged(Row(group, row.at, values, quality), _back(row, seen))
+        believed = self.believed(row)
+        if len(believed.quality) == len(believed.values):
+            return _without(row, seen, believed.quality[0][1])
+        return Judged(believed, _back(row, seen))
+
+    def believed(self, row: Row) -> Row:
+        """The row with a code for each value that cannot be true: what people may be shown. Remembers nothing."""
+        values, quality = _believed(row, self._ranges.get(row.group) or (_ANY,) * len(row.group.fields))
+        return Row(row.group, row.at, values, quality)
 
 
 def _ranges(polled: Polled) -> tuple[_Range, ...]:

@@ -41,7 +41,7 @@ async def open_tcp(host: str, port: int, clock: Clock, timeout_s: float) -> Byte
             connection = await _connect(host, port)
     except TimeoutError:
         raise LinkDown(f"{host}:{port} did not accept within {timeout_s:g} s") from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot even be asked for
         raise LinkDown(f"{host}:{port} cannot be reached: {error}") from None
     return FdStream(connection.fileno(), f"{host}:{port}", clock, partial(_close_socket, connection))
 

@@ -14,13 +14,15 @@ from types import FrameType
 
 import pytest
 
-from tests.bench import daemon, rtu, start
+from tests.bench import daemon, decode, plan, rtu, start
 from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 
 Measure = Callable[[Path], Iterator[Row]]
 BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, what, seconds it may take)
     "daemon": (daemon.measure, daemon.BUDGETS, 200),
     "start": (start.measure, start.BUDGETS, 90),
+    "plan": (plan.measure, plan.BUDGETS, 20),
+    "decode": (decode.measure, decode.BUDGETS, 20),
     "rtu": (rtu.measure, rtu.BUDGETS, 90),
 }
 

@@ -33,7 +33,7 @@ BUDGETS = tuple(Budget(f"RTU at {baud}, {registers} registers: share of the line
 SHARE = 0.97
 DRIVERS = ("own", "pymodbus", "bare")
 ROUNDS = 3
-ROUND_S = {2: 1.5, 100: 3.0}  # by registers
+ROUND_S = {2: 1.0, 100: 2.0}  # by registers
 CHARACTERS = 13  # of request and reply, beside the registers
 
 

@@ -45,7 +45,8 @@ def test_data_files_are_in_it(unpacked: Path) -> None:
 def test_it_checks_a_site_with_its_own_profiles(unpacked: Path, tmp_path: Path) -> None:
     """`gateway check` from the wheel alone, away from the checkout."""
     (tmp_path / "site.toml").write_text(site_text(tmp_path, 1883, (5020, 5021)))
-    code = f"import sys; sys.path.insert(0, {str(unpacked)!r}); import gateway.__main__ as m; print(m.__file__); sys.exit(m.main())"
+    code = f"import sys; sys.path.insert(0, {str(unpacked)!r})\n"
+    code += "import gateway.__main__ as command; print(command.__file__); sys.exit(command.main())"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, "check", "site.toml"],
         cwd=tmp_path,

@@ -90,6 +90,7 @@ class Report:
     offences: tuple[Offence, ...]
     row_dt_ms: tuple[int, ...]  # store time - time of the row's first reply, sorted by size
     limits: Limits = field(default_factory=Limits)
+    value_dt_ms: tuple[int, ...] = ()  # of each value, its row's later replies included; sizes, sorted
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -116,13 +117,19 @@ class Report:
         sizes = [abs(dt) for dt in self.row_dt_ms]
         return sizes[max(0, math.ceil(share * len(sizes)) - 1)] if sizes else 0
 
+    def value_ms(self, share: float) -> int:
+        """This share of the values is stored at most so far from when it was served."""
+        return self.value_dt_ms[max(0, math.ceil(share * len(self.value_dt_ms)) - 1)] if self.value_dt_ms else 0
+
     def text(self) -> str:
         """For people."""
         excused = ", ".join(f"{count} {why}" for why, count in sorted(self.excused.items())) or "none"
         lines = [
             f"truth {self.truths}, stored {self.points}, matched {self.matched}; not stored but excused: {excused}",
             f"{len(self.row_dt_ms)} rows, off by ms: "
-            + ", ".join(f"{name} {self.dt_ms(share)}" for name, share in _SHARES),
+            + ", ".join(f"{name} {self.dt_ms(share)}" for name, share in _SHARES)
+            + "; values: "
+            + ", ".join(f"{name} {self.value_ms(share)}" for name, share in _SHARES),
             "right" if self.ok else "WRONG: " + "; ".join(self.complaints),
         ]
         lines += [f"  {offence}" for offence in self.offences[:SHOWN]]
@@ -147,7 +154,8 @@ def check(
     required = [truth for truth in missing if not excuse(truth)]
     spare = [point for point in points if id(point) not in taken]
     offences = sorted(_offences(required, spare, pairs, limits.within_ms), key=lambda offence: offence.at_ms)
-    return Report(len(truths), len(points), len(pairs), excused, tuple(offences), row_dts(pairs), limits)
+    values = tuple(sorted(abs(point.at_ms - truth.at_ms) for truth, point in pairs))
+    return Report(len(truths), len(points), len(pairs), excused, tuple(offences), row_dts(pairs), limits, values)
 
 
 def read_truth(path: Path) -> list[Truth]:
