@@ -7,6 +7,7 @@ $bin/ruff check --quiet
 $bin/mypy
 $bin/lint-imports --no-cache
 $bin/python -m scripts.light
+$bin/python -m scripts.reference --check
 $bin/gateway profile check --all
 for unit in gateway ioc-ingest@; do
     systemd-analyze security --offline=true --threshold=17 --no-pager "systemd/$unit.service" | tail -1

@@ -5,6 +5,7 @@ daemon. Notes (an override, an unusual unit_id) go to stderr too and change noth
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from gateway import site
 from gateway.config.compile import compile_file
 from gateway.errors import Invalid, Problem
+from gateway.text import words
 
 WRONG_FILE = 2
 
@@ -34,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _tell(problems: Sequence[Problem]) -> None:
-    """One line each, for a journal; `gateway check` is the one for people."""
+    """One line each, for a journal: place, what, and what to do. `gateway check` says it in paragraphs."""
+    lang = os.environ.get("GATEWAY_LANG", "en")
     for problem in problems:
         place = f"{problem.file}:{problem.line}: {problem.path}" if problem.path else f"{problem.file}:{problem.line}"
-        sys.stderr.write(f"{place}: {problem.code}: {problem.detail}\n")
+        step = words.next_step(problem, lang)
+        sys.stderr.write(f"{place}: {problem.code}: {problem.detail}{f' -> {step}' if step else ''}\n")

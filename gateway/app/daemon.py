@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,11 +25,11 @@ from gateway.app.status import StatusBoard
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
-from gateway.clock.timeline import Timeline
+from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
 from gateway.errors import GatewayError, SpoolInUse
-from gateway.model import BootMs, Event, Row, UtcMs
+from gateway.model import BootMs, Draft, Event, Row, UtcMs
 from gateway.mqtt.connection import PahoConnect
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
@@ -38,12 +39,13 @@ from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.spool.spool import Spool, open_spool
 from gateway.spool.worker import DiskThread
-from gateway.text import words
 from gateway.wire.topic import Topics
 
 EXIT_WRONG_FILE = 2
 EXIT_IN_USE = 4
 DISK_STALLED_S = 30.0
+OURS_ALONE = 0o077  # files of ours are nobody else's, also where no unit says UMask=
+BUSES_STOP_S = 5.0  # of the 15 that systemd waits: disk and uplink need the rest
 SOCKET = "control.sock"
 SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), less its zero
 
@@ -56,17 +58,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("site", type=Path, nargs="?", default=Path("/etc/gateway/gateway.toml"))
     parser.add_argument("--profiles", type=Path, action="append", default=[], metavar="DIR")
     options = parser.parse_args(arguments)
+    os.umask(OURS_ALONE)
     log.start("gateway")
     try:
         loaded = sites.load(options.site, options.profiles)
         asyncio.run(run(loaded.site, ("site_file_broken",) if loaded.broken else ()))
     except (sites.NoSite, secrets.SecretUnreadable, RunFolderUnusable) as error:
-        _log.error("%s %s; %s", error.code, error, words.next_step(error, os.environ.get("GATEWAY_LANG", "en")))
-        return EXIT_WRONG_FILE
+        return _refused(error)
     except SpoolInUse as error:
         _log.error("spool_in_use pid=%d", error.pid)
         return EXIT_IN_USE
     return 0
+
+
+def _refused(error: GatewayError) -> int:
+    from gateway.text import words  # noqa: PLC0415 - not for a daemon that runs
+
+    _log.error("%s %s: %s", error.code, error, words.next_step(error, os.environ.get("GATEWAY_LANG", "en")))
+    return EXIT_WRONG_FILE
 
 
 class RunFolderUnusable(GatewayError):
@@ -133,28 +142,50 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         watchdog.notify("STOPPING=1")
         for bus in parts.buses:
             bus.stop()
-        await asyncio.wait(buses) if buses else None
+        await asyncio.wait(buses, timeout=BUSES_STOP_S) if buses else None  # a port that hangs is left behind
         inbox.close()
         await asyncio.wait([collector])
         parts.uplink.stop()
         await asyncio.wait([uplink])
-        for service in services:
-            service.cancel()
+        for left in (*buses, *services):
+            left.cancel()
 
 
 async def _collect(parts: Parts) -> None:
-    """The data path, south to disk, in one place."""
-    inbox, spool, board, counters = parts.inbox, parts.spool, parts.board, parts.counters
+    """The data path, south to disk, in one place. However it ends, what was read is written first."""
+    inbox, spool, board, clock, counters = parts.inbox, parts.spool, parts.board, parts.clock, parts.counters
     judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
-    while not inbox.ended:
-        item = await inbox.next(packer.closes_at(online=board.online))
-        drafts = packer.due(parts.clock.boot_ms(), online=board.online)
-        for passed in _judged(judge, item, counters):
-            drafts += packer.add(passed)
-        for draft in drafts:
-            await spool.append(draft)
-    for draft in packer.flush():
-        await spool.append(draft)
+    closed: deque[Draft] = deque()
+    try:
+        while not inbox.ended:
+            item = await inbox.next(packer.closes_at(online=board.online))
+            closed += packer.due(clock.boot_ms(), online=board.online)
+            closed += _packed(judge, packer, item, counters)
+            await _write(spool, closed)
+    finally:  # told to stop, or another stage failed: that must not cost a reading
+        for item in inbox.rest():
+            closed += _packed(judge, packer, item, counters)
+        closed += packer.flush()
+        await _write(spool, closed)
+
+
+def _packed(judge: Judge, packer: Packer, item: Row | Event | None, counters: Counters) -> list[Draft]:
+    """The drafts that this item closed. One that no message can carry costs itself: the next would come at once."""
+    closed: list[Draft] = []
+    for passed in _judged(judge, item, counters):
+        try:
+            closed += packer.add(passed)
+        except ValueError as error:
+            counters.add("items_not_packed", what=type(passed).__name__.lower())
+            _log.error("item_not_packed error=%s", error)
+    return closed
+
+
+async def _write(spool: Spool, closed: deque[Draft]) -> None:
+    """A cancel may come when the first one is on disk already: it is then written twice, as the same points."""
+    while closed:
+        await spool.append(closed[0])
+        closed.popleft()
 
 
 def _judged(judge: Judge, item: Row | Event | None, counters: Counters) -> list[Row | Event]:
@@ -166,6 +197,8 @@ def _judged(judge: Judge, item: Row | Event | None, counters: Counters) -> list[
     judged = judge.judge(item)
     if judged.dropped:
         counters.add("rows_not_passed", device=item.group.device, why=judged.dropped)
+    for _, code in judged.row.quality if judged.row else ():
+        counters.add("values_null", device=item.group.device, code=code.value)
     return [*judged.events, *([judged.row] if judged.row else [])]
 
 
@@ -178,7 +211,16 @@ async def _opened(
     try:
         timeline = Timeline(boot, clock.word)
         spool = await open_spool(
-            site.spool, site.gateway, machine_identity(), boot, worker, clock, counters, timeline.segment_of, inbox.put
+            site.spool,
+            site.gateway,
+            machine_identity(),
+            boot,
+            worker,
+            clock,
+            counters,
+            timeline.segment_of,
+            inbox.put,
+            estimate,
         )
         try:
             await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))

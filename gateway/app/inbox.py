@@ -2,9 +2,12 @@
 
 When it is full the oldest item goes; what went is counted and told as an event `rows_dropped`
 [count, from_ms, to_ms], both relative to the event's own time: rows that never got a seq are named all the same.
+
+Every event is in the journal too: why an uplink is refused must be seen on the box, without the IOC.
 """
 
 import asyncio
+import logging
 from collections import deque
 
 from gateway.counters import Counters
@@ -12,6 +15,8 @@ from gateway.model import BootMs, Event, Row
 from gateway.seams import Clock
 
 ITEMS_MAX = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 class Inbox:
@@ -28,9 +33,14 @@ class Inbox:
         self._closed = False
 
     def put(self, item: Row | Event) -> None:
-        """Never blocks, never fails."""
+        """Never blocks, never fails. After the end nobody takes any more: it is only counted."""
+        if self._closed:
+            self._counters.add("inbox_dropped", what=type(item).__name__.lower())
+            return
         if len(self._items) >= self._items_max:
             self._drop(self._items.popleft())
+        if isinstance(item, Event):  # repr: what a device or a server said stays in its line
+            _log.info("event code=%s subject=%r detail=%r", item.code, item.subject, item.detail)
         self._items.append(item)
         self._arrived.set()
 
@@ -53,6 +63,13 @@ class Inbox:
         if not self._items:
             return None
         return self._items.popleft()
+
+    def rest(self) -> list[Row | Event]:
+        """Close it, and all that is inside, without waiting."""
+        self.close()
+        rest = [*([self._told()] if self._dropped else []), *self._items]
+        self._items.clear()
+        return rest
 
     async def _wait(self, until: BootMs | None) -> None:
         self._arrived.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,14 @@ from gateway.ioc.ingest import Ingest
 from gateway.model import UtcMs
 from gateway.mqtt.connection import PahoConnect
 
+OURS_ALONE = 0o077  # files of ours are nobody else's, also where no unit says UMask=
+
 _log = logging.getLogger(__name__)
 
 
 def main(settings: IocSettings, name: str) -> int:
     """Until SIGTERM or SIGINT; a broker or database that is away is waited for."""
+    os.umask(OURS_ALONE)
     log.start(f"ingest/{name}")
     asyncio.run(_run(settings, name))
     return 0

@@ -20,5 +20,7 @@ def read(name: str) -> str:
     try:
         with path.open("rb") as file:
             return file.read(SECRET_BYTES_MAX).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SecretUnreadable(f"{path}: {error}") from error
+    except OSError as error:
+        raise SecretUnreadable(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SecretUnreadable(f"{path}: not UTF-8") from None  # the error itself carries the content

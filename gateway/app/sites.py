@@ -44,9 +44,10 @@ def load(path: Path, folders: Sequence[Path]) -> Loaded:
     if kept is not None and kept.sources == sources.of(path, folders):
         return Loaded(kept, broken=False)
     compiled = _compile(path, folders)
-    if compiled is not None:
+    site = None if compiled is None else _parsed(compiled)
+    if compiled is not None and site is not None:
         _keep(kept_at, compiled)
-        return Loaded(sites.loads(compiled), broken=False)
+        return Loaded(site, broken=False)
     if kept is None:
         raise NoSite(str(path))
     _log.error("site_file_broken file=%s running=last_good", path)
@@ -61,9 +62,21 @@ def _kept_at(path: Path) -> Path:
 
 def _read(kept_at: Path) -> Site | None:
     try:
-        return sites.loads(kept_at.read_bytes())
+        with kept_at.open("rb") as file:
+            if os.fstat(file.fileno()).st_uid not in {os.geteuid(), 0}:
+                return None  # somebody else left it there: it may say where to send
+            return sites.loads(file.read())
     except (OSError, ValueError):
         return None  # absent, torn or of another version: the child makes a new one
+
+
+def _parsed(compiled: bytes) -> Site | None:
+    """Before it takes the place of the last good one."""
+    try:
+        return sites.loads(compiled)
+    except ValueError as error:
+        _log.error("compile_unreadable error=%s", error)  # cut short, or something else spoke on its stdout
+        return None
 
 
 def _compile(path: Path, folders: Sequence[Path]) -> bytes | None:
@@ -84,8 +97,9 @@ def _compile(path: Path, folders: Sequence[Path]) -> bytes | None:
 def _keep(kept_at: Path, compiled: bytes) -> None:
     """Whole or not at all; a folder that can't be written only costs the next start a child."""
     new = kept_at.with_suffix(".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC  # through no link of somebody else
     try:
-        with new.open("wb") as file:
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
             file.write(compiled)
             file.flush()
             os.fsync(file.fileno())

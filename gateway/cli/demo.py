@@ -9,6 +9,7 @@ from typing import cast
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.app.demo import Demo, DemoFailed, Snapshot, Verdict
@@ -45,9 +46,9 @@ def table(snapshot: Snapshot) -> Group:
 
 def _newest(values: Mapping[str, object]) -> str:
     """The first few of a row, and how many more it has."""
-    known = [f"{name} [bold]{value}[/]" for name, value in values.items() if value is not None][:VALUES_SHOWN]
+    known = [(name, escape(str(value))) for name, value in values.items() if value is not None][:VALUES_SHOWN]
     more = len(values) - len(known)
-    return "  ".join(known) + (f"  [dim]+{more}[/]" if more else "")
+    return "  ".join(f"{name} [bold]{value}[/]" for name, value in known) + (f"  [dim]+{more}[/]" if more else "")
 
 
 async def _run(seconds: float | None, *, plain: bool) -> Verdict:

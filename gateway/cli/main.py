@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except typer.TyperException as usage:
-        print(f"gateway: {usage.format_message()}\nTry 'gateway --help'.", file=sys.stderr)
+        if said := usage.format_message():  # nothing is to be said when the help was what was asked for
+            print(f"gateway: {said}\nTry 'gateway --help'.", file=sys.stderr)
         return usage.exit_code
     return result if isinstance(result, int) else 0
 
@@ -102,18 +103,20 @@ def version() -> None:
 def ingest(
     file: IOC_FILE = IOC_DEFAULT,
     name: Annotated[str, typer.Option("--name", help="this worker, as receipts name it")] = "ingest-1",
+    lang: LANG = "en",
 ) -> int:
     """Store batches and answer with receipts until SIGTERM; run as many workers as you like."""
-    return ioc.ingest(file, name)
+    return ioc.ingest(file, name, lang)
 
 
 @centre.command()
 def audit(
     file: IOC_FILE = IOC_DEFAULT,
     gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
+    lang: LANG = "en",
 ) -> int:
     """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones."""
-    return ioc.audit(file, gateway, sys.stdout)
+    return ioc.audit(file, gateway, sys.stdout, lang)
 
 
 @profiles.command("check")

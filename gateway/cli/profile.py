@@ -14,6 +14,7 @@ def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> 
     """Exit 2 when there is a problem; vectors are decoded and encoded as part of it."""
     looked_in = sources.search_path(folders) if shipped or not folders else tuple(folders)
     try:
+        load.check_folders(folders)
         library = load.load(looked_in)
     except Invalid as invalid:
         out.writelines(paragraph(problem, lang) for problem in invalid.problems)

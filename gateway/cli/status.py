@@ -8,13 +8,16 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.control import client
 from gateway.control.client import NotRunning, SocketClient
+from gateway.errors import GatewayError
 from gateway.text import words
 
 SOCKET_DEFAULT = Path("/run/gateway/control.sock")
+EXIT_NO_SENSE = 1
 EXIT_NOT_RUNNING = 3
 
 
@@ -25,6 +28,9 @@ def show(socket: Path, lang: str, *, as_json: bool) -> int:
     except NotRunning as error:
         print(f"{error}\n{words.next_step(error, lang)}", file=sys.stderr)
         return EXIT_NOT_RUNNING
+    except GatewayError as error:  # something answers, and not as a daemon of this version does
+        print(f"{socket}: {words.title(error.code, lang)}: {error}\n{words.next_step(error, lang)}", file=sys.stderr)
+        return EXIT_NO_SENSE
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(status, option=orjson.OPT_INDENT_2) + b"\n")
         return 0
@@ -36,7 +42,7 @@ def show(socket: Path, lang: str, *, as_json: bool) -> int:
 
 def health(status: Mapping[str, Any], lang: str) -> Table:
     """One line a fact, worst first."""
-    table = Table(title=f"{status['gateway']}  {status['version']}", show_header=False, title_justify="left")
+    table = Table(title=f"{status['gw']}  {status['version']}", show_header=False, title_justify="left")
     for alarm in status["alarms"]:
         table.add_row("[red]![/]", f"[red]{words.title(alarm, lang)}[/]")
     for code, names in (("bus_down", status["buses_down"]), ("device_down", status["devices_down"])):
@@ -46,6 +52,8 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
     table.add_row(
         "IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]"
     )
+    if status["refusal"]:  # what the last attempt was refused for; "" once one is taken
+        table.add_row("[red]![/]", f"[red]{escape(status['server'])}: {escape(status['refusal'])}[/]")
     table.add_row(words.title("clock", lang), str(status["clock"]))
     oldest = status["oldest_age_ms"]
     waiting = f"{status['pending']}" + (f"  ({oldest / 1000:.0f} s)" if oldest else "")
@@ -57,10 +65,15 @@ def values(rows: list[Mapping[str, Any]], lang: str) -> Table:
     """The newest value of every field."""
     table = Table(*(words.title(code, lang) for code in ("device", "field", "value", "age")))
     for row in rows:
+        age = f"{row['age_ms'] / 1000:.1f} s"
         for field, value in row["values"].items():
-            shown = "[yellow]-[/]" if value is None else str(value)
-            table.add_row(row["device"], field, shown, f"{row['age_ms'] / 1000:.1f} s")
+            table.add_row(row["device"], field, _shown(value, row["quality"].get(field, ""), lang), age)
     return table
+
+
+def _shown(value: object, code: str, lang: str) -> str:
+    """A value as it is, markup in a device's text included; for none the reason."""
+    return f"[yellow]- {words.title(code, lang)}[/]" if value is None else escape(str(value))
 
 
 async def _ask(asked: client.Client) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:

@@ -31,7 +31,7 @@ class Compiled(Generic[C]):
 def compile_file(path: Path, folders: Sequence[Path] = ()) -> Compiled[GatewayConfig]:
     """The site of one file; raises Invalid with every problem of it and of all profiles.
 
-    `folders` of profiles come after those of `sources.search_path`.
+    `folders` of profiles come after those of `sources.search_path`; one that is not there is a problem.
     """
     return _compile_file(path, folders, GatewayConfig)
 
@@ -76,6 +76,10 @@ def _compile_file(path: Path, folders: Sequence[Path], model: type[C]) -> Compil
     problems: list[Problem] = []
     library: load.Library | None = None
     found: Examined[C] | None = None
+    try:
+        load.check_folders(folders)
+    except Invalid as invalid:
+        problems += invalid.problems
     try:
         library = load.load(sources.search_path(folders))
     except Invalid as invalid:

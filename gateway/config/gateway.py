@@ -54,7 +54,7 @@ def endpoint(text: str) -> str:
 def broker_url(text: str) -> SplitResult:
     """mqtt://HOST[:PORT] or mqtts://HOST[:PORT], and nothing else in it."""
     parts = urlsplit(text)
-    if parts.username is not None or parts.password is not None:
+    if "@" in text:  # wherever it stands: a text that may hold a password is never shown
         raise refused(
             "secret_in_file", "no user or password in a URL: username and password_file are keys of their own"
         )
@@ -63,7 +63,7 @@ def broker_url(text: str) -> SplitResult:
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise refused("bad_url", f"{text!r}: mqtt://HOST:PORT or mqtts://HOST:PORT")
+        raise refused("bad_url", f"{text.partition('?')[0]!r}: mqtt://HOST:PORT or mqtts://HOST:PORT")
     return parts
 
 

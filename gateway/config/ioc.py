@@ -185,12 +185,13 @@ class _Compile:
     def _url(self, text: str, schemes: tuple[str, ...], table: str) -> SplitResult:
         url = urlsplit(text)
         try:
-            wrong = url.scheme not in schemes or not url.hostname or bool(url.username) or url.port == 0
+            wrong = url.scheme not in schemes or not url.hostname or "@" in url.netloc or url.port == 0
+            wrong = wrong or bool(url.query or url.fragment)
         except ValueError:  # a port that is no number below 65 536
             url, wrong = urlsplit(""), True
         if wrong:
             expected = " or ".join(f"{scheme}://host:port" for scheme in schemes)
-            self._problem("bad_value", f"url: {expected}, without a name or password in it", table, "url")
+            self._problem("bad_value", f"url: {expected}, without a name, a password or a query in it", table, "url")
         return url
 
     def _secret(self, path: str, *steps: str) -> str:
@@ -199,9 +200,11 @@ class _Compile:
         try:
             with Path(path).open("rb") as file:
                 return file.read(SECRET_MAX_BYTES).decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self._problem("file_unreadable", f"{path}: {error}", *steps)
-            return ""
+        except OSError as error:
+            self._problem("file_unreadable", f"{path}: {error.strerror}", *steps)
+        except UnicodeDecodeError:
+            self._problem("file_unreadable", f"{path}: not UTF-8", *steps)
+        return ""
 
     def _problem(self, code: str, detail: str, *steps: str | int) -> None:
         self._problems.append(self._places.problem(code, detail, *steps))

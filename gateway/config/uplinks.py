@@ -1,5 +1,6 @@
 """[[uplink]] -> where and how to send."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.config.findings import Findings
@@ -17,7 +18,27 @@ def compile_uplinks(config: GatewayConfig, folder: Path, findings: Findings) -> 
     """In order; files that do not start with / count from `folder`."""
     if len(config.uplink) > 1:
         findings.report("not_built_yet", "a second uplink is planned, but this version has one", "uplink", 1)
+    for n, uplink in enumerate(config.uplink):
+        for m, server in enumerate(uplink.server):
+            _check_cover(server, findings, n, m)
     return tuple(_uplink(uplink, config.gateway.id, folder) for uplink in config.uplink)
+
+
+def _check_cover(server: ServerConfig, findings: Findings, uplink: int, number: int) -> None:
+    """Without TLS everybody on the way can read, forge receipts and, with a username, take the password."""
+    url = broker_url(server.url)
+    if url.scheme == "mqtt" and not _is_here(url.hostname or ""):
+        taken = "readings and the password go" if server.password_file else "readings go"
+        detail = f"{taken} to {url.hostname} in clear text, and receipts could be forged"
+        findings.note("clear_text", detail, "uplink", uplink, "server", number, "url")
+
+
+def _is_here(host: str) -> bool:
+    """Whether nothing leaves this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _uplink(uplink: UplinkConfig, client_id: str, folder: Path) -> UplinkSettings:

@@ -1,6 +1,8 @@
 """Serves handlers on a unix socket; access by file mode and group; bounded in clients, line and time to read an answer.
 
-A client that does not read its answers within `WRITE_TIMEOUT_S` is dropped: the daemon never waits for a terminal.
+A client that does not read its answers within `WRITE_TIMEOUT_S` is dropped: the daemon never waits for a terminal. One
+that asks nothing for `IDLE_TIMEOUT_S` is hung up on: its place may be a technician's. And the loop turns between two
+requests: however many lines a client has sent ahead, the buses are served in between.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from gateway.errors import GatewayError, Malformed
 
 CLIENTS_MAX = 8
 WRITE_TIMEOUT_S = 5.0
+IDLE_TIMEOUT_S = 60.0
 SOCKET_MODE = 0o660  # owner and group: the technicians' group of the unit
 
 Handler: TypeAlias = Callable[[dict[str, object]], AsyncIterator[object]]
@@ -32,7 +35,8 @@ class Server:
     async def run(self) -> None:
         """Until cancelled; a socket file left by a killed daemon is replaced."""
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(self._path.stat().st_mode):
+            kind = stat.S_IFMT(self._path.lstat().st_mode)
+            if kind in {stat.S_IFSOCK, stat.S_IFLNK}:  # of a link the link itself, wherever it leads
                 self._path.unlink()
         server = await asyncio.start_unix_server(self._serve, self._path, limit=protocol.REQUEST_BYTES_MAX)
         self._path.chmod(SOCKET_MODE)
@@ -53,6 +57,7 @@ class Server:
                     writer.write(protocol.encode_answer(answer))
                     async with asyncio.timeout(WRITE_TIMEOUT_S):
                         await writer.drain()
+                await asyncio.sleep(0)  # noqa: TID251 - a turn, not a time: reading and draining need not wait for one
         except (ConnectionError, TimeoutError):
             pass  # the client went away or stopped reading; nothing of ours depends on it
         except asyncio.CancelledError:
@@ -82,6 +87,7 @@ class Server:
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
-        return await reader.readline()
+        async with asyncio.timeout(IDLE_TIMEOUT_S):
+            return await reader.readline()
     except ValueError:  # longer than REQUEST_BYTES_MAX: no request of ours; hang up
         return b""

@@ -7,7 +7,7 @@ in so many words; it says nothing of readings that a device never answered (meas
 from collections.abc import Iterable, Sequence
 
 from gateway.ioc.ledger import Account, Evidence, account
-from gateway.ioc.store.base import EpochStatusRow, Store
+from gateway.ioc.store.base import EpochStatusRow, Issued, Store
 from gateway.model import Seq, SeqRanges, UtcMs
 
 STATUSES_MAX = 1500  # a day, at one a minute: how far back a falling `last` is seen
@@ -15,15 +15,18 @@ RANGES_SHOWN = 20
 
 
 async def audit(store: Store, gateway: str | None, now_ms: UtcMs, retention_days: int | None) -> list[Account]:
-    """One account for each epoch the store knows, of one gateway or of all; raises StoreBusy."""
-    pairs = [pair for pair in await store.gateways() if gateway in {None, pair[0]}]
-    history: dict[str, Sequence[Sequence[EpochStatusRow]]] = {}
+    """One account for each epoch that a batch, a gap or a status names, of one gateway or of all; raises StoreBusy."""
+    known: dict[str, set[str]] = {}
+    for name, epoch in await store.gateways():
+        if gateway in {None, name}:
+            known.setdefault(name, set()).add(epoch)
     accounts = []
-    for name, epoch in pairs:
-        if name not in history:
-            history = {name: await store.statuses(name, STATUSES_MAX)}  # pairs are sorted: one gateway at a time
-        seen = await _evidence(store, name, epoch, history[name])
-        accounts.append(account(name, epoch, seen, now_ms, retention_days))
+    for name, stored in sorted(known.items()):
+        history = await store.statuses(name, STATUSES_MAX)
+        issued = await store.issued(name)  # of an epoch that is lost with its box nothing else may be left
+        for epoch in sorted(stored | issued.keys()):
+            seen = await _evidence(store, name, epoch, history, issued.get(epoch))
+            accounts.append(account(name, epoch, seen, now_ms, retention_days))
     return accounts
 
 
@@ -39,14 +42,17 @@ def text(accounts: Sequence[Account]) -> str:
     return "\n".join([*(line for one in accounts for line in _paragraph(one)), _sum(accounts)])
 
 
-async def _evidence(store: Store, gateway: str, epoch: str, history: Sequence[Sequence[EpochStatusRow]]) -> Evidence:
+async def _evidence(
+    store: Store, gateway: str, epoch: str, history: Sequence[Sequence[EpochStatusRow]], issued: Issued | None
+) -> Evidence:
     newest = history[-1] if history else ()
-    lasts: list[Seq] = [row.last for status in history for row in status if row.epoch == epoch]
+    lasts: list[Seq] = [row.last for status in history for row in status if row.epoch == epoch and not row.replayed]
     return Evidence(
         stored=await store.ledger(gateway, epoch),
         gaps=await store.gaps(gateway, epoch),
         status=next((row for row in newest if row.epoch == epoch), None),
         lasts=lasts,
+        issued=issued,
     )
 
 

@@ -39,7 +39,7 @@ class Census:
         return verdict
 
     def _over(self, gateway: str, names: Collection[int], weeks: Collection[int]) -> str:
-        """"" when it fits, and is then counted."""
+        """Why it is too much; "" when it fits, and is then counted."""
         known, lived = self._names.setdefault(gateway, set()), self._weeks.setdefault(gateway, set())
         if not known.issuperset(names) and len(known.union(names)) > self._names_max:
             return f"{gateway} has named more than {self._names_max} devices, fields, epochs and events"

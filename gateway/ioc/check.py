@@ -9,9 +9,9 @@ one batch are bounded (names are short on the wire and repeated in every line), 
 the letter of that list, because the first to write a field gives it its type for all.
 """
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.errors import Malformed
@@ -22,7 +22,7 @@ from gateway.profile.quantities import quantities
 from gateway.seams import Message
 from gateway.wire import batch as batches
 from gateway.wire import command, documents
-from gateway.wire.body import Body
+from gateway.wire.body import Body, GroupRows
 from gateway.wire.topic import Topics, gateway_of
 
 LINES_MAX_BYTES = 4 << 20  # of one batch; InfluxDB takes 25 MB in one request, a gateway of ours makes 2 at most
@@ -90,10 +90,11 @@ def _batch(payload: bytes, gateway: str, relays: AbstractSet[str]) -> Verdict:
         _check_sender(batch, gateway, relays)
         body = batches.open_body(batch)
         _check_letters(body)
+        _check_lines(sum(_least_bytes(rows) for rows in body.groups))
         rows, places = line_protocol.rows(batch, body)
         gaps = line_protocol.gap_points(batch, body.gaps)
         events = line_protocol.event_points(batch, body.events)
-        _check_size(rows, gaps, events)
+        _check_lines(sum(len(line) for lines in (rows, gaps, events) for line in lines))
     except Malformed as error:
         return _named(payload, gateway, error)
     return Accepted(batch, body, tuple(rows), tuple(places), tuple(gaps), tuple(events))
@@ -107,15 +108,27 @@ def _check_sender(batch: Batch, gateway: str, relays: AbstractSet[str]) -> None:
 
 
 def _check_letters(body: Body) -> None:
-    listed = quantities()
     for rows in body.groups:
         for name, letter in zip(rows.group.fields, rows.group.letters, strict=True):
-            if name in listed and listed[name].letter != letter:
-                raise Malformed("schema", f"{name} has the letter {listed[name].letter} in this city, not {letter}")
+            fixed = _letter_of(name)
+            if fixed not in {letter, ""}:
+                raise Malformed("schema", f"{name} has the letter {fixed} in this city, not {letter}")
 
 
-def _check_size(*parts: Sequence[bytes]) -> None:
-    size_bytes = sum(len(line) for lines in parts for line in lines)
+@lru_cache(maxsize=4096)
+def _letter_of(name: str) -> str:
+    """Of the list; `relay_3` is one of several `relay`s; "" for a name of a profile's own."""
+    listed = quantities().get(name) or quantities().get(name.rstrip("0123456789").removesuffix("_"))
+    return listed.letter if listed else ""
+
+
+def _least_bytes(rows: GroupRows) -> int:
+    """Of its lines: the names alone. Known before any line is made, which is what costs a worker its time."""
+    group = rows.group
+    return len(rows.rows) * sum(map(len, (group.kind, group.device, *group.fields)))
+
+
+def _check_lines(size_bytes: int) -> None:
     if size_bytes > LINES_MAX_BYTES:
         raise Malformed("limit", f"{size_bytes} bytes of line protocol, at most {LINES_MAX_BYTES}")
 
@@ -131,11 +144,14 @@ def _named(payload: bytes, gateway: str, error: Malformed) -> Refuse | DeadLette
 def _document(message: Message, topics: Topics, now: UtcMs) -> Document:
     gateway = topics.gateway
     if message.topic == topics.status:
-        status = _of_sender(documents.decode_status(message.payload), gateway)
-        names = tuple(("status", key) for key in status)
-        return Document(gateway, (line_protocol.status_point(gateway, status, now),), names)
+        status = _of_sender("status", documents.decode_status(message.payload), gateway)
+        status["replayed"] = message.retain  # kept by the broker: of any age, if that came back from an old snapshot
+        lasts = [(epoch.epoch, epoch.last) for epoch in documents.epochs_of(status)]
+        names = (*(("status", key) for key in status), *(("epoch", epoch) for epoch, _ in lasts))
+        lines = (line_protocol.status_point(gateway, status, now), *line_protocol.epoch_points(gateway, lasts, now))
+        return Document(gateway, lines, names)
     if message.topic == topics.catalog:
-        catalog = _of_sender(documents.decode_catalog(message.payload), gateway)
+        catalog = _of_sender("catalog", documents.decode_catalog(message.payload), gateway)
         lines = tuple(line_protocol.catalog_points(gateway, catalog, now))
         return Document(gateway, lines, tuple(("catalog", line.partition(b" ")[0].decode()) for line in lines))
     if message.topic == topics.outcome:
@@ -145,7 +161,7 @@ def _document(message: Message, topics: Topics, now: UtcMs) -> Document:
     raise Malformed("schema", "a topic that the IOC itself writes")
 
 
-def _of_sender(document: dict[str, object], gateway: str) -> dict[str, object]:
+def _of_sender(what: str, document: dict[str, object], gateway: str) -> dict[str, object]:
     if document.get("gw", gateway) != gateway:
-        raise Malformed("gateway", f"a document of {document['gw']} on the topic of {gateway}")
+        raise Malformed("gateway", f"a {what} of {document['gw']} on the topic of {gateway}")
     return document

@@ -122,10 +122,15 @@ class Deposit:
             _log.error("outage reason=%r: no receipts for batches with such rows until it is accepted", reason)
 
     async def _keep_rejected(self, works: Sequence[_Work]) -> None:
-        bad = [work for work in works if work.rejected and not work.withheld]
-        if not await self._keep([letter for work in bad for letter in self._row_letters(work)]):
-            for work in bad:
-                work.withheld = "dead_letters"
+        """Gateway by gateway: one whose share is used up costs no other its receipt."""
+        bad: dict[str, list[_Work]] = {}
+        for work in works:
+            if work.rejected and not work.withheld:
+                bad.setdefault(work.accepted.batch.id.gateway, []).append(work)
+        for own in bad.values():
+            if not await self._keep([letter for work in own for letter in self._row_letters(work)]):
+                for work in own:
+                    work.withheld = "dead_letters"
 
     async def _write_ledger(self, works: Sequence[_Work], documents: Sequence[Document], retry_until: BootMs) -> None:
         records = [record for work in works for record in _records(work)]
@@ -151,13 +156,18 @@ class Deposit:
             _log.error("ledger_refused batch=%s reason=%r", lines[index][1].accepted.batch.id, reason)
 
     async def _keep_records(self, refused: Sequence[tuple[_Record, str]]) -> None:
-        if await self._keep([self._record_letter(record, reason) for record, reason in refused]):
-            return
-        for record, _ in refused:
-            if record.work is not None:
-                record.work.withheld = "dead_letters"
-            else:
-                self._counters.add("ingest_documents_lost")  # a retained one comes again with the next connection
+        """Gateway by gateway, as above."""
+        bad: dict[str, list[tuple[_Record, str]]] = {}
+        for record, reason in refused:
+            bad.setdefault(record.gateway, []).append((record, reason))
+        for own in bad.values():
+            if await self._keep([self._record_letter(record, reason) for record, reason in own]):
+                continue
+            for record, _ in own:
+                if record.work is not None:
+                    record.work.withheld = "dead_letters"
+                else:
+                    self._counters.add("ingest_documents_lost")  # a retained one comes again with the next connection
 
     async def _keep(self, letters: Sequence[Letter]) -> bool:
         try:

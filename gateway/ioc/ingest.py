@@ -140,7 +140,7 @@ class Ingest:
         """The messages of the next request; None when the inbox is closed and empty."""
         await inbox.wait()
         gathered = Gathered(self._clock.boot_ms())
-        while not gathered.due(self._clock.boot_ms()):
+        while not (gathered.arrived and gathered.due(self._clock.boot_ms())):  # it may have stood still: due, empty
             if (message := inbox.take()) is not None:
                 gathered.add(Arrived(message, self._check(message)))
             elif inbox.closed:
@@ -165,15 +165,15 @@ class Ingest:
             connection.ack(arrived.message)
 
     async def _bury(self, gathered: Gathered) -> None:
-        """Messages that nobody can be answered for: kept if there is room, counted in any case."""
-        for arrived in gathered.arrived:
-            if isinstance(verdict := arrived.verdict, DeadLetter):
-                self._counters.add("ingest_unreadable", code=verdict.code)
-                try:
-                    await self._dead_letters.keep([self._letter(arrived.message, verdict)], answered=False)
-                except StoreBusy as error:
-                    self._counters.add("dead_letters_failed")
-                    _log.error("unreadable_not_kept topic=%s error=%s", arrived.message.topic, error)
+        """Messages that nobody can be answered for: kept if there is room, counted in any case; one write for all."""
+        dead = [(one.message, one.verdict) for one in gathered.arrived if isinstance(one.verdict, DeadLetter)]
+        for _, verdict in dead:
+            self._counters.add("ingest_unreadable", code=verdict.code)
+        try:
+            await self._dead_letters.keep([self._letter(*one) for one in dead], answered=False)
+        except StoreBusy as error:
+            self._counters.add("dead_letters_failed")
+            _log.error("unreadable_not_kept messages=%d error=%s", len(dead), error)
 
     def _letter(self, message: Message, verdict: DeadLetter) -> Letter:
         payload = b64encode(message.payload[:PAYLOAD_KEPT_BYTES]).decode()

@@ -5,7 +5,8 @@ Every seq from 1 to the highest known falls into exactly one class, the first th
     stored       has a ledger point
     explained    named by a gap record: the gateway gave it up and said so
     pending      waits on the gateway, by its newest status: in `pending`, or above its `last`
-    expired      below the lowest stored seq, which itself is about to leave the store by its retention
+    expired      below the lowest stored seq, which itself is about to leave the store by its retention; or all of an
+                 epoch of which nothing is stored any more, and whose last seq was issued before that time
     unexplained  none of these: an alarm
 """
 
@@ -13,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.ioc.store.base import EpochStatusRow, Stored
+from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
 
 DAY_MS = 86_400_000
@@ -44,7 +45,8 @@ class Evidence:
     stored: Stored
     gaps: Sequence[Gap]
     status: EpochStatusRow | None  # of the gateway's newest status; None when that does not name the epoch
-    lasts: Sequence[Seq] = ()  # `last` of this epoch in the statuses, in the order they came
+    lasts: Sequence[Seq] = ()  # `last` of this epoch in the newest statuses, in the order they came
+    issued: Issued | None = None  # by all statuses there are
 
 
 def account(gateway: str, epoch: str, seen: Evidence, now: UtcMs, retention_days: int | None) -> Account:
@@ -56,7 +58,7 @@ def account(gateway: str, epoch: str, seen: Evidence, now: UtcMs, retention_days
     left = issued.minus(stored).minus(explained)
     pending = _pending(seen.status, highest).intersection(left)
     left = left.minus(pending)
-    expired = _expired(seen.stored, now, retention_days).intersection(left)
+    expired = _expired(seen, now, retention_days).intersection(left)
     return Account(
         gateway,
         epoch,
@@ -77,6 +79,7 @@ def _highest(seen: Evidence) -> Seq:
     known = [last for _, last in seen.stored.seqs.ranges[-1:]]
     known += [gap.last for gap in seen.gaps]
     known += [] if seen.status is None else [seen.status.last]
+    known += [] if seen.issued is None else [seen.issued.last]  # also when no newer status names this epoch
     return max(known, default=0)
 
 
@@ -90,11 +93,17 @@ def _pending(status: EpochStatusRow | None, highest: Seq) -> SeqRanges:
     return SeqRanges.of([*status.pending.ranges, *status.parked.ranges, (status.last + 1, highest)])
 
 
-def _expired(stored: Stored, now: UtcMs, retention_days: int | None) -> SeqRanges:
-    if retention_days is None or stored.lowest_at_ms is None:
+def _expired(seen: Evidence, now: UtcMs, retention_days: int | None) -> SeqRanges:
+    """Below the lowest stored seq, when that is about to go; all, when nothing is left and all were issued before."""
+    if retention_days is None:
         return SeqRanges()
-    leaves_within_a_day = stored.lowest_at_ms <= now - (retention_days - 1) * DAY_MS
-    return SeqRanges.of([(1, stored.seqs.ranges[0][0] - 1)]) if leaves_within_a_day else SeqRanges()
+    lowest_at_ms, last = seen.stored.lowest_at_ms, 0
+    if lowest_at_ms is not None:
+        last = seen.stored.seqs.ranges[0][0] - 1
+    elif seen.issued is not None:
+        lowest_at_ms, last = seen.issued.at_ms, seen.issued.last
+    leaves_within_a_day = lowest_at_ms is not None and lowest_at_ms <= now - (retention_days - 1) * DAY_MS
+    return SeqRanges.of([(1, last)]) if leaves_within_a_day else SeqRanges()
 
 
 def _issued_again(lasts: Sequence[Seq]) -> SeqRanges:

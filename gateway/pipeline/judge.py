@@ -6,7 +6,7 @@ is taken away has its reason in `Judged.dropped` for the caller to count, and a 
 by an event when that begins and when it ends, instead of a row at every poll.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from gateway.model import BootMs, Event, Group, Quality, Row, Value
@@ -15,6 +15,7 @@ from gateway.wire.body_reader import MAX_VALUE_BYTES
 from gateway.wire.checked import finite, is_text
 
 MAX_ROW_TEXT_BYTES: Final = 8 * 1024  # of all texts of one row: it must fit a message with its group
+APART_MS_MAX: Final = 8  # as many groups of one device, at most, are told apart at one time
 
 NOT_RISING: Final = "not_rising"
 NO_VALUES: Final = "no_values"
@@ -52,6 +53,7 @@ class Judge:
         polled = (polled for bus in site.buses for device in bus.devices for polled in device.polled)
         self._ranges = {each.group: _ranges(each) for each in polled}
         self._seen: dict[Group, _Seen] = {}
+        self._nulls: dict[tuple[str, str], BootMs] = {}  # the latest row with a null, by device and kind
 
     def judge(self, row: Row) -> Judged:
         """Never raises; whatever the row is, the outcome says what became of it."""
@@ -62,16 +64,32 @@ class Judge:
             return Judged(None, dropped=NOT_RISING)
         if seen is None:
             seen = self._seen[group] = _Seen(row.at)
-        seen.last = row.at
         believed = self.believed(row)
+        seen.last = row.at
         if len(believed.quality) == len(believed.values):
             return _without(row, seen, believed.quality[0][1])
+        if believed.quality:
+            believed = self._apart(believed)
+            seen.last = believed.at
         return Judged(believed, _back(row, seen))
 
     def believed(self, row: Row) -> Row:
         """The row with a code for each value that cannot be true: what people may be shown. Remembers nothing."""
         values, quality = _believed(row, self._ranges.get(row.group) or (_ANY,) * len(row.group.fields))
         return Row(row.group, row.at, values, quality)
+
+    def _apart(self, row: Row) -> Row:
+        """A ms later, if another group of the device has nulls at the very same one (two groups in one frame).
+
+        In the store rows of one device, kind and time are one point with one text `qc`: the codes of one of them would
+        be overwritten, and its nulls would have no reason.
+        """
+        key = (row.group.device, row.group.kind)
+        taken = self._nulls.get(key)
+        if taken is not None and 0 <= taken - row.at < APART_MS_MAX:
+            row = replace(row, at=BootMs(taken + 1))
+        self._nulls[key] = row.at
+        return row
 
 
 def _ranges(polled: Polled) -> tuple[_Range, ...]:

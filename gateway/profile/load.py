@@ -37,6 +37,13 @@ def load(folders: Sequence[Path]) -> Library:
     return Library(loader.profiles, loader.files, tuple(loader.notes))
 
 
+def check_folders(named: Sequence[Path]) -> None:
+    """Raises Invalid for what is no folder: where a person names one, an absent one is a slip, not an empty one."""
+    absent = tuple(folder for folder in named if not folder.is_dir())
+    if absent:
+        raise Invalid(tuple(Problem(str(folder), 1, "", "file_unreadable", "no such folder") for folder in absent))
+
+
 class _Loader:
     """Collects; decides nothing but which file wins."""
 

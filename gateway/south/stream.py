@@ -3,10 +3,12 @@
 A frame is due when the group's period has passed since the last one taken, less a tolerance: half of the time between
 two frames, and at most a quarter of the period. So a device that sends once a second fills a period of one second
 without a hole, in spite of its crystal, and a faster one is sampled, never queued. A row's time is that of the read
-which brought the first byte of its frame. A device that has sent no good frame for SILENT_PERIODS of its own is down.
+which brought the first byte of its frame. Where one read brings what took the device longer than LATE_MS to send, the
+bytes have waited (a process that stood still) and nobody knows how long: none of these frames is taken. A device that
+has sent no good frame for SILENT_PERIODS of its own is down.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -27,6 +29,7 @@ from gateway.wire.documents import SouthStatus
 
 READ_MAX_BYTES = 4096
 SILENT_PERIODS, SILENT_MS_MIN = 3, 3000
+LATE_MS = 200
 NS_PER_MS = 1_000_000
 
 
@@ -96,8 +99,7 @@ class StreamLoop:
         while not self._stop.asked():
             came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
             data, at_ns = came or (b"", 0)
-            for frame, at in frames.feed(data, BootMs(at_ns // NS_PER_MS)):
-                self._take(frame, at)
+            self._take_all(list(frames.feed(data, BootMs(at_ns // NS_PER_MS))))
             if frames.bad:
                 self._fail(Quality.BAD_REPLY, frames.take_bad())
             self._look_at_the_clock()
@@ -116,6 +118,15 @@ class StreamLoop:
         if not self._down and not self._stop.asked() and now - self._last_good >= self._silent_ms:
             self._down = True
             self._tell("device_down", str(self._cause))
+
+    def _take_all(self, frames: Sequence[tuple[bytes, BootMs]]) -> None:
+        """Those of one read."""
+        if (len(frames) - 1) * self._source.period_ms > LATE_MS:
+            self._counters.add("frames_late", len(frames), bus=self._bus.name, device=self._device.name)
+            self._heard()
+            return
+        for frame, at in frames:
+            self._take(frame, at)
 
     def _take(self, frame: bytes, at: BootMs) -> None:
         try:

@@ -17,6 +17,7 @@ class Change:
     def __init__(self, meta: Meta, known: dict[int, Segment], segments: dict[int, Segment], gone: SeqRanges) -> None:
         self.meta, self.known, self.segments, self.gone = meta, known, segments, gone
         self.ranges: Ranges = {}
+        self.naming = SeqRanges()  # seqs of gap batches in it
 
     def file(self, db: Database, draft: Draft, segment: Segment | None) -> None:
         """Give a draft its number and write it."""

@@ -30,8 +30,8 @@ from gateway.model import Batch, BatchId, BootMs, Draft, Gap, Given, Segment, Se
 from gateway.spool import gaps
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import Database, Ranges
-from gateway.spool.meta import VERSION, Meta, merged, risen
-from gateway.spool.retention import Room, enough
+from gateway.spool.meta import VERSION, Meta, merged, rebuilt, risen
+from gateway.spool.retention import Room
 from gateway.spool.row import OWN, Record, Stretch
 from gateway.spool.view import View
 from gateway.wire import batch as wire_batch
@@ -124,8 +124,10 @@ class SpoolFile:
         self._done(change)
         return [self.meta.next_seq - len(filings) + index for index in range(len(filings))]
 
-    def give_up(self, ids: SeqRanges, reason: str, at: BootMs, segment: Segment) -> list[Gap]:
-        """Drop pending batches and append the one that names them; unreadable ones are named `corrupt`."""
+    def give_up(
+        self, ids: SeqRanges, reason: str, at: BootMs, segment: Segment, before: Sequence[Filing] = ()
+    ) -> list[Gap]:
+        """Drop pending batches and append the one that names them, behind `before`; unreadable ones are `corrupt`."""
         records, missing = self.records(ids)
         named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
         lost = [gaps.unreadable(epoch, a, b) for epoch, seqs in self.view.seqs(missing).items() for a, b in seqs.ranges]
@@ -133,7 +135,9 @@ class SpoolFile:
         enc, body = encode_gaps(joined)
         with self.db.transaction():
             change = self._changing([segment], ids)
-            change.file(self.db, Draft(segment.boot, at, at, 0, body, enc), segment)
+            for draft, own in [*before, (Draft(segment.boot, at, at, 0, body, enc), segment)]:
+                change.file(self.db, draft, own)
+            change.naming = SeqRanges.of_seqs([change.meta.next_seq - 1])
             change.meta = replace(change.meta, gaps=change.meta.gaps + len(joined))
             self._write(change)
         self._done(change)
@@ -212,16 +216,6 @@ class SpoolFile:
         rows = (row for a, b in ids.ranges for row in self.db.rows(a, b, b - a + 1))
         found = [record for _, record in rows if record and self._whole(record)]
         return found, ids.minus(SeqRanges.of_seqs(record.id for record in found))
-
-    def chunk(self, ids: SeqRanges) -> SeqRanges:
-        """The first of `ids` that are worth a transaction."""
-        size_bytes = 0
-        for batches, id_ in enumerate(ids.seqs(), 1):
-            record = self.db.record(id_)
-            size_bytes += len(record.body) if record else 0
-            if enough(batches, size_bytes):
-                return ids.intersection(SeqRanges.of([(0, id_)]))
-        return ids
 
     def batch_of(self, record: Record) -> Batch | None:
         """As it is sent; None while it is undated."""
@@ -304,7 +298,7 @@ class SpoolFile:
 
     def trim(self) -> None:
         """Forget epochs of which nothing is left, and segments that no batch can name any more."""
-        empty = [s for s in self.view.stretches[:-1] if not self.view.present(s)]
+        empty = self.view.over()
         left = {s.epoch for s in self.view.stretches if s not in empty}
         oldest = self.db.record(self.db.lowest() or 0)
         segment = self.view.segments.get(oldest.segment) if oldest else None
@@ -327,8 +321,7 @@ class SpoolFile:
         ranges, whole = self.db.ranges()
         self._saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
-        for (uplink, epoch), seqs in ranges.items():
-            (self.view.settled if uplink else self.view.gone)[epoch] = seqs
+        self.view.load(ranges)
         if self.view.stretches:
             self.view.grow(self._open_last(self.view.stretches[-1]))
 
@@ -341,12 +334,8 @@ class SpoolFile:
     def _rebuilt(self) -> Meta:
         """For a new epoch: what can be known without meta."""
         last_id = max(self.db.highest() or 0, *(s.last_id for s in self.view.stretches), 0)
-        meta = Meta(VERSION, "", 1, last_id + 1, max(self.view.segments, default=0))
         newest = self.db.record(last_id)
-        segment = self.view.segments.get(newest.segment) if newest else None
-        if newest is None or segment is None:
-            return meta
-        return risen(replace(meta, boot=segment.boot, last=newest.last), segment, newest.last)
+        return rebuilt(last_id, self.view.segments, (newest.segment, newest.last) if newest else None)
 
     def _changing(self, segments: Sequence[Segment], ids: SeqRanges | None = None) -> Change:
         """Begin a change: new segments are written, `ids` leave the log."""
@@ -362,7 +351,7 @@ class SpoolFile:
 
     def _write(self, change: Change) -> None:
         """Its end, still inside the transaction."""
-        change.ranges = self.view.ranges_without(change.gone)
+        change.ranges = self.view.ranges_without(change.gone, change.naming)
         self.db.put_ranges(self._saved, change.ranges)
         if change.meta is not self.meta:
             self.db.put_meta(change.meta)
@@ -373,6 +362,7 @@ class SpoolFile:
         self._saved = change.ranges
         self.view.segments.update(change.segments)
         self.view.remove(change.gone)
+        self.view.name(change.naming)
         self.view.grow(self._meta.next_seq - 1)
 
     def _write_segment(self, segment: Segment) -> bool:

@@ -47,18 +47,25 @@ class Folder:
         with _translated():
             return sorted(self.path.glob("damaged-*"), key=lambda path: (path.stat().st_mtime_ns, path.name))
 
-    def make_ballast(self) -> None:
-        """If it is missing, and the disk has room for it and as much again over the reserve."""
+    def make_ballast(self) -> bool:
+        """If it is missing, and the disk has room for it and as much again over the reserve. False: it did not work.
+
+        The spool works without it: what goes wrong here is no failure of the disk, and tried again.
+        """
         if self._ballast.exists() or self.free_bytes() < self.reserve_bytes + 2 * self._ballast_bytes:
-            return
-        with _translated():
+            return True
+        try:
             fd = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(fd, 0, self._ballast_bytes)
             except OSError:
-                self._ballast.unlink()  # somebody was faster: tried again when there is room
+                self._ballast.unlink()  # somebody was faster
+                raise
             finally:
                 os.close(fd)
+        except OSError:
+            return False
+        return True
 
     def drop_ballast(self) -> bool:
         """Whether there was any."""

@@ -7,6 +7,7 @@ Blocking; of the worker's thread, as is all it holds.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.errors import SpoolFull
 from gateway.model import (
@@ -25,7 +26,7 @@ from gateway.model import (
 from gateway.spool.change import Filing
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.retention import PAGE_BYTES, max_pages, pages_of, victims
+from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
 from gateway.wire.body import BodyWriter
@@ -34,6 +35,10 @@ from gateway.wire.documents import EpochStatus
 RELIEFS_MAX = 256  # chunks given up for one append
 RING_PAGES = 1024  # 4 MB
 DAY_MS = 86_400_000
+
+
+Oldest: TypeAlias = tuple[str, int, int | None] | None
+"""(boot or "", b0, offset or None) of the oldest pending batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Snapshot:
     last_order: int
     epochs: tuple[EpochStatus, ...]
     pending: int
-    oldest: tuple[str, int, int | None] | None  # (boot or "", b0, offset or None) of the oldest pending batch
+    oldest: Oldest
     size_bytes: int
     gaps: int
     unsaved: bool
@@ -101,13 +106,10 @@ class Keeper:
 
     def append(self, filings: list[Filing]) -> int:
         """Room first, then one transaction; the seq of the last one. A new epoch's first batch is its `epoch_start`."""
-        opening = self.file.opening
-        if opening is not None:
-            filings = [(_epoch_start(opening, self._moment), self._moment.segment), *filings]
-        self._ensure(sum(pages_of(len(draft.body)) for draft, _ in filings))
+        self._ensure(sum(pages_of(len(draft.body)) for draft, _ in [*self._start(), *filings]))
         for _ in range(RELIEFS_MAX):
             try:
-                return self.file.append(filings)[-1]
+                return self.file.append([*self._start(), *filings])[-1]
             except SpoolFull:
                 self._relieve()
         raise SpoolFull("no end of giving up")
@@ -157,7 +159,8 @@ class Keeper:
             return
         if self._salvage is not None:
             self._fetch(self._salvage, self._folder)
-        self._folder.make_ballast()
+        if not self._folder.make_ballast():
+            self.notes.counts["spool_ballast_missing", "disk"] += 1
 
     def start_salvage(self, salvage: Salvage) -> None:
         """From now on a part at each `tick`."""
@@ -188,7 +191,7 @@ class Keeper:
         return Snapshot(
             epoch=meta.epoch,
             last_order=meta.next_id - 1,
-            epochs=tuple(self._epoch_status(epoch) for epoch in view.epochs()),
+            epochs=view.status(),
             pending=len(pending),
             oldest=self._when(pending.ranges[0][0]) if pending else None,
             size_bytes=(pages - free) * PAGE_BYTES,
@@ -197,16 +200,7 @@ class Keeper:
             salvaging=self._salvage is not None,
         )
 
-    def _epoch_status(self, epoch: str) -> EpochStatus:
-        view = self.file.view
-        live = view.live(epoch)
-        present = live.minus(view.gone.get(epoch, SeqRanges()))
-        last = live.ranges[-1][1] if live else 0
-        pending = present.minus(view.settled.get(epoch, SeqRanges()))
-        parked = SeqRanges.of_seqs(view.parked.get(epoch, {})).intersection(pending)
-        return EpochStatus(epoch, present.ranges[0][0] if present else last + 1, last, pending, parked)
-
-    def _when(self, id_: int) -> tuple[str, int, int | None] | None:
+    def _when(self, id_: int) -> Oldest:
         if self._oldest is None or self._oldest.id != id_:
             self._oldest = self.file.db.record(id_)
         record = self._oldest
@@ -250,7 +244,7 @@ class Keeper:
         )
         if turn is None:
             return False
-        chunk = self.file.chunk(turn.ids)
+        chunk = self._chunk(turn.ids)
         if turn.kind == "pending":
             self._give_up(chunk, reason if self._folder else "ring_full")
         else:
@@ -258,10 +252,25 @@ class Keeper:
             self.file.drop(chunk)
         return True
 
+    def _chunk(self, ids: SeqRanges) -> SeqRanges:
+        """The first of `ids` that are worth a transaction."""
+        size_bytes = 0
+        for batches, id_ in enumerate(ids.seqs(), 1):
+            record = self.file.db.record(id_)
+            size_bytes += len(record.body) if record else 0
+            if enough(batches, size_bytes):
+                return ids.intersection(SeqRanges.of([(0, id_)]))
+        return ids
+
     def _give_up(self, ids: SeqRanges, reason: str) -> None:
         if ids:
-            self.file.give_up(ids, reason, self._moment.at, self._moment.segment)
+            self.file.give_up(ids, reason, self._moment.at, self._moment.segment, self._start())
             self.notes.counts["spool_given_up", reason] += len(ids)
+
+    def _start(self) -> list[Filing]:
+        """The first batch of a new epoch, before anything else is written, be it a gap."""
+        opening = self.file.opening
+        return [] if opening is None else [(_epoch_start(opening, self._moment), self._moment.segment)]
 
     def _note_dropped(self, kind: str, ids: SeqRanges) -> None:
         if kind == "foreign":

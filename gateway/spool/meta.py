@@ -1,5 +1,6 @@
 """The counters of a spool, one row: what every transaction moves on. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.model import TRUSTED, Segment, Trust
@@ -42,6 +43,14 @@ def risen(meta: Meta, segment: Segment, last: int) -> Meta:
     if segment.clock is Trust.ESTIMATED:
         return replace(meta, estimated=max(meta.estimated, utc))
     return meta
+
+
+def rebuilt(last_id: int, segments: Mapping[int, Segment], newest: tuple[int, int] | None) -> Meta:
+    """What can be known when it is lost, without an epoch; `newest`: segment and last time of the newest batch."""
+    meta = Meta(VERSION, "", 1, last_id + 1, max(segments, default=0))
+    number, last = newest or (0, 0)
+    segment = segments.get(number)
+    return meta if segment is None else risen(replace(meta, boot=segment.boot, last=last), segment, last)
 
 
 def merged(mine: Meta, theirs: Meta, shift: int) -> Meta:

@@ -83,8 +83,7 @@ def read_small(old: Database, gateway: str) -> tuple[View, Meta | None]:
     none: tuple[Ranges, bool] = ({}, False)
     ranges, _ = _tried(old.ranges, none)
     view = View(gateway, _tried(old.stretches, []), _tried(old.segments, {}), parked=_tried(old.parked, {}))
-    for (uplink, epoch), seqs in ranges.items():
-        (view.settled if uplink else view.gone)[epoch] = seqs
+    view.load(ranges)
     if view.stretches:
         last = view.stretches[-1]
         by_log = (_tried(old.highest, None) or 0) - last.shift

@@ -19,7 +19,8 @@ from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.database import Damaged
 from gateway.spool.home import Home, blind
-from gateway.spool.keeper import Keeper, Moment, Snapshot
+from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
+from gateway.spool.view import View
 from gateway.wire.documents import SpoolStatus
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ SETTLED_MS_MAX = 5_000
 
 SegmentOf = Callable[[BootMs, bool], Segment]
 OnEvent = Callable[[Event], None]
+Estimate = Callable[[Sequence[Segment], Given], Sequence[Segment]]  # the timeline's, for boots that are over
 
 
 async def open_spool(
@@ -45,12 +47,14 @@ async def open_spool(
     counters: Counters,
     segment_of: SegmentOf,
     on_event: OnEvent,
+    estimate: Estimate,
 ) -> "Spool":
     """Lock, open (or salvage), and say what is there; raises SpoolInUse. `segment_of(b0, urgent)` is the timeline's.
 
-    Before the first append the timeline goes on from `segments` and `given`, and what it answers is dated.
+    Before the first append the timeline goes on from `segments` and `given`, and what it answers is dated; what lies
+    on a disk that comes later is dated by `estimate`.
     """
-    spool = Spool(Home(settings, gateway, machine), boot, worker, clock, counters, segment_of, on_event)
+    spool = Spool(Home(settings, gateway, machine), boot, worker, clock, counters, segment_of, on_event, estimate)
     await spool.open()
     return spool
 
@@ -67,9 +71,10 @@ class Spool:
         counters: Counters,
         segment_of: SegmentOf,
         on_event: OnEvent,
+        estimate: Estimate,
     ) -> None:
         self._home, self._boot, self._worker, self._clock = home, boot, worker, clock
-        self._counters, self._segment_of, self._on_event = counters, segment_of, on_event
+        self._counters, self._segment_of, self._on_event, self._estimate = counters, segment_of, on_event, estimate
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
         self._keeper: Keeper | None = None
@@ -81,7 +86,9 @@ class Spool:
         self._settled_since: BootMs | None = None
         self._settled_count = 0
         self._failing = ""  # why there is a ring
-        self._owed: list[tuple[str, SeqRanges]] = []  # settled, of epochs on the disk that fails
+        self._away = View()  # what the disk that fails was seen to hold, and what was settled of it since
+        self._away_oldest: Oldest = None
+        self._malformed = False  # the disk answers again, and its file contradicts itself
         self._dated: dict[int, Segment] = {}  # while the disk fails
         self._retry_at = self._tend_at = BootMs(0)
         self._closed = False
@@ -129,7 +136,7 @@ class Spool:
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """Remembered now; on disk with the next append, or by `run` once 20 wait or 5 s passed."""
         if self._failing and epoch != self.epoch:
-            self._owed.append((epoch, seqs))
+            self._away.settle(epoch, seqs)
             return
         self._settled.append((epoch, seqs))
         self._settled_count += len(seqs)
@@ -220,6 +227,8 @@ class Spool:
         if self._failing:
             await self._restore()
         await self._step(lambda keeper: keeper.file.flush())
+        if self._failing:
+            self._counters.add("spool_ring_lost", self._snapshot.pending)
         async with self._turn:
             keeper, self._closed = self._kept(), True
             await self._worker.run(keeper.close)
@@ -227,12 +236,12 @@ class Spool:
 
     @property
     def status(self) -> SpoolStatus:
-        """As of the last step."""
+        """As of the last step; while the disk fails, with what was seen on it."""
         shot = self._snapshot
         return SpoolStatus(
             epoch=shot.epoch,
-            epochs=shot.epochs,
-            pending=shot.pending,
+            epochs=(*self._away.status(), *shot.epochs),
+            pending=len(self._away.pending()) + shot.pending,
             oldest_age_ms=self._age_ms(),
             size_bytes=shot.size_bytes,
             gaps=shot.gaps,
@@ -305,7 +314,9 @@ class Spool:
         place = blind()
         if self._keeper is not None:
             place = self._keeper.place
-            self._owed = [*self._keeper.file.view.settled.items(), *self._settled]
+            self._away, self._away_oldest = self._keeper.file.view, self._snapshot.oldest
+            for epoch, seqs in self._settled:
+                self._away.settle(epoch, seqs)
             self._settled = []
             await self._worker.run(self._keeper.close)
         self._keeper = await self._worker.run(lambda: self._home.open_ring(place))
@@ -317,16 +328,20 @@ class Spool:
         """Try the disk again; if it takes all that the ring holds, the ring is over."""
         async with self._turn:
             ring, dated = self._kept(), list(self._dated.values())
-            moment = self._moment([*self._owed, *self._settled])
+            moment = self._moment([*self._away.settled.items(), *self._settled])
+            malformed, self._malformed = self._malformed, False
             try:
-                disk, damaged = await self._worker.run(self._home.open_disk)
+                disk, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=malformed))
+                earlier = [s for s in disk.file.view.segments.values() if s.boot != self._boot]
+                dated += self._estimate(earlier, disk.given)
                 await self._worker.run(lambda: _move(ring, disk, moment, dated))
-            except (SpoolFailed, SpoolFull):
+            except (SpoolFailed, SpoolFull) as error:
+                self._malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
                 self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
                 self._counters.add("spool_retries")
                 return
             self._keeper, self._failing = disk, ""
-            self._owed, self._settled, self._dated = [], [], {}
+            self._away, self._away_oldest, self._settled, self._dated = View(), None, [], {}
             self._tell_damage(damaged=damaged)
             self._emit("spool_restored", "")
         await self._step(lambda _: None)
@@ -356,9 +371,10 @@ class Spool:
         self._on_event(Event(self._clock.boot_ms(), "", code, detail, urgent=urgent))
 
     def _age_ms(self) -> int | None:
-        if self._snapshot.oldest is None:
+        oldest = (self._away_oldest if self._away.pending() else None) or self._snapshot.oldest
+        if oldest is None:
             return None
-        boot, b0, offset_ms = self._snapshot.oldest
+        boot, b0, offset_ms = oldest
         if boot == self._boot:
             return max(0, self._clock.boot_ms() - b0)
         return None if offset_ms is None else max(0, self._clock.utc_ms() - b0 - offset_ms)

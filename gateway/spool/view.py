@@ -3,15 +3,18 @@
 live    = every seq that was ever numbered, by stretch        id = seq + shift of its stretch
 present = live - gone          gone: the batch is rightly no longer here (settled and dropped, or in a gap record)
 pending = present - settled, of this gateway's epochs; a pending seq without a row is damage
+waiting = pending, and, as long as a gap batch has no receipt (`naming`), what was given up: gone - settled
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.model import Segment, SeqRanges
 from gateway.spool.row import Stretch
+from gateway.wire.documents import EpochStatus
 
 NONE = SeqRanges()
+GONE, SETTLED, NAMING = 0, 1, -1  # `uplink` of table `settled`
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class View:
     settled: dict[str, SeqRanges] = field(default_factory=dict)
     gone: dict[str, SeqRanges] = field(default_factory=dict)
     parked: dict[str, dict[int, str]] = field(default_factory=dict)
+    naming: dict[str, SeqRanges] = field(default_factory=dict)  # gap batches; those that are answered may be among them
     _pending: SeqRanges | None = None
 
     def pending(self) -> SeqRanges:
@@ -50,6 +54,17 @@ class View:
     def epochs(self) -> list[str]:
         """Of this gateway, in the order they began."""
         return list(dict.fromkeys(s.epoch for s in self.stretches if s.gateway == self.gateway))
+
+    def status(self) -> tuple[EpochStatus, ...]:
+        """Of each of these epochs. What was given up is pending until the store can have its gap record."""
+        waiting = self._gaps_wait()
+        return tuple(self._epoch_status(epoch, waiting=waiting) for epoch in self.epochs())
+
+    def over(self) -> list[Stretch]:
+        """Closed ones of which nothing is left, and nothing waits for its gap record to be stored."""
+        waiting = self._gaps_wait()
+        empty = [s for s in self.stretches[:-1] if not self.present(s)]
+        return [s for s in empty if not (waiting and self.live(s.epoch).minus(self.settled.get(s.epoch, NONE)))]
 
     def id_of(self, epoch: str, seq: int) -> int | None:
         """None for a seq that never was."""
@@ -112,22 +127,56 @@ class View:
         self.stretches = [by_id[first_id] for first_id in sorted(by_id)]
         self._pending = None
 
+    def load(self, ranges: Mapping[tuple[int, str], SeqRanges]) -> None:
+        """What table `settled` holds, by (uplink, epoch)."""
+        tables = {GONE: self.gone, SETTLED: self.settled, NAMING: self.naming}
+        for (uplink, epoch), seqs in ranges.items():
+            tables.get(uplink, {})[epoch] = seqs
+        self._pending = None
+
+    def name(self, seqs: SeqRanges) -> None:
+        """These of the open epoch are gap batches."""
+        if seqs:
+            epoch = self.stretches[-1].epoch
+            self.naming[epoch] = self._waiting_gaps(epoch).union(seqs)
+
     def ranges(self) -> dict[tuple[int, str], SeqRanges]:
         """What table `settled` should hold, by (uplink, epoch)."""
         return self.ranges_without(NONE)
 
-    def ranges_without(self, ids: SeqRanges) -> dict[tuple[int, str], SeqRanges]:
-        """The same, once these ids are gone too."""
+    def ranges_without(self, ids: SeqRanges, named: SeqRanges = NONE) -> dict[tuple[int, str], SeqRanges]:
+        """The same, once these ids are gone too, and `named` of the open epoch are gap batches."""
         leaving = self.seqs(ids) if ids else {}
         gone = {epoch: self.gone.get(epoch, NONE).union(leaving.get(epoch, NONE)) for epoch in {**self.gone, **leaving}}
+        naming = {epoch: self._waiting_gaps(epoch).minus(leaving.get(epoch, NONE)) for epoch in self.naming}
+        if named:
+            epoch = self.stretches[-1].epoch
+            naming[epoch] = naming.get(epoch, NONE).union(named)
         return {
-            **{(0, epoch): ranges for epoch, ranges in gone.items() if ranges},
-            **{(1, epoch): ranges for epoch, ranges in self.settled.items() if ranges},
+            **{(GONE, epoch): ranges for epoch, ranges in gone.items() if ranges},
+            **{(SETTLED, epoch): ranges for epoch, ranges in self.settled.items() if ranges},
+            **{(NAMING, epoch): ranges for epoch, ranges in naming.items() if ranges},
         }
 
     def present(self, stretch: Stretch) -> SeqRanges:
         """Seqs of a stretch that are not gone."""
         return SeqRanges.of([(stretch.first, stretch.last)]).minus(self.gone.get(stretch.epoch, NONE))
+
+    def _gaps_wait(self) -> bool:
+        return any(map(self._waiting_gaps, self.naming))
+
+    def _waiting_gaps(self, epoch: str) -> SeqRanges:
+        answered = self.settled.get(epoch, NONE).union(self.gone.get(epoch, NONE))
+        return self.naming.get(epoch, NONE).minus(answered)
+
+    def _epoch_status(self, epoch: str, *, waiting: bool) -> EpochStatus:
+        live, settled = self.live(epoch), self.settled.get(epoch, NONE)
+        present = live.minus(self.gone.get(epoch, NONE))
+        last = live.ranges[-1][1] if live else 0
+        pending = present.minus(settled)
+        parked = SeqRanges.of_seqs(self.parked.get(epoch, {})).intersection(pending)
+        first_kept = present.ranges[0][0] if present else last + 1
+        return EpochStatus(epoch, first_kept, last, live.minus(settled) if waiting else pending, parked)
 
 
 def _ids(stretches: Iterable[Stretch], seqs: Callable[[Stretch], SeqRanges]) -> SeqRanges:

@@ -14,7 +14,7 @@ from types import FrameType
 
 import pytest
 
-from tests.bench import daemon, decode, plan, rtu, start
+from tests.bench import daemon, dead, decode, drain, latency, plan, rtu, size, spool, start
 from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 
 Measure = Callable[[Path], Iterator[Row]]
@@ -23,6 +23,11 @@ BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, wha
     "start": (start.measure, start.BUDGETS, 90),
     "plan": (plan.measure, plan.BUDGETS, 20),
     "decode": (decode.measure, decode.BUDGETS, 20),
+    "spool": (spool.measure, spool.BUDGETS, 60),
+    "size": (size.measure, size.BUDGETS, 40),
+    "latency": (latency.measure, latency.BUDGETS, 90),
+    "dead": (dead.measure, dead.BUDGETS, 80),
+    "drain": (drain.measure, drain.BUDGETS, 150),
     "rtu": (rtu.measure, rtu.BUDGETS, 90),
 }
 

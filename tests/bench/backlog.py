@@ -10,7 +10,7 @@ from time import time_ns
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import observe
 from gateway.clock.kernel import SystemClock
-from gateway.clock.timeline import Timeline
+from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.model import Batch, BootMs, Draft, Group, Row, Stamp, UtcMs
 from gateway.site import SpoolSettings
@@ -47,6 +47,7 @@ async def open_here(folder: Path) -> Spool:
         Counters(),
         timeline.segment_of,
         lambda _: None,
+        estimate,
     )
     await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
     await spool.date(observe(clock, timeline).dated)

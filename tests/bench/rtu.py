@@ -29,7 +29,9 @@ from tests.support.chain import wait_until
 from tests.support.servers import free_port
 
 CASES = ((9600, 2), (9600, 100), (115200, 2), (115200, 100))  # baud, registers
-BUDGETS = tuple(Budget(f"RTU at {baud}, {registers} registers: share of the line", ">= 97 %") for baud, registers in CASES)
+BUDGETS = tuple(
+    Budget(f"RTU at {baud}, {registers} registers: share of the line", ">= 97 %") for baud, registers in CASES
+)
 SHARE = 0.97
 DRIVERS = ("own", "pymodbus", "bare")
 ROUNDS = 3

@@ -27,6 +27,7 @@ class Bus:
 
 def write_site(folder: Path, broker_port: int, buses: Sequence[Bus]) -> Path:
     """gateway.toml and the profiles beside it; a device is named by its bus and unit_id."""
+    profiles(folder).mkdir()
     for registers in {bus.registers for bus in buses}:
         _write_profile(profiles(folder), registers)
     path = folder / "site.toml"

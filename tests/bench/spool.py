@@ -1,24 +1,57 @@
-"""What the spool costs the card: flushes and bytes a batch, on a file system of its own; bytes a reading."""
+"""What a batch costs the card: flushes and bytes to the device, in the steady state of appends and receipts."""
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
-from statistics import median
 from time import time_ns
 
-from gateway.model import BootMs, Draft, Row, SeqRanges, Stamp, UtcMs
-from gateway.pipeline.packer import Packer
-from gateway.profile.load import load
-from gateway.site import Bus, Device, Polled
-from gateway.sources import search_path
-from gateway.south.plan import LineCost, Read, plan
+from gateway.model import BootMs, Draft, SeqRanges, Stamp, UtcMs
 from gateway.spool.spool import Spool
-from simulators.signals import Moment, Signal, signal_for
-from tests.bench import table
 from tests.bench.backlog import open_here
-from tests.bench.disk import Disk, NoDisk, mounted
-from tests.bench.table import Budget
-from tests.bench.written import readings_of_a_day
+from tests.bench.disk import Disk, NoDisk, Written, mounted
+from tests.bench.table import Budget, Row
 
+FLUSHES = Budget("spool: flushes a batch", "<= 1.1")
+BYTES = Budget("spool: to the device, a batch of 8 KiB", "<= 30 KiB")
+BUDGETS = (FLUSHES, BYTES)
+FLUSHES_MAX, KIB_MAX = 1.1, 30.0
+BATCH_BYTES = 8192
+WARM, BATCHES = 500, 2000
+RECEIPT, LAG = 8, 32  # a receipt names so many batches, and comes when so many newer ones are out
+
+
+def measure(folder: Path) -> Iterator[Row]:
+    """By the kernel's counters of a block device that nothing else writes to."""
+    try:
+        with mounted(folder) as disk:
+            written = asyncio.run(_written(disk))
+    except NoDisk as error:
+        yield from (budget.not_yet(str(error)) for budget in BUDGETS)
+        return
+    flushes, kib = written.flushes / BATCHES, written.size_bytes / BATCHES / 1024
+    yield FLUSHES.row(f"{flushes:.3f} ({BATCHES} batches)", within=flushes <= FLUSHES_MAX)
+    yield BYTES.row(f"{kib:.1f} KiB, journal and checkpoints included", within=kib <= KIB_MAX)
+
+
+async def _written(disk: Disk) -> Written:
+    random = Random(7)
+    spool = await open_here(disk.folder / "spool")
+    try:
+        for _ in range(WARM):
+            await _append(spool, random)
+        before = disk.written()
+        for _ in range(BATCHES):
+            await _append(spool, random)
+        after = disk.written()
+    finally:
+        await spool.close()
+    return Written(after.size_bytes - before.size_bytes, after.flushes - before.flushes)
+
+
+async def _append(spool: Spool, random: Random) -> None:
+    stamp = Stamp(UtcMs(time_ns() // 1_000_000), "ntp")
+    draft = Draft("", BootMs(0), BootMs(0), 1, random.randbytes(BATCH_BYTES), "none", stamp=stamp)
+    seq = await spool.append(draft)
+    if seq % RECEIPT == 0 and seq > LAG:
+        spool.settle(spool.epoch, SeqRanges.of([(seq - LAG - RECEIPT + 1, seq - LAG)]))

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.support.servers import Server, require
+from tests.support.servers import Server, free_port, require
 
 pytestmark = pytest.mark.server
 
@@ -53,9 +53,11 @@ class ShippedBroker(Server):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.centre_port = free_port()
         text = (SHIPPED / "mosquitto.conf").read_text()
         for old, new in (
             ("listener 8883", f"listener {self.port} 127.0.0.1"),
+            ("listener 8884 127.0.0.1", f"listener {self.centre_port} 127.0.0.1"),
             ("pid_file /run/mosquitto/mosquitto.pid", f"pid_file {self.folder}/pid"),
             ("user mosquitto", "user root"),  # as root it would become `mosquitto`, who may not read a test's folder
             ("log_dest syslog", "log_dest stdout"),
@@ -73,9 +75,13 @@ class ShippedBroker(Server):
         return ["-c", str(self.folder / "conf")]
 
     def ready(self) -> bool:
-        """Whether the listener is there."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        """Whether both listeners are there: the second one comes after the first."""
+        return all(_listens(port) for port in (self.port, self.centre_port))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +132,7 @@ class Peer:
         client.on_publish = lambda _client, _data, mid, reason, _properties: self._answer("publish", mid, reason)
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.connect("127.0.0.1", broker.port)
+        client.connect("127.0.0.1", broker.centre_port if name == "ioc-ingest" else broker.port)
         client.loop_start()
 
     def connected(self) -> int:
@@ -208,6 +214,7 @@ def test_batches_go_up_and_receipts_come_down(folder: Path, broker: ShippedBroke
     [
         "city/hc-0002/up/data",
         "city/hc-0002/down/command",
+        "city/hc-0002/down/receipt",
         "city/hc-0001/down/command",
         "town/hc-0001/up/data",
         "anything",

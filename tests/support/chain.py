@@ -18,13 +18,14 @@ from typing import Protocol
 from gateway.app.demo_site import ioc_text, site_text
 from gateway.control.client import SocketClient, first
 from gateway.errors import GatewayError
-from tests.support.checker import Outage
+from tests.support.checker import BOUND_MS, Outage
 from tests.support.servers import free_port
 
 STOP_S = 15.0
 READY_S = 20.0
 POLL_S = 0.1
 DRAIN_S = 60.0
+OFFLINE_BOUND_MS = BOUND_MS - 1_000 + 10_000  # while nobody listens an open batch may be 10 s old
 
 
 class Restartable(Protocol):
@@ -99,8 +100,9 @@ class Chain:
     database: Restartable | None
     store: str  # the [store] table of ioc.toml
     driver: str = "own"
-    gateway_away_ms: list[tuple[int, int]] = field(default_factory=list)
+    gateway_away: list[Outage] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
+    _offline_ms: int = 0
 
     def __post_init__(self) -> None:
         self.site, self.ioc, self.truth = self.folder / "site.toml", self.folder / "ioc.toml", self.folder / "truth"
@@ -132,7 +134,7 @@ class Chain:
         order: list[tuple[str, Restartable]] = []
         while time.monotonic() < end:
             order = order or random.sample(victims, len(victims))
-            time.sleep(random.uniform(1.5, 4.5))
+            self._watch(random.uniform(1.5, 4.5))
             name, victim = order.pop()
             self._kill(name, victim, random.uniform(0.3, 3.0))
 
@@ -168,7 +170,7 @@ class Chain:
 
     def outages(self) -> list[Outage]:
         """When the gateway was away, for the checker."""
-        return [Outage(from_ms, to_ms) for from_ms, to_ms in self.gateway_away_ms]
+        return self.gateway_away
 
     def logs(self) -> str:
         """The end of every log, for a failure's message."""
@@ -182,7 +184,25 @@ class Chain:
         time.sleep(away_s)
         victim.start()
         if name == "gateway":
-            self.gateway_away_ms.append((at, now_ms()))
+            self.gateway_away.append(Outage(at, now_ms(), self._bound_ms(at)))
+
+    def _watch(self, seconds: float) -> None:
+        """Wait, and note when the gateway was last seen without a broker (or not at all): its bound is longer then."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not self._online():
+                self._offline_ms = now_ms()
+            time.sleep(POLL_S)
+
+    def _bound_ms(self, at_ms: int) -> float:
+        """A batch that was opened offline may still have been open `BOUND_MS` after the gateway was seen offline."""
+        return OFFLINE_BOUND_MS if at_ms - self._offline_ms <= BOUND_MS else BOUND_MS
+
+    def _online(self) -> bool:
+        try:
+            return self.status()["connected"] is True
+        except GatewayError:
+            return False
 
     def _answers(self) -> bool:
         try:

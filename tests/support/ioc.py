@@ -1,12 +1,12 @@
 """Batches as a gateway would send them, and a store that does what a test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import orjson
 
 from gateway.errors import ConnectionLost, GatewayError, StoreBusy, StoreRefused
-from gateway.ioc.store.base import TYPE_CONFLICT, EpochStatusRow, Stored
+from gateway.ioc.store.base import TYPE_CONFLICT, EpochStatusRow, Issued, Stored
 from gateway.model import (
     Batch,
     BatchId,
@@ -211,6 +211,10 @@ class MemoryStore:
         raise NotImplementedError
 
     async def statuses(self, gateway: str, limit: int) -> Sequence[Sequence[EpochStatusRow]]:
+        """See `gateways`."""
+        raise NotImplementedError
+
+    async def issued(self, gateway: str) -> Mapping[str, Issued]:
         """See `gateways`."""
         raise NotImplementedError
 

@@ -80,7 +80,8 @@ class Asked:
 class ModbusServer:
     """One medium; every unit_id answers, but those in `dead`."""
 
-    def __init__(self, transport: str) -> None:
+    def __init__(self, transport: str, port: int = 0) -> None:
+        self._port = port  # of TCP; 0 = any free one
         self.faults: dict[int, Fault] = {}
         self.every: Fault | None = None  # for requests without a fault of their own
         self.dead: set[int] = set()
@@ -99,7 +100,7 @@ class ModbusServer:
         if self._transport == "rtu":
             self._open_pty()
         else:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
             self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.clock.follow import observe
-from gateway.clock.timeline import Timeline
+from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Segment, SeqRanges, Stamp, Trust, UtcMs
 from gateway.site import SpoolSettings
@@ -65,7 +65,7 @@ class Box:
         home = Home(kept, self.gateway, self.machine, self._epoch)
         timeline = self.timeline
         self.spool = Spool(
-            home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append
+            home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append, estimate
         )
         await self.spool.open()
         await self.spool.date(timeline.resume(self.clock.boot_ms(), self.spool.segments, self.spool.given))

@@ -1,6 +1,6 @@
 """What ingest and audit need of a database."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +22,7 @@ class EpochStatusRow:
     parked: SeqRanges
     at_ms: UtcMs | None = None  # when the status arrived, by the IOC's clock
     oldest_age_ms: int = 0  # of anything pending on that box
+    replayed: bool = False  # the broker had kept it: it may be older than the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Stored:
     seqs: SeqRanges
     lowest_at_ms: UtcMs | None = None  # the ledger time of the lowest seq; None when nothing is stored
     two_crcs: SeqRanges = field(default_factory=SeqRanges)  # seqs that were stored with two contents
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """How far an epoch was issued, by all statuses the store still has, and when that was first told."""
+
+    last: Seq
+    at_ms: UtcMs
 
 
 class Store(Protocol):
@@ -69,6 +78,10 @@ class Store(Protocol):
 
     async def statuses(self, gateway: str, limit: int) -> Sequence[Sequence[EpochStatusRow]]:
         """The newest `limit` statuses, in the order they arrived."""
+        ...
+
+    async def issued(self, gateway: str) -> Mapping[str, Issued]:
+        """By epoch, also of those that no newer status names."""
         ...
 
     def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:

@@ -6,7 +6,7 @@ v2 goes through influxdb-client with our bytes and its gzip off (on, it costs 30
 Everything blocks, in one thread. A request that hangs is StoreBusy after `timeout_s`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from gateway.errors import StoreBusy, StoreRefused
 from gateway.ioc.ledger import LedgerSum
 from gateway.ioc.store import influxql, reading
 from gateway.ioc.store.answer import judge
-from gateway.ioc.store.base import EpochStatusRow, Stored
+from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.ioc.store.http import HttpSession, basic
 from gateway.ioc.store.influxql import Record
 from gateway.ioc.thread import ThreadWorker
@@ -109,6 +109,14 @@ class InfluxStore:
         records = await self._ask(influxql.statuses(gateway, limit))
         full = [record for record in reversed(records) if "epochs" in record.columns]
         return [reading.epochs(record.columns, influxql.milliseconds(record)) for record in full]
+
+    async def issued(self, gateway: str) -> Mapping[str, Issued]:
+        """By epoch."""
+        found: dict[str, Issued] = {}
+        for epoch in await self._values(influxql.epochs("gw_epoch", gateway)):
+            for record in await self._ask(influxql.issued(gateway, epoch)):
+                found[epoch] = Issued(reading.integer(record.columns.get("max")), influxql.milliseconds(record))
+        return found
 
     async def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:
         """Page by page, in time order."""

@@ -65,7 +65,12 @@ def gaps(gateway: str, epoch: str) -> str:
 def statuses(gateway: str, limit: int) -> str:
     """The newest full statuses (a will has no `epochs`), newest first."""
     where = f'WHERE "gateway" = {_text(gateway)} ORDER BY time DESC LIMIT {limit}'
-    return f'SELECT "epochs", "oldest_age_ms" FROM "gw_status" {where}'  # noqa: S608 (quoted)
+    return f'SELECT "epochs", "oldest_age_ms", "replayed" FROM "gw_status" {where}'  # noqa: S608 (quoted)
+
+
+def issued(gateway: str, epoch: str) -> str:
+    """The highest seq a status ever told of an epoch, with the time it was first told."""
+    return f'SELECT max("last") FROM "gw_epoch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
 
 
 def rows(measurement: str, gateway: str, device: str, from_ns: int, limit: int) -> str:

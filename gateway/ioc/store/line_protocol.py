@@ -24,6 +24,7 @@ NS_PER_MS = 1_000_000
 DAY_MS = 86_400_000
 NS_PER_DAY = DAY_MS * NS_PER_MS
 STATUS_STEP_MS = 10_000  # several workers hear one status: rounded down, they write the same point
+EPOCH_STEP_MS = 600_000
 RECORDS_PER_SEQ = 64
 UNTAGGED_CLOCKS = frozenset(("ntp", "system"))
 
@@ -63,6 +64,12 @@ def event_points(batch: Batch, events: Sequence[BodyEvent]) -> list[bytes]:
 def status_point(gateway: str, document: Mapping[str, object], arrived: UtcMs) -> bytes:
     """A status: its keys are fields; what is neither number, boolean nor text is JSON text."""
     return point("gw_status", {"gateway": gateway}, document, _arrival(arrived))
+
+
+def epoch_points(gateway: str, lasts: Iterable[tuple[str, int]], arrived: UtcMs) -> list[bytes]:
+    """How far each epoch of a status was issued: few enough to be looked at for as long as the store keeps anything."""
+    at = (arrived - arrived % EPOCH_STEP_MS) * NS_PER_MS
+    return [point("gw_epoch", {"epoch": epoch, "gateway": gateway}, {"last": last}, at) for epoch, last in lasts]
 
 
 def catalog_points(gateway: str, document: Mapping[str, object], arrived: UtcMs) -> list[bytes]:

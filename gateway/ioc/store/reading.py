@@ -27,8 +27,8 @@ def epochs(fields: Mapping[str, object], at_ms: UtcMs) -> list[EpochStatusRow]:
     """A `gw_status` point that is a full status, not a will."""
     text = fields.get("epochs")
     entries = orjson.loads(text) if isinstance(text, str) else []
-    age_ms = integer(fields.get("oldest_age_ms"))
-    return [_epoch(entry, at_ms, age_ms) for entry in entries if isinstance(entry, dict)]
+    age_ms, replayed = integer(fields.get("oldest_age_ms")), fields.get("replayed") is True
+    return [_epoch(entry, at_ms, age_ms, replayed=replayed) for entry in entries if isinstance(entry, dict)]
 
 
 def differing(points: Iterable[tuple[Seq, object]]) -> SeqRanges:
@@ -42,9 +42,10 @@ def integer(value: object) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _epoch(entry: Mapping[str, object], at_ms: UtcMs, age_ms: int) -> EpochStatusRow:
+def _epoch(entry: Mapping[str, object], at_ms: UtcMs, age_ms: int, *, replayed: bool) -> EpochStatusRow:
     pending, parked = _ranges(entry.get("pending")), _ranges(entry.get("parked"))
-    return EpochStatusRow(str(entry.get("epoch", "")), integer(entry.get("last")), pending, parked, at_ms, age_ms)
+    last = integer(entry.get("last"))
+    return EpochStatusRow(str(entry.get("epoch", "")), last, pending, parked, at_ms, age_ms, replayed)
 
 
 def _ranges(value: object) -> SeqRanges:

@@ -8,7 +8,7 @@ Several processes may share the file: writers wait for each other, readers (`wri
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,7 @@ import orjson
 from gateway.errors import StoreBusy, StoreRefused
 from gateway.ioc.ledger import LedgerSum
 from gateway.ioc.store import reading
-from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Stored
+from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Issued, Stored
 from gateway.ioc.store.line_protocol import NS_PER_MS
 from gateway.ioc.store.point import Point, parse
 from gateway.ioc.thread import ThreadWorker
@@ -65,6 +65,10 @@ _STATUSES = """
 SELECT time_ns, fields FROM point JOIN series ON id = series
 WHERE measurement = 'gw_status' AND gateway = ? AND json_extract(fields, '$.epochs') IS NOT NULL
 ORDER BY time_ns DESC LIMIT ?
+"""
+_ISSUED = """
+SELECT json_extract(tags, '$.epoch'), json_extract(fields, '$.last'), time_ns FROM point JOIN series ON id = series
+WHERE measurement = 'gw_epoch' AND gateway = ? ORDER BY time_ns
 """
 _ROWS = """
 SELECT time_ns, id, fields FROM point JOIN series ON id = series
@@ -135,6 +139,15 @@ class SqliteStore:
             (UtcMs(reading.integer(at) // NS_PER_MS), orjson.loads(str(fields))) for at, fields in reversed(rows)
         ]
         return [reading.epochs(fields, at_ms) for at_ms, fields in arrived]
+
+    async def issued(self, gateway: str) -> Mapping[str, Issued]:
+        """By epoch."""
+        found: dict[str, Issued] = {}
+        for epoch, last, at in await self._select(_ISSUED, gateway):
+            told, known = Issued(reading.integer(last), UtcMs(reading.integer(at) // NS_PER_MS)), found.get(str(epoch))
+            if known is None or told.last > known.last:
+                found[str(epoch)] = told
+        return found
 
     async def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:
         """Page by page, in time order."""

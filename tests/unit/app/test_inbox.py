@@ -1,5 +1,9 @@
 """The bounded queue between the buses and the disk."""
 
+import logging
+
+import pytest
+
 from gateway.app.inbox import Inbox
 from gateway.counters import Counters
 from gateway.model import BootMs, Event, Group, Row
@@ -50,3 +54,38 @@ async def test_a_closed_inbox_is_emptied_then_ended() -> None:
     first, ended_before = inbox.ended, await inbox.next(None)
     assert (first, ended_before) == (False, row(1))
     assert (inbox.ended, await inbox.next(None)) == (True, None)
+
+
+def test_the_rest_is_all_that_is_inside() -> None:
+    """A stage failed: what was dropped is told, what is left is handed out at once, in order."""
+    inbox = Inbox(FakeClock(), Counters(), items_max=2)
+    for at in (1, 2, 3):
+        inbox.put(row(at))
+    told, *rest = inbox.rest()
+    assert isinstance(told, Event)
+    assert (told.code, rest) == ("rows_dropped", [row(2), row(3)])
+    assert (inbox.rest(), inbox.ended) == ([], True)
+
+
+async def test_what_comes_after_the_end_is_counted() -> None:
+    """Nobody takes it any more: a late row or event is no secret."""
+    counters = Counters()
+    inbox = Inbox(FakeClock(), counters)
+    inbox.close()
+    inbox.put(row(1))
+    inbox.put(Event(BootMs(2), "", "uplink_down"))
+    assert inbox.ended
+    assert (counters.get("inbox_dropped", what="row"), counters.get("inbox_dropped", what="event")) == (1, 1)
+
+
+async def test_every_event_is_in_the_journal_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """What a server or a device said cannot begin a line of its own; rows are not told."""
+    with caplog.at_level(logging.INFO, "gateway"):
+        inbox = Inbox(FakeClock(), Counters())
+        inbox.put(row(1))
+        inbox.put(Event(BootMs(2), "", "uplink_refused", "certificate revoked\nE gateway all is well"))
+        inbox.put(Event(BootMs(3), "meter-1", "device_down", ("no_reply", 3)))
+    assert [record.getMessage() for record in caplog.records] == [
+        "event code=uplink_refused subject='' detail='certificate revoked\\nE gateway all is well'",
+        "event code=device_down subject='meter-1' detail=('no_reply', 3)",
+    ]

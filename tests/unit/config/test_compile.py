@@ -82,6 +82,14 @@ def test_an_override_is_a_note(tmp_path: Path) -> None:
     assert codes(compiled.notes) == ["profile_overridden"]
 
 
+def test_a_named_folder_of_profiles_must_be_there(tmp_path: Path) -> None:
+    """One problem among the others: the file's own are told too."""
+    path = write(tmp_path / "gateway.toml", SITE + "colour = 1\n")
+    with pytest.raises(Invalid) as caught:
+        compile_file(path, [tmp_path / "none"])
+    assert sorted(codes(caught.value.problems)) == ["file_unreadable", "unknown_key"]
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [

@@ -1,5 +1,6 @@
 """gateway.config.uplinks: where and how to send."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,29 @@ def test_networks(tmp_path: Path, network: str, age_ms: int, keepalive_s: int, s
     ((uplink,), _) = compiled(tmp_path, SITE.replace('"ioc"', f'"ioc"\nnetwork = "{network}"'))
     assert (uplink.max_age_ms, uplink.status_interval_ms) == (age_ms, status_ms)
     assert uplink.servers[0].keepalive_s == keepalive_s
+
+
+@pytest.mark.parametrize(
+    ("url", "noted"),
+    [
+        ("mqtts://ioc.example", []),
+        ("mqtt://localhost", []),
+        ("mqtt://127.3.2.1:2000", []),
+        ("mqtt://[::1]", []),
+        ("mqtt://10.0.0.1", ["clear_text"]),
+        ("mqtt://localhost.example", ["clear_text"]),
+        ("mqtt://[fe80::1]", ["clear_text"]),
+    ],
+)
+def test_clear_text_off_the_machine_is_noted(tmp_path: Path, url: str, noted: list[str]) -> None:
+    """It is allowed, and never silent: `gateway check` and the journal show it."""
+    text = re.sub(r'url = "[^"]*"', f'url = "{url}"', SITE)
+    read = toml_file.read_located(write(tmp_path / "gateway.toml", text), GatewayConfig)
+    findings = Findings(read.places)
+    compile_uplinks(read.value, tmp_path, findings)
+    assert codes(findings.notes) == noted
+    assert [note.path for note in findings.notes] == ["uplink[0].server[0].url"] * len(noted)
+    assert findings.problems == []
 
 
 def test_a_second_uplink_is_not_built_yet(tmp_path: Path) -> None:

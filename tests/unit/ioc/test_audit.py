@@ -24,16 +24,24 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await made.close()
 
 
-async def put(store: SqliteStore, *seqs: Seq, gateway: str = GATEWAY) -> None:
+async def put(store: SqliteStore, *seqs: Seq, gateway: str = GATEWAY, epoch: str = EPOCH) -> None:
     """Ledger points of these batches."""
-    made = [make_batch(seq, gateway=gateway, t0=T0 + seq) for seq in seqs]
+    made = [make_batch(seq, gateway=gateway, epoch=epoch, t0=T0 + seq) for seq in seqs]
     await store.write([line_protocol.batch_point(batch, 0) for batch in made], "ns")
 
 
-async def say(store: SqliteStore, last: Seq, pending: list[list[Seq]], at: int, *, age_ms: int | None = None) -> None:
+async def say(
+    store: SqliteStore,
+    last: Seq,
+    pending: list[list[Seq]],
+    at: int,
+    *,
+    age_ms: int | None = None,
+    replayed: bool = False,
+) -> None:
     """A status."""
     epochs = [{"epoch": EPOCH, "first_kept": 1, "last": last, "pending": pending, "parked": []}]
-    document: dict[str, object] = {"online": True, "epochs": epochs, "oldest_age_ms": age_ms}
+    document: dict[str, object] = {"online": True, "epochs": epochs, "oldest_age_ms": age_ms, "replayed": replayed}
     await store.write([line_protocol.status_point(GATEWAY, document, UtcMs(at))], "ns")
 
 
@@ -89,6 +97,50 @@ async def test_used_twice(store: SqliteStore) -> None:
     (one,) = await audit.audit(store, None, NOW, None)
     assert one.used_twice == SeqRanges(((2, 2), (9, 9)))
     assert "ALARM seq_used_twice: 2, 9" in audit.text([one])
+
+
+async def test_an_old_status_that_a_broker_kept_is_no_second_use(store: SqliteStore) -> None:
+    """A broker that came back from an old snapshot replays an old status: `last` seems to go down, and does not."""
+    await put(store, *range(1, 10))
+    await say(store, 9, [], T0)
+    await say(store, 4, [], T0 + 60_000, replayed=True)
+    await say(store, 9, [], T0 + 120_000)
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert not one.used_twice
+
+
+async def test_an_epoch_that_went_down_with_its_box(store: SqliteStore) -> None:
+    """A RAM ring that a power cut took: what only an older status still names is unexplained, stored or not."""
+    ring = {"epoch": "r1ng00", "first_kept": 1, "last": 5, "pending": [[1, 5]], "parked": []}
+    disk = {"epoch": EPOCH, "first_kept": 1, "last": 2, "pending": [], "parked": []}
+    for at, epochs in ((T0, [disk, ring]), (T0 + 60_000, [disk])):
+        document: dict[str, object] = {"online": True, "epochs": epochs}
+        lasts = [(str(entry["epoch"]), int(str(entry["last"]))) for entry in epochs]
+        lines = [line_protocol.status_point(GATEWAY, document, UtcMs(at))]
+        await store.write(lines + line_protocol.epoch_points(GATEWAY, lasts, UtcMs(at)), "ns")
+    await put(store, 1, 2)
+    by_epoch = {one.epoch: one for one in await audit.audit(store, None, NOW, None)}
+    assert by_epoch["r1ng00"].unexplained == SeqRanges(((1, 5),))
+    assert by_epoch[EPOCH].stored == SeqRanges(((1, 2),))
+    await put(store, 1, 2, 3, epoch="r1ng00")
+    by_epoch = {one.epoch: one for one in await audit.audit(store, None, NOW, None)}
+    assert by_epoch["r1ng00"].unexplained == SeqRanges(((4, 5),))
+
+
+async def test_an_epoch_that_went_down_is_named_for_as_long_as_anything_is_kept(store: SqliteStore) -> None:
+    """Not only for the day of statuses that is looked at; when its own time is over it is expired, no alarm."""
+    day = 86_400_000
+    await store.write(line_protocol.epoch_points(GATEWAY, [("r1ng00", 5)], T0), "ns")
+    await put(store, 1)
+    await say(store, 1, [], T0 + 300 * day)
+
+    async def ring(retention_days: int | None) -> Account:
+        accounts = await audit.audit(store, None, UtcMs(T0 + 300 * day), retention_days)
+        return next(one for one in accounts if one.epoch == "r1ng00")
+
+    assert (await ring(None)).unexplained == SeqRanges(((1, 5),))
+    assert (await ring(365)).unexplained == SeqRanges(((1, 5),))
+    assert (await ring(300)).expired == SeqRanges(((1, 5),))
 
 
 async def test_one_gateway_of_many(store: SqliteStore) -> None:

@@ -1,17 +1,18 @@
 """What may be stored, what is refused by name, what nobody can be answered for."""
 
 import dataclasses
+import zlib
 
 import orjson
 import pytest
 
 from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, Verdict, check
-from gateway.model import Batch, BatchId, Gap, Origin, UtcMs
+from gateway.model import Batch, BatchId, Gap, Origin, Stamp, UtcMs
 from gateway.seams import Message
 from gateway.wire import batch as batches
 from gateway.wire import command, documents
 from gateway.wire.topic import Topics
-from tests.support.ioc import EPOCH, GATEWAY, ROOT, T0, make_batch, message, raw_batch
+from tests.support.ioc import EPOCH, GATEWAY, ROOT, T0, make_batch, message, numbered, raw_batch
 
 TOPICS = Topics(ROOT, GATEWAY)
 
@@ -105,6 +106,36 @@ def test_a_kind_of_the_ledger() -> None:
     assert found.why == "schema"
 
 
+def test_a_small_message_cannot_become_a_huge_request() -> None:
+    """Ten kilobytes that would be 33 MB of lines: no database takes a request with them, and others' rows are in it."""
+    names = [f"f{n:03}{'x' * 55}" for n in range(256)]
+    rows = [[at, *([1] * 256)] for at in range(1980)]
+    group = {"d": "m", "k": "k" * 60, "p": "p@1", "f": names, "t": "f" * 256, "r": rows}
+    body = zlib.compress(orjson.dumps({"g": [group]}))
+    small = numbered(BatchId(GATEWAY, EPOCH, 7), len(rows), "zlib", body, Stamp(T0, "ntp"), False, None)
+    assert len(batches.encode(small)) < 20_000
+    found = check(message(small), ROOT, frozenset(), T0)
+    assert isinstance(found, Refuse)
+    assert (found.why, "line protocol" in found.detail) == ("limit", True)
+
+
+@pytest.mark.parametrize(
+    ("field", "letter", "value"), [("voltage_l1", "s", "high"), ("voltage_l1", "b", True), ("relay_3", "f", 1.0)]
+)
+def test_a_field_of_the_citys_list_keeps_its_letter(field: str, letter: str, value: object) -> None:
+    """The first to write a field gives it its type for all: after one text as a voltage no voltage would be stored."""
+    group = {"d": "m", "k": "energy_meter", "p": "a/b@1", "f": [field], "t": letter, "r": [[0, value]]}
+    found = verdict(TOPICS.data, batches.encode(raw_batch(7, {"g": [group]}, 1)))
+    assert isinstance(found, Refuse)
+    assert found.why == "schema"
+
+
+def test_another_gateways_catalog() -> None:
+    """Cannot be written on one's own topic."""
+    found = verdict(TOPICS.catalog, orjson.dumps({"v": 1, "gw": "hc-0002", "devices": []}))
+    assert found == DeadLetter("document", "gateway: a catalog of hc-0002 on the topic of hc-0001")
+
+
 def test_a_subject_no_line_can_carry() -> None:
     """Is refused, and does not stop the worker."""
     found = verdict(TOPICS.data, batches.encode(raw_batch(7, {"e": [[0, "a\\", "code", ""]]}, 0)))
@@ -122,6 +153,15 @@ def test_only_listed_relays_pass_on() -> None:
     accepted = verdict(TOPICS.data, payload, frozenset((GATEWAY,)))
     assert isinstance(accepted, Accepted)
     assert b"gateway=hc-0009" in accepted.rows[0]
+
+
+def test_a_status_that_the_broker_kept_says_so() -> None:
+    """It may be older than the one before: a broker may come back from an old snapshot."""
+    for retain, word in ((True, b"replayed=true"), (False, b"replayed=false")):
+        message = Message(TOPICS.status, documents.encode_will("boot-1"), 1, 1, retain=retain)
+        found = check(message, ROOT, frozenset(), T0)
+        assert isinstance(found, Document)
+        assert word in found.lines[0]
 
 
 def test_a_will_is_a_status() -> None:

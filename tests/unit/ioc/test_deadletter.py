@@ -1,5 +1,6 @@
 """Dead letters are kept, bounded, and never pretended."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -72,6 +73,18 @@ async def test_garbage_gets_half(tmp_path: Path) -> None:
         await letters.keep([LETTER], answered=False)
     await letters.keep([LETTER])
     assert len(letters_in(tmp_path)) == 3
+
+
+async def test_a_share_each(tmp_path: Path) -> None:
+    """One gateway cannot use up what the others need; files moved away begin the count anew."""
+    letters = DeadLetters(tmp_path, InlineWorker(), share_max_bytes=350)
+    await letters.keep([LETTER, LETTER])
+    with pytest.raises(StoreBusy, match="share of hc-0001"):
+        await letters.keep([LETTER])
+    await letters.keep([replace(LETTER, gateway="hc-0002")])
+    for file in files_in(tmp_path):
+        file.unlink()
+    await letters.keep([LETTER])
 
 
 async def test_a_torn_line_costs_itself(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """When a request is written."""
 
-from gateway.ioc.check import DeadLetter, Verdict, check
-from gateway.ioc.gather import MESSAGES_MAX, Arrived, Gathered
-from gateway.model import BootMs
+from gateway.ioc.check import DeadLetter, Document, Verdict, check
+from gateway.ioc.gather import BYTES, MESSAGES_MAX, Arrived, Gathered
+from gateway.model import BootMs, Event
 from gateway.wire.receipt import MAX_ENTRIES
 from tests.support.ioc import ROOT, T0, make_batch, message, row
 
@@ -33,6 +33,21 @@ def test_a_thousand_rows() -> None:
     gathered.add(batch(600))
     assert not gathered.due(BootMs(0))
     gathered.add(batch(400))
+    assert gathered.due(BootMs(0))
+
+
+def test_events_count_too() -> None:
+    """A thousand lines of any kind."""
+    gathered = Gathered(BootMs(0))
+    made = make_batch(1, [Event(BootMs(at), "meter-1", "told") for at in range(1000)])
+    gathered.add(arrived(check(message(made), ROOT, frozenset(), T0)))
+    assert gathered.due(BootMs(0))
+
+
+def test_bytes_are_bounded() -> None:
+    """Few lines, and long ones: a database has a bound for one request."""
+    gathered = Gathered(BootMs(0))
+    gathered.add(arrived(Document("hc-0001", (b"x" * BYTES,))))
     assert gathered.due(BootMs(0))
 
 

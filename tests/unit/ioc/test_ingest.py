@@ -11,7 +11,7 @@ from gateway.counters import Counters
 from gateway.errors import ConnectionLost, GatewayError, Refused, StoreBusy
 from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.ingest import Ingest
-from gateway.model import RejectedRow
+from gateway.model import BootMs, RejectedRow
 from gateway.seams import Broker
 from gateway.testing.clock import FakeClock, turns
 from gateway.testing.worker import InlineWorker
@@ -24,12 +24,25 @@ from tests.unit.ioc.test_deadletter import letters_in
 TOPICS = Topics(ROOT, GATEWAY)
 
 
+class StallingClock(FakeClock):
+    """`stall` once: the process stands still for so long right after the next look at the clock."""
+
+    stall_ms = 0
+
+    def boot_ms(self) -> BootMs:
+        """As it was before the process stood still."""
+        now = super().boot_ms()
+        self._now_ns += self.stall_ms * 1_000_000
+        self.stall_ms = 0
+        return now
+
+
 class Bench:
     """An ingest that runs, and all it touches."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock, self.counters, self.wires, self.store = FakeClock(), Counters(), Wires(), MemoryStore()
+        self.clock, self.counters, self.wires, self.store = StallingClock(), Counters(), Wires(), MemoryStore()
         self.store.before = self._log
         letters = DeadLetters(folder, InlineWorker())
         broker = Broker("broker", 1883, "ingest-1")
@@ -100,6 +113,16 @@ async def test_gathered(bench: Bench) -> None:
         ("hc-0002", [2]),
     ]
     assert bench.wire.acked == [1, 2, 3]
+
+
+async def test_a_process_that_stood_still_goes_on(bench: Bench) -> None:
+    """A pause of the machine right when a message came ends no worker: it is answered, and so is the next one."""
+    bench.clock.stall_ms = 20_000
+    bench.wire.send(make_batch(1), 1)
+    await bench.pass_ms(200)
+    bench.wire.send(make_batch(2), 2)
+    await bench.pass_ms(200)
+    assert bench.wire.acked == [1, 2]
 
 
 async def test_urgent_at_once(bench: Bench) -> None:

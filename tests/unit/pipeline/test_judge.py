@@ -157,7 +157,33 @@ def test_no_values_again_is_an_event_again() -> None:
         assert judge.judge(row(start + 1000, 1.0, 20.0)).events[0].detail == ("level", 1)
 
 
+def test_what_people_are_shown_is_judged_and_nothing_is_remembered() -> None:
+    """The same row twice, out of order, and one without a good value: each as it may be believed."""
+    judge = a_judge()
+    believed = judge.believed(row(2000, 9.0, math.nan))
+    assert believed == row(2000, None, None, quality=((0, RANGE), (1, NAN)))
+    assert judge.believed(row(2000, 9.0, math.nan)) == believed
+    assert judge.judge(row(1000, 1.0, 2.0)) == Judged(row(1000, 1.0, 2.0))
+
+
 def test_a_group_that_the_site_does_not_know_is_judged_without_limits() -> None:
     """A row that a reload overtook is still a row."""
     stranger = Group("gone-1", "water_level", "qdy/qdy30a@1", ("level",), "f")
     assert a_judge().judge(row(0, 1e6, group=stranger)).row == row(0, 1e6, group=stranger)
+
+
+def test_codes_of_two_groups_never_share_a_time() -> None:
+    """Rows of one device at one time are one point with one `qc`: with nulls in both, the later row is 1 ms later."""
+    judge = a_judge()
+    judge.judge(row(1000, 1.0, None, quality=((1, Quality.REFUSED),)))
+    second = judge.judge(row(1000, True, None, group=OTHER, quality=((1, NO_REPLY),))).row
+    assert second == row(1001, True, None, group=OTHER, quality=((1, NO_REPLY),))
+    assert judge.judge(row(1001, True, "b", group=OTHER)).dropped == "not_rising"
+    assert judge.judge(row(1002, True, "b", group=OTHER)).row == row(1002, True, "b", group=OTHER)
+
+
+def test_a_group_without_nulls_keeps_its_time() -> None:
+    """What has no `qc` overwrites none: both rows are one point at their own time."""
+    judge = a_judge()
+    judge.judge(row(1000, 1.0, None, quality=((1, Quality.REFUSED),)))
+    assert judge.judge(row(1000, True, "a", group=OTHER)).row == row(1000, True, "a", group=OTHER)

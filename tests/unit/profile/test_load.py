@@ -34,6 +34,17 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert load.load([tmp_path / "none"]).profiles == {}
 
 
+def test_a_folder_that_a_person_names_must_be_there(tmp_path: Path) -> None:
+    """A slip in a path is not an empty library; all of them are told."""
+    load.check_folders([tmp_path])
+    with pytest.raises(Invalid) as caught:
+        load.check_folders([tmp_path / "a", tmp_path, tmp_path / "b"])
+    assert [(problem.file, problem.code) for problem in caught.value.problems] == [
+        (str(tmp_path / "a"), "file_unreadable"),
+        (str(tmp_path / "b"), "file_unreadable"),
+    ]
+
+
 def test_a_later_folder_overrides_visibly(tmp_path: Path) -> None:
     """The later file wins, and a note names both."""
     first = write_profile(tmp_path / "a")

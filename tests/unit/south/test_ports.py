@@ -249,6 +249,13 @@ async def test_nobody_listens_is_link_down(clock: SystemClock) -> None:
             await open_tcp(host, 1, clock, 10)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "."])
+async def test_a_name_that_cannot_be_asked_for_is_link_down(clock: SystemClock, host: str) -> None:
+    """Not the UnicodeError of its encoding."""
+    with pytest.raises(LinkDown, match="cannot be reached"):
+        await open_tcp(host, 502, clock, 10)
+
+
 async def test_a_connection_that_takes_too_long_is_link_down(clock: SystemClock) -> None:
     """The timeout is ours."""
     with pytest.raises(LinkDown, match="within 0 s"):

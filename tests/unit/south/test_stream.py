@@ -299,3 +299,25 @@ async def test_over_a_real_terminal() -> None:
     finally:
         os.close(master)
         os.close(slave)
+
+
+async def test_frames_that_waited_are_not_taken_for_new_ones() -> None:
+    """A process that stood still finds seconds of frames in one read, and nobody knows when they came."""
+    bench = Bench(1000)
+    bench.says(0, _frame("1.0"))
+    bench.says(12_000, _frame("2.0") + _frame("3.0") + _frame("4.0"))
+    bench.says(12_400, _frame("5.0"))
+    async with bench.running():
+        await bench.clock.advance(13_000)
+    assert [(row.values, row.at - bench.start) for row in bench.rows] == [((1.0,), 0), ((5.0,), 12_400)]
+    assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 3
+
+
+async def test_frames_of_a_burst_are_not_late() -> None:
+    """A fast device behind a USB adapter: several frames in one read are no sign of a stall."""
+    bench = Bench(50, sent_every_ms=50)
+    bench.says(0, _frame("1.0") + _frame("2.0"))
+    async with bench.running():
+        await bench.clock.advance(100)
+    assert [row.values for row in bench.rows] == [(1.0,)]
+    assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 0

@@ -99,6 +99,19 @@ async def test_damaged_meta_is_a_new_epoch(box: Box, damage: str) -> None:
     assert list(decode(start.enc, start.body).events[0].detail) == [old, 10, "meta_damaged"]
 
 
+async def test_damage_found_before_the_first_append_does_not_take_its_place(box: Box) -> None:
+    """EPOCH-2: a gap that is told in a new epoch comes behind epoch_start, not instead of it."""
+    change(box, "DELETE FROM meta")
+    change(box, "UPDATE batch SET n = n + 1 WHERE seq = 5")
+    await box.start()
+    await box.seqs()
+    await box.append()
+    ours = [b for b in await box.spool.read(0, None, 100) if b.id.epoch == box.spool.epoch]
+    assert [b.id.seq for b in ours] == [1, 2, 3]
+    assert [event.code for event in decode(ours[0].enc, ours[0].body).events] == ["epoch_start"]
+    assert [gap.reason for gap in decode(ours[1].enc, ours[1].body).gaps] == ["corrupt"]
+
+
 async def test_damaged_settled_ranges_are_sent_again(box: Box) -> None:
     """DMG-3: never lost, never a reason to stop."""
     change(box, "UPDATE settled SET last = last + 3")

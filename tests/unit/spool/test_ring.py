@@ -1,13 +1,14 @@
 """A disk that answers with errors, or is full: the spool goes on from RAM, and comes back with everything."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import SpoolFailed
-from gateway.model import SeqRanges
-from gateway.spool.database import Database
+from gateway.model import Segment, SeqRanges
+from gateway.spool.database import Damaged, Database
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
 from gateway.spool.spool import RETRY_MS, TEND_MS
@@ -125,7 +126,7 @@ async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk
     assert {gap.epoch for gap in gaps} == {box.spool.epoch}
     named = SeqRanges.of((gap.first, gap.last) for gap in gaps)
     assert named.union(SeqRanges.of_seqs(b.id.seq for b in batches)) == SeqRanges.of(
-        [(1, box.spool.status.epochs[0].last)]
+        [(1, box.spool.status.epochs[-1].last)]
     )
     assert box.spool.status.size_bytes <= 4 * MB
 
@@ -215,3 +216,99 @@ async def test_the_reserve_is_never_used(tmp_path: Path) -> None:
     assert box.spool._keeper is not None
     assert box.spool._keeper.file.db.pages()[0] * 4096 <= size + 16 * 4096
     await box.spool.close()
+
+
+async def test_status_names_what_is_on_the_failing_disk(box: Box, disk: Disk) -> None:
+    """RING-5: what waits there is pending, less what gets its receipt; its age counts; then all is as it was."""
+    old = box.spool.epoch
+    box.spool.settle(old, SeqRanges.of([(1, 1)]))
+    await box.clock.advance(2_000)
+    disk.failing = True
+    await box.append()
+    ring = box.spool.epoch
+    assert {e.epoch: e.pending for e in box.spool.status.epochs} == {
+        old: SeqRanges.of([(2, 3)]),
+        ring: SeqRanges.of([(1, 2)]),
+    }
+    assert (box.spool.status.pending, box.spool.status.oldest_age_ms) == (4, 2_000)
+    box.spool.settle(old, SeqRanges.of([(2, 3)]))
+    assert {e.epoch: e.pending for e in box.spool.status.epochs}[old] == SeqRanges()
+    assert (box.spool.status.pending, box.spool.status.oldest_age_ms) == (2, 0)
+    disk.failing = False
+    await retry(box)
+    assert {e.epoch: len(e.pending) for e in box.spool.status.epochs} == {old: 0, ring: 2}
+
+
+async def test_a_disk_that_comes_back_damaged_is_salvaged(
+    box: Box, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RING-2, DMG-6: trying a malformed file again and again would fill the ring; the next try sets it aside."""
+    old, take_in, tries = box.spool.epoch, Keeper.take_in, list[int]()
+
+    def malformed_once(keeper: Keeper, ring: Keeper, dated: list[Segment]) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise Damaged("database disk image is malformed")
+        take_in(keeper, ring, dated)
+
+    monkeypatch.setattr(Keeper, "take_in", malformed_once)
+    disk.failing = True
+    await box.append()
+    ring = box.spool.epoch
+    disk.failing = False
+    await retry(box)
+    assert box.spool.status.failing
+    await retry(box)
+    assert (box.spool.status.failing, box.spool.epoch) == ("", old)
+    while box.spool._snapshot.salvaging:
+        await box.spool.tick()
+    assert [(b.id.epoch, b.id.seq) for b in await box.spool.read(0, None, 10)] == [
+        *((old, seq) for seq in (1, 2, 3)),
+        *((ring, seq) for seq in (1, 2)),
+    ]
+    assert "spool_damaged" in box.codes
+
+
+async def test_a_ring_that_ends_with_the_daemon_is_counted(box: Box, disk: Disk) -> None:
+    """RING-2: stopped while the disk fails, what only memory had is lost, and said."""
+    disk.failing = True
+    await box.append()
+    await box.spool.close()
+    assert box.counters.get("spool_ring_lost") == 2
+
+
+async def test_a_ballast_that_cannot_be_made_is_no_failing_disk(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FULL-1: the spool works without it; it is counted and tried again."""
+    epoch, os_open = box.spool.epoch, os.open
+
+    def refused(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if str(path).endswith("ballast"):
+            raise PermissionError(13, "Permission denied")
+        return os_open(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refused)
+    await box.clock.advance(TEND_MS)
+    await box.spool.tick()
+    assert (box.spool.epoch, box.spool.status.failing) == (epoch, "")
+    assert box.counters.get("spool_ballast_missing", reason="disk") == 1
+
+
+async def test_what_a_late_disk_holds_of_earlier_boots_is_dated(tmp_path: Path, disk: Disk) -> None:
+    """TIME-3, RING-4: undated batches on a disk that was away at the start would hold up all that comes after them."""
+    box = Box(tmp_path, FakeClock(synchronised=False))
+    await box.start()
+    await box.append()
+    await box.spool.close()
+    box.boot, box.clock = "b2", FakeClock(boot_ms=20_000)
+    disk.failing = True
+    spool = await box.start()
+    await box.append()
+    disk.failing = False
+    await retry(box)
+    assert [(b.id.seq, b.stamp.clock) for b in await spool.read(0, None, 10)] == [
+        (1, "estimated"),
+        (2, "estimated"),
+        (1, "ntp"),
+        (2, "ntp"),
+    ]
+    await spool.close()

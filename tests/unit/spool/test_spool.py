@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock.timeline import Timeline
+from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.errors import SpoolInUse
 from gateway.model import BatchId, BootMs, SeqRanges, Trust
@@ -375,7 +375,16 @@ async def test_open_spool_opens_by_the_sites_settings(tmp_path: Path) -> None:
     box = Box(tmp_path)
     worker, counters, timeline = InlineWorker(), Counters(), Timeline("b")
     box.spool = await open_spool(
-        settings(tmp_path), "hc-0001", "m", "b", worker, box.clock, counters, timeline.segment_of, box.events.append
+        settings(tmp_path),
+        "hc-0001",
+        "m",
+        "b",
+        worker,
+        box.clock,
+        counters,
+        timeline.segment_of,
+        box.events.append,
+        estimate,
     )
     assert isinstance(box.spool, Spool)
     assert len(box.spool.epoch) == 6
@@ -389,3 +398,66 @@ async def test_events_and_rows_may_be_older_than_the_first_segment(box: Box) -> 
     seq = await box.spool.append(draft(5))
     assert (await box.spool.read(seq - 1, None, 1))[0].stamp.t0 == box.clock.utc_ms() - box.clock.boot_ms() + 5
     assert box.timeline.segment_of(BootMs(5), False).start > 5
+
+
+async def test_room_made_for_a_first_batch_does_not_take_its_place(tmp_path: Path) -> None:
+    """EPOCH-2: epoch_start is seq 1 even when the first append of an epoch has to give something up."""
+    box = Box(tmp_path / "measured", quota_bytes=2 * MB)
+    await box.start()
+    fits = 0
+    while not box.counters.get("spool_given_up", reason="quota"):
+        await box.append(size=60_000)
+        fits += 1
+    await box.spool.close()
+    box = Box(tmp_path / "full", quota_bytes=2 * MB)
+    await box.start()
+    for _ in range(fits - 1):
+        await box.append(size=60_000)
+    box.machine = "another"
+    spool = await box.restart()
+    await box.append(size=60_000)
+    assert box.counters.get("spool_given_up", reason="quota") > 0
+    first = next(b for b in await spool.read(0, None, 1000) if b.id.epoch == spool.epoch)
+    assert [event.code for event in decode(first.enc, first.body).events] == ["epoch_start"]
+    await spool.close()
+
+
+async def test_what_was_given_up_is_pending_until_its_gap_can_be_stored(tmp_path: Path) -> None:
+    """STAT-2: after a long outage the status comes first and the gap batch last; nothing is unexplained meanwhile."""
+    box = Box(tmp_path, quota_bytes=2 * MB)
+    spool = await box.start()
+    for _ in range(60):
+        await box.append(size=60_000)
+    spool = await box.restart()
+    (epoch,) = spool.status.epochs
+    kept = SeqRanges.of_seqs(await box.seqs())
+    assert epoch.first_kept > 1
+    assert epoch.pending == SeqRanges.of([(1, epoch.last)])
+    assert spool.status.pending == len(kept) < epoch.last
+    spool.settle(spool.epoch, kept)
+    await box.append()
+    left = SeqRanges.of([(epoch.last + 1, epoch.last + 1)])
+    assert spool.status.epochs[0].pending == left
+    spool = await box.restart()
+    assert spool.status.epochs[0].pending == left
+    await spool.close()
+
+
+async def test_an_epoch_is_named_until_its_gap_can_be_stored(tmp_path: Path) -> None:
+    """STAT-2: given up to the last batch, by a gap batch of a later epoch."""
+    box = Box(tmp_path, quota_bytes=2 * MB)
+    await box.start()
+    for _ in range(3):
+        await box.append(size=60_000)
+    old, box.machine = box.spool.epoch, "another"
+    await box.restart()
+    while box.counters.get("spool_given_up", reason="quota") < 10:
+        await box.append(size=60_000)
+    spool = await box.restart()
+    by_epoch = {epoch.epoch: epoch.pending for epoch in spool.status.epochs}
+    assert by_epoch[old] == SeqRanges.of([(1, 4)])
+    spool.settle(spool.epoch, SeqRanges.of_seqs(await box.seqs()))
+    await box.append()
+    spool = await box.restart()
+    assert [epoch.epoch for epoch in spool.status.epochs] == [spool.epoch]
+    await spool.close()

@@ -16,6 +16,7 @@ def test_epochs_of_a_status() -> None:
     text = '[{"epoch":"e","first_kept":2,"last":9,"pending":[[3,4],[9,9]],"parked":[[4,4]]}]'
     expected = EpochStatusRow("e", 9, SeqRanges(((3, 4), (9, 9))), SeqRanges(((4, 4),)), UtcMs(5), 60)
     assert reading.epochs({"epochs": text, "oldest_age_ms": 60.0}, UtcMs(5)) == [expected]
+    assert reading.epochs({"epochs": text, "replayed": True}, UtcMs(5))[0].replayed
 
 
 def test_a_will_says_nothing_of_epochs() -> None:

@@ -1,0 +1,279 @@
+"""docs/reference, written from the code: every device, command, key, code and quantity.
+
+    python -m scripts.reference            write the pages
+    python -m scripts.reference --check    name the pages that are stale; exit status 1 when there is one
+
+Types, bounds and defaults come from the models that read the files, texts from `gateway.text`, devices from their
+profiles and vectors. What a key is for is the one thing the code does not say: it stands in docs/reference/keys.toml,
+and a key without a sentence there, or a sentence without a key, is an error. The same tree gives the same bytes.
+"""
+
+import argparse
+import re
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from gateway.cli.main import app
+from gateway.config.gateway import GatewayConfig
+from gateway.config.ioc import IocFile
+from gateway.profile import load, vectors
+from gateway.profile.profile import Field, Line, ModbusSource, Profile
+from gateway.profile.quantities import Quantity, quantities
+from gateway.profile.schema import ProfileSchema
+from gateway.text import words
+from gateway.toml_file import Strict, read_located
+from scripts.reference_keys import default, kind, sections
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "reference"
+NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit. -->"
+HEADS = {
+    "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
+    "vi": ("khoá", "giá trị", "mặc định", "ý nghĩa", "bắt buộc", "Dự kiến; hiện bị từ chối (`not_built_yet`):"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or say which differ from what would be written."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.reference", description="Write docs/reference.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is stale")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages are (default: docs/reference)")
+    options = parser.parse_args(arguments)
+    stale = [name for name, text in pages().items() if _read(options.folder / name) != text]
+    for name in stale:
+        if options.check:
+            print(f"{options.folder / name} is stale: run python -m scripts.reference")
+        else:
+            (options.folder / name).write_text(pages()[name], "utf-8")
+    return int(options.check and bool(stale))
+
+
+@cache
+def pages() -> Mapping[str, str]:
+    """Every page by its file name."""
+    made: dict[str, Callable[[], Iterable[str]]] = {
+        "devices.md": devices,
+        "commands.md": commands,
+        "site-file.md": lambda: site_page("en"),
+        "site-file.vi.md": lambda: site_page("vi"),
+        "profile-file.md": profile_page,
+        "ioc-file.md": ioc_page,
+        "codes.md": codes,
+        "quantities.md": quantity_page,
+    }
+    return {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table, and the empty line behind it."""
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+def devices() -> Iterator[str]:
+    """Each profile that is shipped: how far to believe it, its fields, its vectors."""
+    library = load.load([ROOT / "device_profiles"])
+    yield from (
+        "# Devices",
+        "",
+        "Profiles that come with this version. A site file names one as `vendor/model@version`.",
+        "",
+    )
+    yield from table(("profile", "device", "transport", "fields", "confidence"), map(_overview, _sorted(library)))
+    for profile in _sorted(library):
+        yield from _device(profile, library.files[profile.ref])
+
+
+def _sorted(library: load.Library) -> list[Profile]:
+    return [profile for _, profile in sorted(library.profiles.items())]
+
+
+def _overview(profile: Profile) -> tuple[str, ...]:
+    anchor = re.sub(r"[^a-z0-9-]", "", profile.ref)
+    fields = str(len(profile.fields))
+    return f"[`{profile.ref}`](#{anchor})", _both(profile.title), _transport(profile), fields, profile.confidence
+
+
+def _device(profile: Profile, path: Path) -> Iterator[str]:
+    head = read_located(path, ProfileSchema).value.profile
+    frames = vectors.read(vectors.path_of(path)).value.vector
+    yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
+    for warning in head.warnings:
+        yield f"- **Note:** {_both(warning.pairs())}"
+    yield f"- Confidence: {profile.confidence}. Sources: {'; '.join(head.sources)}."
+    counted = sorted(Counter(frame.evidence for frame in frames).items())
+    yield f"- Vectors: {len(frames)} ({', '.join(f'{count} {evidence}' for evidence, count in counted)})."
+    yield ""
+    yield from table(("field", "unit", "decimals", "plausible", "class", "where"), map(_field, profile.fields))
+
+
+def _transport(profile: Profile) -> str:
+    source = profile.source
+    if isinstance(source, ModbusSource):
+        return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
+    return f"serial stream, {_line(source.line)}, a frame every {source.period_ms / 1000:g} s"
+
+
+def _line(line: Line) -> str:
+    return f"{line.baud} {line.bits}{line.parity}{line.stop_bits}"
+
+
+def _field(field: Field) -> tuple[str, ...]:
+    bounds = [] if field.low is None or field.high is None else [f"{field.low:g} to {field.high:g}"]
+    where = f"{field.table} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
+    number = field.letter == "f"
+    decimals = str(field.decimals) if number else "-"
+    meaning = "" if field.quantity == field.name else f" ({field.quantity})"
+    return f"`{field.name}`{meaning}", _unit(field.unit), decimals, *(bounds or ["-"]), field.every, where
+
+
+def _unit(unit: str) -> str:
+    return f"`{unit}`" if unit else "-"
+
+
+def _both(texts: Iterable[tuple[str, str]]) -> str:
+    told = dict(texts)
+    return f"{told['en']} / {told['vi']}"
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def commands() -> Iterator[str]:
+    """Each command with its arguments and options, as Typer knows them."""
+    yield from ("# Commands", "", "`gateway COMMAND --help` says the same. Exit statuses: [README.md](README.md).", "")
+    for name, command in leaves(typer.main.get_command(app), "gateway"):
+        yield from (f"## {name}", "", str(command.help), "")
+        if command.params:
+            yield from table(("argument", "default", "environment", "meaning"), map(_parameter, command.params))
+
+
+def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own classes are private
+    """(full name, command) of what can be run."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name, command
+    for word, each in sorted((below or {}).items()):
+        yield from leaves(each, f"{name} {word}")
+
+
+def _parameter(parameter: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    option = parameter.opts[0].startswith("-")
+    name = parameter.opts[0] if option else parameter.metavar
+    flag = getattr(parameter, "is_flag", False)
+    default = "-" if flag or parameter.default is None else f"`{parameter.default}`"
+    shown = name if flag or not option else f"{name} {name.lstrip('-').upper()}"
+    more = ", may be given more than once" if getattr(parameter, "multiple", False) else ""
+    return f"`{shown}`", default, parameter.envvar or "-", f"{parameter.help or 'the file'}{more}"
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def site_page(lang: Literal["en", "vi"]) -> Iterator[str]:
+    """gateway.toml, in the language of who writes it."""
+    title, about = {
+        "en": (
+            "Site file",
+            "What one gateway reads: `/etc/gateway/gateway.toml`. `gateway check` prints every problem.",
+        ),
+        "vi": (
+            "Tệp cấu hình",
+            "Những gì một gateway đọc: `/etc/gateway/gateway.toml`. `gateway check` liệt kê mọi lỗi.",
+        ),
+    }[lang]
+    other = {"en": "[Tiếng Việt](site-file.vi.md)", "vi": "[English](site-file.md)"}[lang]
+    yield from (f"# {title}", "", f"{about} {other}.", "")
+    yield from key_tables(GatewayConfig, "site" if lang == "en" else "site_vi", lang)
+
+
+def profile_page() -> Iterator[str]:
+    """A profile and its vectors."""
+    how = "How to write one: [../how-to/new-profile.md](../how-to/new-profile.md)."
+    yield from ("# Profile file", "", f"What one device model is: `VENDOR/MODEL.toml`. {how}", "")
+    yield from key_tables(ProfileSchema, "profile", "en")
+    yield from ("# Vectors file", "", "The proof of a profile: `VENDOR/MODEL.vectors.toml` beside it.", "")
+    yield from key_tables(vectors.VectorsSchema, "vectors", "en")
+
+
+def ioc_page() -> Iterator[str]:
+    """ioc.toml."""
+    about = "What the centre's processes are told: `/etc/gateway/ioc.toml`."
+    how = "How to use it: [../how-to/ingest.md](../how-to/ingest.md)."
+    yield from ("# IOC file", "", f"{about} {how}", "")
+    yield from key_tables(IocFile, "ioc", "en")
+
+
+def key_tables(model: type[Strict], words_of: str, lang: str) -> Iterator[str]:
+    """Each table of a file; raises ValueError for keys without a sentence, and for sentences without a key."""
+    said = tomllib.loads((FOLDER / "keys.toml").read_text("utf-8"))[words_of]
+    found = list(sections(model))
+    known = {key.path for section in found for key in section.keys}
+    if known != said.keys():
+        raise ValueError(f"docs/reference/keys.toml, [{words_of}]: {sorted(known ^ said.keys())}")
+    key_head, value_head, default_head, about_head, needed, planned = HEADS[lang]
+    for section in found:
+        yield from (f"## `{section.head}`", "") if section.head else ()
+        rows = ((f"`{k.name}`", kind(k.info), default(k.info, needed), said[k.path]) for k in section.keys)
+        yield from table((key_head, value_head, default_head, about_head), rows)
+        if section.model.not_built:
+            yield from (f"{planned} {', '.join(f'`{name}`' for name in sorted(section.model.not_built))}.", "")
+
+
+# --- codes and quantities ---------------------------------------------------------------------------------------------
+
+
+def codes() -> Iterator[str]:
+    """Each code with what it means and what to do, in both languages, in the order of gateway/text."""
+    yield from ("# Codes", "", "What a code means, and what to do now. / Ý nghĩa của mã, và việc cần làm.", "")
+    for head, names in _code_groups():
+        yield from (f"## {head[0].upper()}{head[1:]}", "")
+        yield from table(("code", "English", "Tiếng Việt"), ((f"`{c}`", _said(c, "en"), _said(c, "vi")) for c in names))
+
+
+def _code_groups() -> Iterator[tuple[str, list[str]]]:
+    """The parts of en.toml by their comments."""
+    text = resources.files("gateway.text").joinpath("en.toml").read_text("utf-8")
+    for part in text.split("\n# --- ")[1:]:
+        yield part.partition(" ---")[0], re.findall(r"^\[(\w+)\]$", part, re.MULTILINE)
+
+
+def _said(code: str, lang: str) -> str:
+    step = words.next_step(code, lang)
+    return f"**{words.title(code, lang)}.** {step}" if step else words.title(code, lang)
+
+
+def quantity_page() -> Iterator[str]:
+    """The controlled list."""
+    about = "What a field means city-wide. A letter: `f` number, `b` boolean. Units are UCUM."
+    yield from ("# Quantities", "", about, "")
+    rows = (
+        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi"))) for q in _listed()
+    )
+    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt"), rows)
+
+
+def _listed() -> list[Quantity]:
+    return sorted(quantities().values(), key=lambda quantity: quantity.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

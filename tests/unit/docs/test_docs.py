@@ -1,0 +1,284 @@
+"""README and docs: what they link, show, name and promise is there."""
+
+import ast
+import importlib
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from gateway.cli.main import app
+from gateway.config.compile import compile_file, compile_simulator_file
+from gateway.config.ioc import read_ioc
+from gateway.profile import load
+from gateway.sources import shipped
+from scripts.reference import leaves
+from simulators.serve import signals_of
+
+ROOT = Path(__file__).parent.parent.parent.parent
+DOCS = ROOT / "docs"
+TUTORIAL = DOCS / "tutorial" / "first-site.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+OURS = [page for page in PAGES if "specs" not in page.parts]  # a spec has tests of its own
+GUIDES = [TUTORIAL, *sorted((DOCS / "how-to").glob("*.md"))]
+TEXTS = sorted((ROOT / "gateway" / "text").glob("*.toml"))
+INTERNAL = {"gateway compile"}  # the daemon's child, dispatched in gateway/__main__.py
+COMMAND = re.compile(r"(?:sudo |\.venv/bin/)*(gateway(?: .*)?)")
+
+
+def name_of(value: object) -> str:
+    """A page or block as pytest shows it."""
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else ""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language, without the indentation of a list around them."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> list[str]:
+    """What it links inside the project."""
+    found = re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", prose(page))
+    return [target for target in found if not target.startswith(("http:", "https:"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as links name them."""
+    heads = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def shell_lines(page: Path) -> list[str]:
+    """What people are to type: lines of shell blocks, and code within sentences."""
+    typed = [line.partition(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    return [*typed, *re.findall(r"`([^`\n]+)`", prose(page) if page.suffix == ".md" else page.read_text("utf-8"))]
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file of this tree, and to a heading that it has."""
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_can_be_found() -> None:
+    """From README and docs/README, by links."""
+    found: set[Path] = set()
+    ahead = [ROOT / "README.md", DOCS / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in found and page.suffix == ".md":
+            found.add(page)
+            ahead += [(page.parent / link.partition("#")[0]).resolve() for link in links(page)]
+    assert set(DOCS.rglob("*.md")) - found == set()
+
+
+def test_the_index_of_decisions_lists_all() -> None:
+    """Each by its number and title, in order."""
+    pages = sorted((DOCS / "decisions").glob("0*.md"))
+    titles = [page.read_text("utf-8").partition("\n")[0].removeprefix("# ") for page in pages]
+    listed = re.findall(r"^- \[(.*)\]\((.*)\)$", (DOCS / "decisions" / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+
+def examples() -> Iterator[tuple[Path, str]]:
+    """Every TOML block of tutorial and how-tos."""
+    for page in GUIDES:
+        for block in blocks(page, "toml"):
+            yield page, block
+
+
+def kind_of(block: str) -> str:
+    """Which file it is an example of."""
+    heads = {"gateway": "site", "broker": "ioc", "profile": "profile", "vector": "vectors", "signal": "signals"}
+    return next(kind for head, kind in heads.items() if head in tomllib.loads(block))
+
+
+@pytest.mark.parametrize(("page", "block"), list(examples()), ids=name_of)
+def test_every_toml_example_is_right(page: Path, block: str, tmp_path: Path) -> None:
+    """Each is read by what would read it, without a problem."""
+    path = tmp_path / "example.toml"
+    path.write_text(block, "utf-8")
+    match kind_of(block):
+        case "site":
+            assert compile_file(path).site.buses
+        case "ioc":
+            assert read_ioc(path).dead_letters
+        case "signals":
+            check_signals(path, block)
+        case kind:
+            check_profile(page, tmp_path, kind)
+
+
+def check_signals(path: Path, block: str) -> None:
+    """The tutorial's site with these tables: every one of them is somebody's."""
+    path.write_text(blocks(TUTORIAL, "toml")[0] + "\n" + block, "utf-8")
+    compiled = compile_simulator_file(path)
+    assert signals_of(compiled.site, compiled.config.signal, 1)
+    assert len(compiled.config.signal) == block.count("kind =")
+
+
+def check_profile(page: Path, folder: Path, kind: str) -> None:
+    """The page's profile and its vectors, beside the shipped ones: no field's meaning is in conflict."""
+    pair = {kind_of(text): text for text in blocks(page, "toml")}
+    assert kind in pair
+    vendor, model = tomllib.loads(pair["profile"])["profile"]["id"].split("/")
+    (folder / vendor).mkdir()
+    (folder / vendor / f"{model}.toml").write_text(pair["profile"], "utf-8")
+    (folder / vendor / f"{model}.vectors.toml").write_text(pair["vectors"], "utf-8")
+    (folder / "example.toml").unlink()
+    assert f"{vendor}/{model}@1" in load.load([shipped(), folder]).profiles
+
+
+def test_install_is_the_same_in_both_languages() -> None:
+    """Line for line what is typed and written, but for comments and the choice of language."""
+    english, vietnamese = DOCS / "how-to" / "install.md", DOCS / "how-to" / "install.vi.md"
+    assert blocks(english, "toml") == blocks(vietnamese, "toml")
+    typed = [[line for line in shell_block_lines(page) if "GATEWAY_LANG" not in line] for page in (english, vietnamese)]
+    assert typed[0] == typed[1] != []
+
+
+def shell_block_lines(page: Path) -> list[str]:
+    """Without comments."""
+    return [line.partition(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def wrong_with(line: str) -> str:
+    """Why this cannot be typed; empty when it can."""
+    tokens = shlex.split(line)
+    if " ".join(tokens[:2]) in INTERNAL or tokens[1:2] == ["--help"] or "COMMAND" in tokens:
+        return ""
+    known = dict(leaves(typer.main.get_command(app), "gateway"))
+    name = next((name for name in sorted(known, key=len, reverse=True) if f"{line} ".startswith(f"{name} ")), None)
+    if name is None:
+        return f"no such command: {line}"
+    return wrong_arguments(known[name], tokens[len(name.split()) :])
+
+
+def wrong_arguments(command: Any, tokens: list[str]) -> str:
+    """Options that it has not, or too much of what is none."""
+    options = {name: parameter for parameter in command.params for name in parameter.opts if name.startswith("--")}
+    left = list(tokens)
+    files = 0
+    while left:
+        token, _, value = left.pop(0).partition("=")
+        if token.startswith("-"):
+            if token not in options:
+                return f"{command.name} has no {token}"
+            if not value and not getattr(options[token], "is_flag", False):
+                left = left[1:]
+        else:
+            files += 1
+    room = sum(1 for parameter in command.params if not parameter.opts[0].startswith("--"))
+    return f"{command.name} takes {room} arguments" if files > room else ""
+
+
+@pytest.mark.parametrize("page", [*OURS, *TEXTS], ids=name_of)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    """With the options that it is given there; in what people are told to do, too."""
+    named = [found[1] for line in shell_lines(page) if (found := COMMAND.fullmatch(line))]
+    assert [wrong for line in named if line != "gateway" and (wrong := wrong_with(line))] == []
+
+
+def test_a_wrong_command_is_noticed() -> None:
+    """The check itself can fail."""
+    assert wrong_with("gateway chek") != ""
+    assert wrong_with("gateway check --fast") != ""
+    assert wrong_with("gateway status x") != ""
+    assert wrong_with("gateway ioc audit ioc.toml --gateway hc-0001") == ""
+
+
+def test_the_checks_look_at_something() -> None:
+    """Enough links, examples, commands and tests are found to be worth a check."""
+    assert len({line for page in OURS for line in shell_lines(page) if COMMAND.fullmatch(line)}) > 20
+    assert len({found for page in OURS for found in NAMED_TEST.findall(page.read_text("utf-8"))}) > 20
+    assert sum(len(links(page)) for page in PAGES) > 50
+    assert {kind_of(block) for _, block in examples()} == {"site", "ioc", "profile", "vectors", "signals"}
+
+
+MODULES = sorted({
+    (module, option)
+    for page in OURS
+    for line in shell_lines(page)
+    for module, rest in re.findall(r"python -m ((?:simulators|scripts|tests)[.\w]*)(.*)", line)
+    for option in re.findall(r"--[a-z-]+", rest) or ["--help"]
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "option"), MODULES)
+def test_every_module_that_is_run_has_its_options(module: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As its own help says."""
+    found = importlib.import_module(f"{module}.__main__" if module == "simulators" else module)
+    with pytest.raises(SystemExit):
+        found.main(["--help"])
+    assert option in re.findall(r"--[a-z-]+", capsys.readouterr().out)
+
+
+def test_every_make_target_exists() -> None:
+    """And README's two commands are the demo and the tests."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {target for page in OURS for line in shell_lines(page) for target in re.findall(r"^make ([a-z]+)", line)}
+    assert named <= targets
+    assert [line.split()[:2] for line in blocks(ROOT / "README.md", "sh")[0].splitlines()] == [
+        ["make", "demo"],
+        ["make", "test"],
+    ]
+
+
+# --- promises ---------------------------------------------------------------------------------------------------------
+
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+
+
+def names_of_tests(path: Path) -> set[str]:
+    """The names that pytest collects from a file."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in found if name.lower().startswith("test")}
+
+
+@pytest.mark.parametrize("page", OURS, ids=name_of)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """By file, and by name where one is given; a file that is named holds tests."""
+    for file, name in NAMED_TEST.findall(page.read_text("utf-8")):
+        if not Path(file).name.startswith("test_"):
+            assert (ROOT / file).exists(), file  # a tool, not a test
+            continue
+        assert names_of_tests(ROOT / file), file
+        assert not name or name in names_of_tests(ROOT / file), f"{file}::{name}"
+
+
+def test_every_promise_names_its_test_or_says_not_yet() -> None:
+    """P1 to P9, each with a test that shows it, or with what is missing."""
+    rows = re.findall(r"^\| (P\d) \|(.*)\|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert [number for number, _ in rows] == [f"P{n}" for n in range(1, 10)]
+    for number, rest in rows:
+        _, shown, not_yet = (cell.strip() for cell in rest.split("|"))
+        assert NAMED_TEST.search(shown) or not_yet, number
