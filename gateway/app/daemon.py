@@ -131,7 +131,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
                 follow(clock, parts.timeline, spool.date, inbox.put, refused=lambda: clock.refused), name="clock"
             ),
             tasks.create_task(spool.run(), name="spool"),
-            tasks.create_task(Server(parts.folder / SOCKET, answers).run(), name="control"),
+            tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
         ]
         collector = tasks.create_task(_collect(parts), name="collect")
@@ -149,6 +149,15 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         await asyncio.wait([uplink])
         for left in (*buses, *services):
             left.cancel()
+
+
+async def _control(server: Server, parts: Parts) -> None:
+    """Serve the control socket; a box where that fails (a path too long, no room) still reads and sends."""
+    try:
+        await server.run()
+    except OSError as error:
+        _log.error("control_socket_failed error=%s", error)
+        parts.inbox.put(Event(parts.clock.boot_ms(), "", "control_socket_failed", str(error)))
 
 
 async def _collect(parts: Parts) -> None:

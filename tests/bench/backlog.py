@@ -27,12 +27,12 @@ FIELDS = 20
 
 def fill(folder: Path, drafts: Iterable[Draft], *, read_back: bool = False) -> Sequence[Batch]:
     """Append them to the spool in `folder`; the batches as they will be sent, if wanted. Raises SpoolError."""
+    folder.mkdir(parents=True, exist_ok=True)
     return asyncio.run(_fill(folder, drafts, read_back=read_back))
 
 
 async def open_here(folder: Path) -> Spool:
-    """The spool a daemon with a bench's site would open, in this thread."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The spool a daemon with a bench's site would open, in this thread; the folder is there."""
     clock = SystemClock("system")
     boot = read_boot(folder, clock)
     timeline = Timeline(boot, clock.word)

@@ -48,7 +48,7 @@ def measure(folder: Path) -> Iterator[table.Row]:
     """What the file grows by, whole pages, over all readings."""
     meters = list(_meters())
     readings = DEVICES * len(meters[0].fields) * BATCHES * BATCH_MS // STEP_MS
-    grown, bodies = asyncio.run(_grown(folder / "spool", meters))
+    grown, bodies = asyncio.run(_grown(folder, meters))
     each = grown / readings
     measured = f"{each:.2f} bytes; {bodies / readings:.2f} in bodies of {bodies / BATCHES / 1024:.1f} KiB"
     yield BUDGET.row(measured, within=each <= BYTES_MAX)

@@ -25,6 +25,7 @@ def measure(folder: Path) -> Iterator[Row]:
     """By the kernel's counters of a block device that nothing else writes to."""
     try:
         with mounted(folder) as disk:
+            (disk.folder / "spool").mkdir()
             written = asyncio.run(_written(disk))
     except NoDisk as error:
         yield from (budget.not_yet(str(error)) for budget in BUDGETS)

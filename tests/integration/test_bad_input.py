@@ -191,7 +191,7 @@ def centre_in(folder: Path, broker: Mosquitto | EmbeddedBroker, root: str = "cit
     ingest = Command(folder, "ingest", "gateway", "ioc", "ingest", str(folder / "ioc.toml"))
     ingest.start()
     try:
-        wait_until(lambda: (folder / "store.db").exists(), WAIT_S, "the worker")
+        wait_until((folder / "store.db").exists, WAIT_S, "the worker")
         yield Centre(broker, ingest, folder)
         assert ingest.alive(), ingest.tail()
         ingest.stop()
