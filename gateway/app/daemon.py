@@ -47,7 +47,6 @@ DISK_STALLED_S = 30.0
 OURS_ALONE = 0o077  # files of ours are nobody else's, also where no unit says UMask=
 BUSES_STOP_S = 5.0  # of the 15 that systemd waits: disk and uplink need the rest
 SOCKET = "control.sock"
-SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), less its zero
 
 _log = logging.getLogger(__name__)
 
@@ -286,8 +285,6 @@ def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str
 def _run_folder(site: Site, clock: SystemClock) -> tuple[Path, str]:
     """For control socket and boot id, and that id: $RUNTIME_DIRECTORY under systemd, else beside the spool's file."""
     folder = Path(os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or site.spool.path)
-    if len(os.fsencode(folder / SOCKET)) > SOCKET_PATH_MAX_BYTES:
-        raise RunFolderUnusable(f"{folder}: too long for a socket in it, at most {SOCKET_PATH_MAX_BYTES} bytes")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return folder, read_boot(folder, clock)

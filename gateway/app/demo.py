@@ -160,11 +160,13 @@ class Demo:
         child = self._children.pop(name)
         child.terminate()
         try:
-            await asyncio.to_thread(child.wait, STOP_S)
+            code = await asyncio.to_thread(child.wait, STOP_S)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
             raise DemoFailed(f"{name} did not stop; logs in {self.folder}") from None
+        if code:
+            raise DemoFailed(f"{name} ended with {code}:\n{self._tail(name)}")
 
     async def _verdict(self) -> Verdict:
         truth = list(read_truth(self.folder / "truth"))

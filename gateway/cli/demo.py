@@ -15,17 +15,21 @@ from rich.table import Table
 from gateway.app.demo import Demo, DemoFailed, Snapshot, Verdict
 from gateway.clock.kernel import SystemClock
 
+EXIT_INTERRUPTED = 130
 SHOWN_MAX = 5  # of what is missing
 VALUES_SHOWN = 3  # of a row
 
 
 def show(seconds: float | None, *, plain: bool) -> int:
-    """Exit status: 1 when a served value is not stored or a part failed."""
+    """Exit status: 1 when a served value is not stored or a part failed, 130 when it was interrupted twice."""
     try:
         verdict = asyncio.run(_run(seconds, plain=plain or not sys.stdout.isatty()))
     except DemoFailed as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
+    except asyncio.CancelledError:
+        print("ended at once: nothing was compared", file=sys.stderr)
+        return EXIT_INTERRUPTED
     for point in verdict.missing[:SHOWN_MAX]:
         print(f"missing {'.'.join(point.series)} = {point.value} at {point.at_ms}", file=sys.stderr)
     print(verdict.line())

@@ -15,6 +15,7 @@ from gateway.ioc import audit as audits
 from gateway.ioc.ledger import Account
 from gateway.text import words
 
+NOTHING_KNOWN = 2
 STORE_AWAY = 3
 
 
@@ -25,7 +26,7 @@ def ingest(path: Path, name: str, lang: str = "en") -> int:
 
 
 def audit(path: Path, gateway: str | None, out: TextIO, lang: str = "en") -> int:
-    """Exit 1 for unexplained batches, 3 when the store does not answer."""
+    """Exit 1 for unexplained batches, 2 for a gateway that nothing is known of, 3 when the store does not answer."""
     settings = _settings(path, lang)
     if settings is None:
         return WRONG_FILE
@@ -34,6 +35,9 @@ def audit(path: Path, gateway: str | None, out: TextIO, lang: str = "en") -> int
     except StoreBusy as error:
         print(f"{words.title(error.code, lang)}: {error}\n{words.next_step(error, lang)}", file=sys.stderr)
         return STORE_AWAY
+    if gateway is not None and not accounts:  # a slip in a name is no proof that nothing is missing
+        print(f"nothing is known of {gateway}", file=sys.stderr)
+        return NOTHING_KNOWN
     print(audits.text(accounts), file=out)
     return audits.exit_code(accounts)
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +32,9 @@ BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, wha
 }
 
 
+INTERRUPTED = 130
+
+
 class TooLong(Exception):
     """A bench did not end in its time."""
 
@@ -45,11 +48,12 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no such bench: {', '.join(strange)}")
     print(machine(), line(HEADER), sep="\n", flush=True)
     signal.signal(signal.SIGALRM, _ring)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         broken = [name for name in names if not _ran(name)]
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 1 if broken else 0
 
 
@@ -61,12 +65,12 @@ def _ran(name: str) -> bool:
     try:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
             for row in measure(Path(folder)):
-                left.pop(row.what, None)
-                print(row_line(row), flush=True)
+                left.pop(row.what)
+                _print([row])
     except pytest.skip.Exception as missing:  # a server that is not installed
-        _print_left(left, str(missing))
+        _print(budget.not_yet(str(missing)) for budget in left.values())
     except Exception as error:  # noqa: BLE001 - one broken bench must not take the others with it
-        _print_left(left, f"the bench broke: {type(error).__name__}")
+        _print(budget.broke(type(error).__name__) for budget in left.values())
         traceback.print_exc()
         return False
     finally:
@@ -74,13 +78,20 @@ def _ran(name: str) -> bool:
     return True
 
 
-def _print_left(left: dict[str, Budget], why: str) -> None:
-    for budget in left.values():
-        print(row_line(budget.not_yet(why)), flush=True)
+def _print(rows: Iterable[Row]) -> None:
+    for row in rows:
+        print(row_line(row), flush=True)
 
 
 def _ring(number: int, frame: FrameType | None) -> None:
     raise TooLong(f"signal {number} in {frame.f_code.co_qualname if frame else 'no frame'}")
+
+
+def _interrupted(_: int, __: FrameType | None) -> None:
+    """Once: what ends the children must not be interrupted in its turn."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

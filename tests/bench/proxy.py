@@ -66,10 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Pass it on, and the answer back."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        kept = {
-            name: value for name, value in self.headers.items() if name.lower() in {"content-type", "authorization"}
-        }
-        self._database.request("POST", self.path, body, kept)
+        self._database.request("POST", self.path, body, {"Content-Type": self.headers.get("Content-Type", "")})
         answer = self._database.getresponse()
         said = answer.read()
         if self.path.startswith("/write") and answer.status == 204:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 HEADER = ("what", "budget", "measured", "verdict")
-WIDTHS = (66, 26, 62)  # the last column has what is left
+WIDTHS = (66, 26, 70)  # the last column has what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Budget:
     def row(self, measured: str, *, within: bool) -> Row:
         """It was measured."""
         return Row(self.what, self.limit, measured, "ok" if within else "over")
+
+    def broke(self, how: str) -> Row:
+        """The bench failed: that says nothing of what it was to measure."""
+        return Row(self.what, self.limit, "-", f"broke: {how}")
 
     def not_yet(self, why: str) -> Row:
         """It was not."""

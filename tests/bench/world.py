@@ -57,9 +57,20 @@ def run(site: Path) -> tuple[str, ...]:
 
 def status(folder: Path) -> dict[str, object]:
     """What the daemon says; raises GatewayError while none answers."""
-    answer = asyncio.run(first(SocketClient(folder / "spool" / "control.sock"), "status"))
+    answer = asyncio.run(first(_control(folder), "status"))
     assert isinstance(answer, dict)
     return answer
+
+
+def polls_so_far(folder: Path) -> float:
+    """How many polls the daemon has made."""
+    counted = asyncio.run(first(_control(folder), "counters"))
+    assert isinstance(counted, list)
+    return sum(float(value) for name, _, value in counted if name == "polls")
+
+
+def _control(folder: Path) -> SocketClient:
+    return SocketClient(folder / "spool" / "control.sock")
 
 
 def _receipted(folder: Path) -> bool:

@@ -19,8 +19,8 @@ from gateway.wire import batch as batches
 from gateway.wire import receipt
 from gateway.wire.topic import Topics
 from tests.integration.test_shipped_broker import NOT_AUTHORISED, ShippedBroker
-from tests.support.centre import City
 from tests.support.certificates import Issued
+from tests.support.city import City
 from tests.support.ioc import EPOCH, ROOT, make_batch, numbered, row
 from tests.unit.ioc.test_deadletter import letters_in
 

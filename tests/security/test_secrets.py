@@ -16,8 +16,8 @@ from gateway.config.ioc import read_ioc
 from gateway.errors import GatewayError, Invalid
 from gateway.ioc.store.influx import InfluxSettings
 from gateway.seams import Broker
-from tests.support.centre import City, Tap
 from tests.support.chain import wait_until
+from tests.support.city import City, Tap
 from tests.support.written import SITE, write
 
 SECRET = "s3cr3t-p4ss-w0rd"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError
-from tests.support.centre import GATEWAY, City, Tap
 from tests.support.certificates import Authority, Issued
 from tests.support.chain import Command, wait_until
+from tests.support.city import GATEWAY, City, Tap
 
 pytestmark = pytest.mark.server
 SOON_S = 20.0

@@ -1,10 +1,18 @@
 """gateway status: what the technician sees."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import orjson
+import pytest
 from rich.console import Console
 
-from gateway.cli.status import health
+from gateway.cli.status import health, show, values
+from gateway.control.server import Handler, Server
+from gateway.text import words
 
 STATUS: dict[str, Any] = {
     "gw": "hc-0001",
@@ -39,3 +47,130 @@ def test_why_the_uplink_is_refused() -> None:
 def test_whose_status_it_is() -> None:
     """Gateway and version stand above it."""
     assert "hc-0001  1.0.0" in shown()
+
+
+def test_alarms_and_what_is_down_come_first() -> None:
+    """In words, with the names of buses and devices."""
+    lines = shown(alarms=["site_file_broken"], buses_down=["rs485-1"], devices_down=["level-1"]).splitlines()
+    told = [words.title("site_file_broken", "en"), f"rs485-1: {words.title('bus_down', 'en')}"]
+    told.append(f"level-1: {words.title('device_down', 'en')}")
+    places = [next(at for at, line in enumerate(lines) if text in line) for text in told]
+    assert places == sorted(places)
+    assert places[-1] < next(at for at, line in enumerate(lines) if "IOC" in line)
+
+
+def test_what_waits_and_for_how_long() -> None:
+    """Batches without a receipt, and the age of the oldest."""
+    assert "7  (90 s)" in shown(pending=7, oldest_age_ms=90_000)
+    assert words.title("online", "en") in shown(online=True)
+
+
+def table_of(row: dict[str, Any], lang: str = "en") -> str:
+    """The values of one row, as they are printed."""
+    console = Console(width=200)
+    with console.capture() as said:
+        console.print(values([row], lang))
+    return said.get()
+
+
+ROW: dict[str, Any] = {
+    "device": "level-1",
+    "kind": "water_level",
+    "age_ms": 1500,
+    "values": {"level": 1.25, "note": "[/] [red]x", "battery": None},
+    "quality": {"battery": "no_reply"},
+}
+
+
+def test_a_value_its_age_and_why_there_is_none() -> None:
+    """A text of a device may hold anything: it is shown as it is, and never read as markup."""
+    said = table_of(ROW)
+    assert "1.25" in said
+    assert "1.5 s" in said
+    assert "[/] [red]x" in said
+    assert f"- {words.title('no_reply', 'en')}" in said
+    assert f"- {words.title('no_reply', 'vi')}" in table_of(ROW, "vi")
+
+
+@asynccontextmanager
+async def daemon(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[None]:
+    """Something that answers on the control socket."""
+    async with asyncio.TaskGroup() as tasks:
+        server = tasks.create_task(Server(path, handlers).run())
+        while not path.exists():  # noqa: ASYNC110, ASYNC240 - a file has no event, and costs nothing
+            await asyncio.sleep(0.01)  # noqa: TID251 - a real socket
+        yield
+        server.cancel()
+
+
+def says(*answers: object) -> Handler:
+    """A handler with these answers."""
+
+    async def handler(_: dict[str, object]) -> AsyncIterator[object]:
+        for answer in answers:
+            yield answer
+
+    return handler
+
+
+async def asked(path: Path, lang: str = "en", *, as_json: bool = False) -> int:
+    """The command's exit status; it has an event loop of its own."""
+    return await asyncio.to_thread(lambda: show(path, lang, as_json=as_json))
+
+
+async def test_a_running_daemon(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Exit 0: tables for people, the document for programs."""
+    path = tmp_path / "control.sock"
+    async with daemon(path, {"status": says(STATUS), "rows": says(ROW)}):
+        assert await asked(path) == 0
+        assert b"hc-0001" in capsysbinary.readouterr().out
+        assert await asked(path, as_json=True) == 0
+    assert orjson.loads(capsysbinary.readouterr().out) == STATUS
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+@pytest.mark.parametrize("left", ["nothing", "a socket", "a file"])
+async def test_no_daemon_is_exit_3(tmp_path: Path, lang: str, left: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to do; also where a killed daemon left its socket behind."""
+    path = tmp_path / "control.sock"
+    if left == "a socket":
+        (await asyncio.start_unix_server(lambda *_: None, path)).close()
+    elif left == "a file":
+        path.touch()
+    assert await asked(path, lang) == 3
+    err = capsys.readouterr().err
+    assert str(path) in err
+    assert words.next_step("not_running", lang) in err
+
+
+@pytest.mark.parametrize(
+    "handlers",
+    [
+        dict,
+        lambda: {"status": says(), "rows": says()},
+        lambda: {"status": says("text"), "rows": says()},
+        lambda: {"status": says(STATUS)},
+    ],
+)
+async def test_who_answers_otherwise_is_exit_1(
+    tmp_path: Path, handlers: Callable[[], dict[str, Handler]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A daemon of another version: told in a sentence, not by a traceback."""
+    path = tmp_path / "control.sock"
+    async with daemon(path, handlers()):
+        assert await asked(path) == 1
+    assert words.title("request_refused", "en") in capsys.readouterr().err
+
+
+async def test_garbage_on_the_socket_is_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody else's socket."""
+
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 mail.example ESMTP\n")
+        writer.close()
+
+    path = tmp_path / "control.sock"
+    async with await asyncio.start_unix_server(garbage, path):
+        assert await asked(path) == 1
+    assert words.title("malformed", "en") in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""gateway ioc ingest | audit: exit statuses and what is said, with real files and the embedded store."""
+
+import asyncio
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from gateway.app import ingest as worker
+from gateway.cli import ioc
+from gateway.config.ioc import IocSettings
+from gateway.ioc.store import line_protocol
+from gateway.ioc.store.sqlite import SqliteStore
+from gateway.text import words
+from tests.support.cabinet import ioc_text
+from tests.support.ioc import EPOCH, GATEWAY, make_batch
+from tests.support.servers import free_port
+from tests.support.written import line_of, write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """ioc.toml with the embedded store."""
+    return write(tmp_path / "ioc.toml", ioc_text(1883, tmp_path))
+
+
+def stored(folder: Path, *seqs: int) -> None:
+    """Ledger points of these batches."""
+
+    async def put() -> None:
+        store = SqliteStore(folder / "store.db")
+        await store.write([line_protocol.batch_point(make_batch(seq), 0) for seq in seqs], "ns")
+        await store.close()
+
+    asyncio.run(put())
+
+
+def audited(path: Path, gateway: str | None = None, lang: str = "en") -> tuple[int, str]:
+    """Exit status and what was printed."""
+    out = StringIO()
+    return ioc.audit(path, gateway, out, lang), out.getvalue()
+
+
+def test_all_is_stored(path: Path) -> None:
+    """Exit 0, and the proof."""
+    stored(path.parent, 1, 2, 3)
+    code, said = audited(path)
+    assert code == 0
+    assert f"{GATEWAY} {EPOCH}: issued 3: stored 3" in said
+    assert audited(path, GATEWAY) == (0, said)
+
+
+def test_a_hole_is_exit_1(path: Path) -> None:
+    """Named."""
+    stored(path.parent, 1, 3)
+    code, said = audited(path)
+    assert code == 1
+    assert "ALARM unexplained: 2" in said
+
+
+def test_a_gateway_that_nobody_knows_is_no_proof(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in `--gateway` must not look like success."""
+    stored(path.parent, 1)
+    assert audited(path, "hc-9999") == (2, "")
+    assert capsys.readouterr().err == "nothing is known of hc-9999\n"
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+@pytest.mark.parametrize("away", ["file", "influx"])
+def test_a_store_that_is_away_is_exit_3(
+    tmp_path: Path, away: str, lang: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to do, and no file made by asking."""
+    store = "" if away == "file" else f'url = "http://127.0.0.1:{free_port()}"'
+    path = write(tmp_path / "ioc.toml", ioc_text(1883, tmp_path, store))
+    assert audited(path, lang=lang) == (3, "")
+    said = capsys.readouterr().err
+    assert said.startswith(words.title("store_busy", lang))
+    assert words.next_step("store_busy", lang) in said
+    assert [file.name for file in tmp_path.iterdir()] == ["ioc.toml"]
+
+
+def test_a_store_that_is_no_database_is_exit_3(path: Path) -> None:
+    """Garbage where the store should be."""
+    (path.parent / "store.db").write_bytes(b"garbage" * 1000)
+    assert audited(path) == (3, "")
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_wrong_file_is_exit_2_for_both(tmp_path: Path, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every problem with its place and next step; no worker is started."""
+    text = 'colour = 1\nroot = "A B"\n' + ioc_text(1883, tmp_path).replace("mqtt://", "http://")
+    path = write(tmp_path / "ioc.toml", text)
+    path.write_text(text.replace("colour = 1\n", ""))
+    assert audited(path, lang=lang) == (2, "")
+    said = capsys.readouterr().err
+    text = path.read_text()
+    assert f"{path}:{line_of(text, 'root')}: root\n" in said
+    assert f"{path}:{line_of(text, 'http')}: broker.url\n" in said
+    assert said.count(f"-> {words.next_step('bad_value', lang)}") == 2
+    assert ioc.ingest(path, "ingest-1", lang) == 2
+    assert capsys.readouterr().err == said
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same, at its first line."""
+    assert ioc.ingest(tmp_path / "none.toml", "ingest-1") == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/none.toml:1:\n")
+
+
+def test_a_good_file_starts_the_worker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its settings and its name; its exit status is ours."""
+    started: list[tuple[str, str]] = []
+
+    def run(settings: IocSettings, name: str) -> int:
+        started.append((settings.store.url, name))
+        return 0
+
+    monkeypatch.setattr(worker, "main", run)
+    assert ioc.ingest(path, "ingest-7") == 0
+    assert started == [(f"sqlite:{path.parent}/store.db", "ingest-7")]

@@ -1,0 +1,122 @@
+"""gateway.cli.main: the command tree, its exit statuses, and what each command is handed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway.__main__ as entry
+from gateway import __version__
+from gateway.app import compile as compiler
+from gateway.app import daemon
+from gateway.cli import check, demo, ioc, main, plan, profile, status
+
+
+class Called:
+    """Takes the place of a command and notes what it was handed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
+        self.with_: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> int:
+        """An exit status that no command has."""
+        self.with_.append((*arguments, *options.values()))
+        return 42
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "name", "handed"),
+    [
+        (
+            "check a.toml --profiles p --profiles q --lang vi",
+            check,
+            "check",
+            (Path("a.toml"), [Path("p"), Path("q")], "vi"),
+        ),
+        ("check", check, "check", (Path("/etc/gateway/gateway.toml"), [], "en")),
+        ("plan a.toml", plan, "show", (Path("a.toml"), [], "en")),
+        ("status --socket s --json", status, "show", (Path("s"), "en", True)),
+        ("demo --seconds 3 --plain", demo, "show", (3.0, True)),
+        ("demo", demo, "show", (None, False)),
+        ("ioc ingest i.toml --name x", ioc, "ingest", (Path("i.toml"), "x", "en")),
+        ("ioc audit", ioc, "audit", (Path("/etc/gateway/ioc.toml"), None)),
+        ("ioc audit i.toml --gateway hc-1", ioc, "audit", (Path("i.toml"), "hc-1")),
+        ("profile check --all --profiles p", profile, "check", ([Path("p")], "en")),
+        ("run a.toml --profiles p", daemon, "main", (["a.toml", "--profiles=p"],)),
+    ],
+)
+def test_a_command_is_handed_its_arguments(
+    monkeypatch: pytest.MonkeyPatch, line: str, module: object, name: str, handed: tuple[object, ...]
+) -> None:
+    """And its exit status is ours."""
+    monkeypatch.delenv("GATEWAY_LANG", raising=False)
+    called = Called(monkeypatch, module, name)
+    assert main.main(line.split()) == 42
+    assert called.with_[0][: len(handed)] == handed
+
+
+def test_the_language_may_be_set_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """$GATEWAY_LANG; an option beats it."""
+    monkeypatch.setenv("GATEWAY_LANG", "vi")
+    called = Called(monkeypatch, plan, "show")
+    main.main(["plan"])
+    main.main(["plan", "--lang", "en"])
+    assert [arguments[2] for arguments in called.with_] == ["vi", "en"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nonsense", "gateway: No such command 'nonsense'."),
+        ("check --nonsense", "gateway: No such option: --nonsense"),
+        ("check a b", "gateway: Got unexpected extra argument"),
+        ("demo --seconds 0", "gateway: Invalid value for '--seconds'"),
+        ("demo --seconds soon", "gateway: Invalid value for '--seconds'"),
+        ("status --socket", "gateway: Option '--socket' requires an argument."),
+    ],
+)
+def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], line: str, said: str) -> None:
+    """One line about what is wrong, one about where to look; no traceback."""
+    assert main.main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.endswith("Try 'gateway --help'.\n")
+
+
+@pytest.mark.parametrize("line", ["", "ioc", "profile"])
+def test_a_noun_alone_shows_what_there_is(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """Help, and no empty complaint."""
+    assert main.main(line.split()) == 2
+    told = capsys.readouterr()
+    assert "Usage:" in told.out + told.err
+    assert "gateway: \n" not in told.err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 0."""
+    assert main.main(["--help"]) == 0
+    assert main.main(["version"]) == 0
+    assert capsys.readouterr().out.endswith(f"{__version__}\n")
+
+
+@pytest.mark.parametrize(("command", "module"), [("run", daemon), ("compile", compiler)])
+def test_the_daemon_and_its_child_start_without_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, command: str, module: object
+) -> None:
+    """`python -m gateway run`: Typer is not loaded for what must stay light."""
+    called = Called(monkeypatch, module, "main")
+    Called(monkeypatch, main, "main")
+    monkeypatch.setattr(sys, "argv", ["gateway", command, "a.toml"])
+    assert entry.main() == 42
+    assert called.with_ == [(["a.toml"],)]
+
+
+def test_everything_else_goes_to_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help of `run` too."""
+    called = Called(monkeypatch, main, "main")
+    for line in (["check"], ["run", "--help"], []):
+        monkeypatch.setattr(sys, "argv", ["gateway", *line])
+        assert entry.main() == 42
+    assert called.with_ == [(["check"],), (["run", "--help"],), ([],)]

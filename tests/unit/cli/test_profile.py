@@ -1,0 +1,60 @@
+"""gateway profile check: an author's tool."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import profile
+from gateway.text import words
+from tests.support.written import PROFILE, VECTORS, line_of, write_profile
+
+
+def checked(*folders: Path, shipped: bool = False, lang: str = "en") -> tuple[int, str]:
+    """Exit status and text."""
+    out = StringIO()
+    return profile.check(folders, lang, out, shipped=shipped), out.getvalue()
+
+
+def test_a_good_profile(tmp_path: Path) -> None:
+    """One line each: how many fields, how far its map is to be believed."""
+    write_profile(tmp_path)
+    assert checked(tmp_path) == (0, "acme/probe@1: 1 fields, one source\n")
+
+
+def test_the_shipped_ones_are_checked_without_a_folder_or_when_asked(tmp_path: Path) -> None:
+    """`--all`, or nothing named."""
+    write_profile(tmp_path)
+    alone, both, mine = checked(), checked(tmp_path, shipped=True), checked(tmp_path)
+    assert [code for code, _ in (alone, both, mine)] == [0, 0, 0]
+    assert ["eastron/sdm630@1: " in said for _, said in (alone, both, mine)] == [True, True, False]
+    assert ["acme/probe@1: " in said for _, said in (alone, both, mine)] == [False, True, True]
+
+
+def test_every_problem_of_profile_and_vectors(tmp_path: Path) -> None:
+    """Exit 2; each with its place and next step."""
+    text = PROFILE.replace('unit = "Cel"', 'unit = "F"')
+    path = write_profile(tmp_path, text, VECTORS)
+    write_profile(tmp_path / "more", PROFILE, VECTORS.replace("30.5", "31.5"))
+    code, said = checked(tmp_path)
+    assert code == 2
+    assert f"{path}:{line_of(text, 'temperature')}: fields.temperature.unit\n" in said
+    assert f"{tmp_path}/more/acme/probe.vectors.toml:1: vector[0]\n" in said
+    assert f"-> {words.next_step('vector_mismatch', 'en')}" in said
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_folder_that_is_not_there_is_no_success(tmp_path: Path, lang: str) -> None:
+    """A slip in its path."""
+    code, said = checked(tmp_path / "none", lang=lang)
+    assert code == 2
+    assert words.title("file_unreadable", lang) in said
+
+
+def test_an_override_is_a_note(tmp_path: Path) -> None:
+    """Visible, and no problem."""
+    write_profile(tmp_path / "a")
+    write_profile(tmp_path / "b")
+    code, said = checked(tmp_path / "a", tmp_path / "b")
+    assert code == 0
+    assert words.title("profile_overridden", "en") in said
