@@ -116,6 +116,7 @@ class Ingest:
             await connection.subscribe(topic)
         self._failures = 0
         self._counters.set("ingest_connected", 1)
+        _log.info("listening name=%s root=%s", self._name, self._root)
         inbox = Inbox(RECEIVE_MAXIMUM)
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._read(connection, inbox), name="ingest.read")

@@ -47,7 +47,8 @@ def centre_in(folder: Path, broker: HasPort, root: str = "city") -> Iterator[Cen
     ingest = Command(folder, "ingest", "gateway", "ioc", "ingest", str(folder / "ioc.toml"))
     ingest.start()
     try:
-        wait_until((folder / "store.db").exists, WAIT_S, "the worker")
+        # Not merely started: what is published before it has subscribed goes to nobody, and nobody sends it again.
+        wait_until(lambda: " listening " in ingest.tail(), WAIT_S, "the worker to listen")
         yield Centre(broker, ingest, folder)
         assert ingest.alive(), ingest.tail()
         ingest.stop()
