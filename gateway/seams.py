@@ -69,6 +69,10 @@ class Worker(Protocol):
         """What `step` returns or raises; steps run one at a time, in order; never abandoned half-way by a cancel."""
         ...
 
+    def close(self) -> None:
+        """After the last step; a later step starts it again. Idempotent."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:

@@ -38,8 +38,8 @@ from gateway.seams import Broker
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.spool.spool import Spool, open_spool
-from gateway.spool.worker import DiskThread
 from gateway.wire.topic import Topics
+from gateway.worker import ThreadWorker
 
 EXIT_WRONG_FILE = 2
 EXIT_IN_USE = 4
@@ -215,7 +215,7 @@ async def _opened(
     site: Site, boot: str, clock: SystemClock, counters: Counters, inbox: Inbox
 ) -> AsyncIterator[tuple[Spool, Timeline]]:
     """The spool with a timeline that goes on where it was; batches of earlier boots are dated before any append."""
-    worker = DiskThread()
+    worker = ThreadWorker("disk")
     try:
         timeline = Timeline(boot, clock.word)
         spool = await open_spool(

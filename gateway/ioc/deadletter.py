@@ -17,9 +17,9 @@ from pathlib import Path
 import orjson
 
 from gateway.errors import StoreBusy
-from gateway.ioc.thread import ThreadWorker
 from gateway.model import Seq, UtcMs
 from gateway.seams import Worker
+from gateway.worker import ThreadWorker
 
 FILE_MAX_BYTES = 16 << 20
 TOTAL_MAX_BYTES = 256 << 20

@@ -17,3 +17,6 @@ class InlineWorker:
         if self._before is not None:
             self._before()
         return step()
+
+    def close(self) -> None:
+        """Nothing to end."""

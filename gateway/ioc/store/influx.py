@@ -19,9 +19,9 @@ from gateway.ioc.store.answer import judge
 from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.ioc.store.http import HttpSession, basic
 from gateway.ioc.store.influxql import Record
-from gateway.ioc.thread import ThreadWorker
 from gateway.model import Gap, SeqRanges
 from gateway.seams import Clock, Worker
+from gateway.worker import ThreadWorker
 
 NOT_FOUND = 404
 CHUNK_ROWS = 5000
@@ -135,6 +135,7 @@ class InfluxStore:
     async def close(self) -> None:
         """Close the connections."""
         await self._worker.run(self._close)
+        self._worker.close()
 
     def _write(self, body: bytes, precision: str) -> None:
         status, text = self._dialect().write(body, precision)

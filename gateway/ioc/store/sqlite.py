@@ -21,9 +21,9 @@ from gateway.ioc.store import reading
 from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Issued, Stored
 from gateway.ioc.store.line_protocol import NS_PER_MS
 from gateway.ioc.store.point import Point, parse
-from gateway.ioc.thread import ThreadWorker
 from gateway.model import Gap, SeqRanges, UtcMs
 from gateway.seams import Worker
+from gateway.worker import ThreadWorker
 
 T = TypeVar("T")
 
@@ -160,6 +160,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Close the file; the last to close it folds the WAL into it."""
         await self._worker.run(self._close)
+        self._worker.close()
 
     async def _ledger_points(self, gateway: str, epoch: str) -> AsyncIterator[tuple[int, int, object]]:
         # Ledger points of one epoch lie in one series: their times differ, so a time is a cursor.

@@ -1,4 +1,4 @@
-"""`seams.Worker` with a thread: SQLite waits for the card, the event loop must not."""
+"""`seams.Worker` with a thread: a disk or a database is waited for there, never in the event loop."""
 
 import asyncio
 import threading
@@ -13,14 +13,14 @@ STEPS_MAX = 64  # that wait; whoever comes then waits in the loop, in order
 _Work: TypeAlias = Callable[[], None]
 
 
-class DiskThread:
-    """One thread, one bounded queue; steps run one at a time, in order. `close` ends it."""
+class ThreadWorker:
+    """One thread, one bounded queue; steps run one at a time, in order. The first step starts it, `close` ends it."""
 
-    def __init__(self, name: str = "disk") -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._queue: Queue[_Work | None] = Queue()
         self._room = asyncio.Semaphore(STEPS_MAX)
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     async def run(self, step: Callable[[], T]) -> T:
         """What `step` returns or raises; a cancel waits for its end, so that no step is ever left half known."""
@@ -28,13 +28,21 @@ class DiskThread:
             loop = asyncio.get_running_loop()
             done: asyncio.Future[T] = loop.create_future()
             self._queue.put(lambda: _carry_out(step, loop, done))
+            self._start()
             return await _to_the_end(done)
 
     def close(self) -> None:
         """After the last step; waits for the thread. Idempotent."""
-        if self._thread.is_alive():
+        thread, self._thread = self._thread, None
+        if thread is not None:
             self._queue.put(None)
-            self._thread.join()
+            thread.join()
+
+    def _start(self) -> None:
+        """A daemon thread: a disk that hangs must not keep the process from ending."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+            self._thread.start()
 
     def _serve(self) -> None:
         while (work := self._queue.get()) is not None:

@@ -1,4 +1,4 @@
-"""The disk's thread."""
+"""The thread that waits for disks and databases."""
 
 import asyncio
 import threading
@@ -8,19 +8,19 @@ from functools import partial
 import pytest
 
 from gateway.seams import Worker
-from gateway.spool.worker import STEPS_MAX, DiskThread
 from gateway.testing.clock import turns
+from gateway.worker import STEPS_MAX, ThreadWorker
 
 
 @pytest.fixture
-def worker() -> Iterator[DiskThread]:
+def worker() -> Iterator[ThreadWorker]:
     """One thread, ended."""
-    made = DiskThread("test")
+    made = ThreadWorker("test")
     yield made
     made.close()
 
 
-async def test_all_steps_run_in_one_thread_in_order(worker: DiskThread) -> None:
+async def test_all_steps_run_in_one_thread_in_order(worker: ThreadWorker) -> None:
     """More than wait at once."""
     seam: Worker = worker
     order: list[int] = []
@@ -38,14 +38,14 @@ async def test_all_steps_run_in_one_thread_in_order(worker: DiskThread) -> None:
     assert threading.get_ident() not in threads
 
 
-async def test_errors_come_back(worker: DiskThread) -> None:
+async def test_errors_come_back(worker: ThreadWorker) -> None:
     """And the thread goes on."""
     with pytest.raises(KeyError):
         await worker.run(partial(dict[str, str]().__getitem__, "absent"))
     assert await worker.run(lambda: 5) == 5
 
 
-async def test_a_cancel_waits_for_the_end_of_the_step(worker: DiskThread) -> None:
+async def test_a_cancel_waits_for_the_end_of_the_step(worker: ThreadWorker) -> None:
     """What was begun is done before the caller goes."""
     began, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
@@ -68,9 +68,19 @@ async def test_a_cancel_waits_for_the_end_of_the_step(worker: DiskThread) -> Non
     assert task.cancelled()
 
 
-def test_close_ends_the_thread() -> None:
+async def test_close_ends_the_thread() -> None:
     """Idempotent."""
-    worker = DiskThread("brief")
+    worker = ThreadWorker("brief")
+    assert await worker.run(lambda: threading.current_thread().name) == "brief"
     worker.close()
     worker.close()
     assert "brief" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_step_after_close_starts_the_thread_again() -> None:
+    """A store that is closed and asked once more answers."""
+    worker = ThreadWorker("again")
+    assert await worker.run(lambda: 1) == 1
+    worker.close()
+    assert await worker.run(lambda: 2) == 2
+    worker.close()
