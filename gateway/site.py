@@ -121,15 +121,6 @@ class Site:
     ]  # (file or folder, sha256 of its content or listing): what this was compiled from
 
 
-def changed(old: Site, new: Site) -> tuple[set[str], set[str]]:
-    """Names of buses to stop and to start; the others never notice."""
-    before = {bus.name: bus for bus in old.buses}
-    after = {bus.name: bus for bus in new.buses}
-    stop = {name for name, bus in before.items() if after.get(name) != bus}
-    start = {name for name, bus in after.items() if before.get(name) != bus}
-    return stop, start
-
-
 def dumps(site: Site) -> bytes:
     """JSON, for the way from `gateway compile` to the daemon; raises ValueError rather than write a password."""
     if any(broker.password for uplink in site.uplinks for broker in uplink.servers):

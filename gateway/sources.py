@@ -32,11 +32,6 @@ def of(site_file: Path, extra: Sequence[Path] = ()) -> tuple[tuple[str, str], ..
     return (("", _version()), *((str(path.resolve()), _hash(path)) for path in paths))
 
 
-def unchanged(sources: Sequence[tuple[str, str]]) -> bool:
-    """Whether all of them still are what they were."""
-    return all(kept == (_hash(Path(path)) if path else _version()) for path, kept in sources)
-
-
 def _version() -> str:
     return sha256(__version__.encode()).hexdigest()
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 GATEWAY = "hc-0001"
-BUSES = ("rs485-1", "tcp-1", "tcp-2", "wind-line", "dust-line")
 DEVICES = (  # name, bus, unit_id, profile
     ("meter-1", "rs485-1", 1, "eastron/sdm630@1"),
     ("air-1", "rs485-1", 2, "xy/md02@1"),

@@ -109,13 +109,7 @@ class BusLoop:
 
     async def run(self) -> None:
         """As `Loop`."""
-        while (guard := await self._door.open()) is not None:
-            try:
-                await self._serve(guard)
-            except LinkDown as error:
-                self._door.lost(error)
-            finally:
-                await guard.close()
+        await self._door.serve(self._serve)
 
     def stop(self) -> None:
         """As `Loop`."""

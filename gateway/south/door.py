@@ -6,9 +6,9 @@ A connection that ends between two good exchanges (converters hang up on the idl
 opened again without a word; one that cannot be, or that ends three times before it has carried an exchange, is down.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import LinkDown
@@ -20,7 +20,16 @@ RETRY_MS, RETRY_MS_MAX = 500, 10_000
 STEADY_MS = 10_000
 CAUSE_MAX = 200  # characters of an operating system's message that go into an event
 
-T = TypeVar("T")
+
+class Closes(Protocol):
+    """What can be opened: a link, a stream."""
+
+    async def close(self) -> None:
+        """Idempotent; never raises."""
+        ...
+
+
+T = TypeVar("T", bound=Closes)
 
 
 class Door(Generic[T]):
@@ -46,6 +55,16 @@ class Door(Generic[T]):
         self._stop = stop
         self._losses = 1  # since it last worked; it has never worked, so the first failure to open it is the second
         self._opened_at: BootMs | None = None
+
+    async def serve(self, work: Callable[[T], Awaitable[None]]) -> None:
+        """Do `work` on the opened bus, again after each loss, until the stop was asked for."""
+        while (opened := await self.open()) is not None:
+            try:
+                await work(opened)
+            except LinkDown as error:
+                self.lost(error)
+            finally:
+                await opened.close()
 
     async def open(self) -> T | None:
         """The opened bus; None when the stop was asked for first."""

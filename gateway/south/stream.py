@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from gateway.counters import Counters
-from gateway.errors import BadReply, LinkDown
+from gateway.errors import BadReply
 from gateway.model import BootMs, Event, Quality, Row
 from gateway.profile.codec import Part, decode_parts
 from gateway.profile.profile import SerialSource
@@ -71,13 +71,7 @@ class StreamLoop:
 
     async def run(self) -> None:
         """As `bus.Loop`."""
-        while (stream := await self._door.open()) is not None:
-            try:
-                await self._listen(stream)
-            except LinkDown as error:
-                self._door.lost(error)
-            finally:
-                await stream.close()
+        await self._door.serve(self._listen)
 
     def stop(self) -> None:
         """As `bus.Loop`."""

@@ -9,7 +9,7 @@ from gateway import site as sites
 from gateway import sources
 from gateway.model import Group
 from gateway.profile.load import load
-from gateway.profile.profile import Field, Line, Profile
+from gateway.profile.profile import Line, Profile
 from gateway.seams import Broker, Tls
 from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
 
@@ -146,20 +146,3 @@ def _leaves(value: object) -> list[tuple[list[object], int]]:
         return []
     own: list[tuple[list[object], int]] = [(value, n) for n, item in enumerate(value) if not isinstance(item, list)]
     return own + [place for item in value for place in _leaves(item)]
-
-
-def test_changed_names_only_what_differs() -> None:
-    """A bus that is the same is never touched; one that differs is stopped and started."""
-    md02, relay = PROFILES["xy/md02@1"], PROFILES["waveshare/relay8@1"]
-    old = site(bus("same", device(md02)), bus("gone"), bus("other", device(md02)))
-    new = site(bus("same", device(md02)), bus("come"), bus("other", device(relay)))
-    assert sites.changed(old, new) == ({"gone", "other"}, {"come", "other"})
-    assert sites.changed(old, old) == (set(), set())
-
-
-def test_a_new_version_of_a_profile_changes_its_bus() -> None:
-    """The decoding is part of a bus."""
-    md02 = PROFILES["xy/md02@1"]
-    fields: tuple[Field, ...] = tuple(replace(f, tens=2) for f in md02.fields)
-    new = replace(md02, fields=fields)
-    assert sites.changed(site(bus("b", device(md02))), site(bus("b", device(new)))) == ({"b"}, {"b"})

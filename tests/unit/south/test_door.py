@@ -12,16 +12,27 @@ from gateway.south.stop import Stop
 from gateway.testing.clock import FakeClock, turns
 
 
+class Opened:
+    """A link that counts its closings."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        """One more."""
+        self.closed += 1
+
+
 class Bench:
     """A door to something that is there or not."""
 
     def __init__(self, *, there: bool = True) -> None:
         self.clock, self.stop, self.events = FakeClock(), Stop(), list[Event]()
+        self.link = Opened()
         self.there = there
         self.tried_at: list[int] = []
         self.door = Door("bus-1", self._open, self.clock, Counters(), Random(2), self.events.append, self.stop)
 
-    async def open(self, ms: float = 0) -> str | None:
+    async def open(self, ms: float = 0) -> Opened | None:
         """What opens within `ms`."""
         task = asyncio.create_task(self.door.open())  # noqa: TID251 - time has to move beside it
         await self.clock.advance(ms)
@@ -34,18 +45,18 @@ class Bench:
         assert all(event.urgent for event in self.events)
         return [(event.subject, event.code, event.detail) for event in self.events]
 
-    async def _open(self) -> str:
+    async def _open(self) -> Opened:
         self.tried_at.append(self.clock.boot_ms())
         if not self.there:
             raise LinkDown("no such port")
-        return "opened"
+        return self.link
 
 
 async def test_a_bus_that_opens_and_works_is_no_news() -> None:
     """Also when it is lost between two good exchanges, and opens again at once."""
     bench = Bench()
     for _ in range(5):
-        assert await bench.open() == "opened"
+        assert await bench.open() is bench.link
         bench.door.works()
         bench.door.lost(LinkDown("hung up"))
     assert bench.told == []
@@ -60,7 +71,7 @@ async def test_a_missing_port_is_told_once_with_its_cause_and_its_return() -> No
     assert bench.told == [("bus-1", "bus_down", "no such port")]
     bench.there = True
     await bench.clock.advance(RETRY_MS_MAX)
-    assert await task == "opened"
+    assert await task is bench.link
     assert bench.door.down
     bench.door.works()
     bench.door.works()
@@ -119,9 +130,9 @@ async def test_a_stop_ends_an_opening_that_hangs() -> None:
     """An endpoint that never answers cannot hold the shutdown."""
     stop, clock = Stop(), FakeClock()
 
-    async def never() -> str:
+    async def never() -> Opened:
         await asyncio.Event().wait()
-        return "opened"
+        return Opened()
 
     door = Door("bus-1", never, clock, Counters(), Random(1), lambda _event: None, stop)
     async with asyncio.TaskGroup() as tasks:
@@ -129,3 +140,18 @@ async def test_a_stop_ends_an_opening_that_hangs() -> None:
         await turns()
         stop.ask()
     assert task.result() is None
+
+
+async def test_what_was_opened_is_closed_after_each_loss_and_at_the_stop() -> None:
+    """Lost, opened again, stopped: closed twice, and the loss told of only when it lasts."""
+    bench, served = Bench(), list[Opened]()
+
+    async def work(link: Opened) -> None:
+        served.append(link)
+        bench.door.works()
+        if len(served) == 1:
+            raise LinkDown("hung up")
+        bench.stop.ask()
+
+    await bench.door.serve(work)
+    assert (len(served), bench.link.closed, bench.told) == (2, 2, [])
