@@ -40,7 +40,8 @@ from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
 from gateway.north.complaints import Complaints
 from gateway.north.effects import Effect, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.intake import Intake
-from gateway.north.slot import AGAIN_FIRST_MS, AGAIN_MAX_MS, Slot, State
+from gateway.north.mute import Mute
+from gateway.north.slot import Slot, State
 
 BATCHES_MAX = 20
 PUBLISHES_MAX = 20
@@ -83,9 +84,7 @@ class Window:
         self._serial = 0
         self._heard = 0  # the serial at the last answer
         self._fresh_run = 0
-        self._mute = ""  # no_receipts | version_refused
-        self._try_at = BootMs(0)
-        self._try_delay_ms = AGAIN_FIRST_MS
+        self._mute = Mute()
         self._complaints = Complaints()
         self._puback = 0  # the last reason that was complained of
 
@@ -106,7 +105,8 @@ class Window:
 
     def connected(self, receive_maximum: int, packet_bytes_max: int, tail: int, now: BootMs) -> list[Effect]:
         """A connection came up; `tail` = the order of the spool's newest batch: what is newer is fresh."""
-        self._connected, self._mute, self._heard = True, "", self._serial
+        self._connected, self._heard = True, self._serial
+        self._mute.end()
         self._publishes_max = min(self._publishes_configured, receive_maximum)
         self._packet_bytes_max = packet_bytes_max
         self._intake.connected(tail)
@@ -239,7 +239,8 @@ class Window:
 
     def _hear(self, effects: list[Effect], now: BootMs) -> None:
         self._heard = self._serial
-        self._mute, self._puback = "", 0
+        self._mute.end()
+        self._puback = 0
         gone = self._complaints.clear("no_receipts", "version_refused", "nobody_stores", "publish_refused")
         if gone:
             effects += self._complaints.say("receipts_again", " ".join(gone), now)
@@ -298,21 +299,14 @@ class Window:
     # Mute.
 
     def _fall_mute(self, why: str, effects: list[Effect], now: BootMs) -> None:
-        if not self._mute:
-            self._try_at = BootMs(now + (0 if why == "no_receipts" else AGAIN_FIRST_MS))
-            self._try_delay_ms = 2 * AGAIN_FIRST_MS
-        self._mute = why
+        self._mute.fall(why, now)
         if why == "version_refused":
             self._complaints.clear("no_receipts")
         effects += self._complaints.hold(why, "", now)
 
     def _try_one(self, now: BootMs) -> None:
-        if now < self._try_at:
-            return
-        self._try_at = BootMs(now + self._try_delay_ms)
-        self._try_delay_ms = min(2 * self._try_delay_ms, AGAIN_MAX_MS)
         longest = min(self._waiting(), key=lambda slot: slot.serial, default=None)
-        if longest is None:
+        if not self._mute.takes_try(now) or longest is None:
             return
         if self._tried_all() and self._room_ordinary() <= 0 and len(self._aside) < WAITING_MAX:
             self._put_aside(longest)
