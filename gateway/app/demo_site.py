@@ -4,6 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 GATEWAY = "hc-0001"
+# Totals move slower than phases: groups of their own, each of which is one read and so has its own time.
+SLOWER = {
+    "meter-1": {
+        "2s": (
+            *("current_sum", "active_power", "apparent_power", "reactive_power", "power_factor", "phase_angle"),
+            *("frequency", "energy_import", "energy_export", "reactive_energy_import", "reactive_energy_export"),
+            *("power_demand", "power_demand_peak"),
+        ),
+        "5s": (
+            *("voltage_l1_l2", "voltage_l2_l3", "voltage_l3_l1", "voltage_line_average", "current_neutral"),
+            *("voltage_thd_l1", "voltage_thd_l2", "voltage_thd_l3"),
+        ),
+    },
+}
 DEVICES = (  # name, bus, unit_id, profile
     ("meter-1", "rs485-1", 1, "eastron/sdm630@1"),
     ("air-1", "rs485-1", 2, "xy/md02@1"),
@@ -17,7 +31,7 @@ DEVICES = (  # name, bus, unit_id, profile
 
 
 def site_text(folder: Path, broker_port: int, tcp_ports: Sequence[int], *, link: str = "own") -> str:
-    """gateway.toml: an RTU bus with four devices, two TCP devices, two serial streams, everything each second."""
+    """gateway.toml: an RTU bus with four devices, two TCP devices, two serial streams; each second, but SLOWER."""
     buses = [
         _bus("rs485-1", f'port = "{folder}/rs485-1"', 'line = "38400 8N1"', f'link = "{link}"'),
         _bus("tcp-1", f'host = "127.0.0.1:{tcp_ports[0]}"', f'link = "{link}"'),
@@ -86,4 +100,9 @@ def _bus(name: str, *lines: str) -> str:
 
 def _device(name: str, bus: str, unit_id: int | None, profile: str) -> str:
     unit = "" if unit_id is None else f"unit_id = {unit_id}\n"
-    return f'[[device]]\nname = "{name}"\nbus = "{bus}"\n{unit}profile = "{profile}"\nevery = "1s"\n'
+    slower = "".join(
+        f'[device.fields.{field}]\nevery = "{every}"\n'
+        for every, fields in SLOWER.get(name, {}).items()
+        for field in fields
+    )
+    return f'[[device]]\nname = "{name}"\nbus = "{bus}"\n{unit}profile = "{profile}"\nevery = "1s"\n{slower}'

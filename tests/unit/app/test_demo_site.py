@@ -13,7 +13,7 @@ from tests.support.written import write
 
 @pytest.mark.parametrize("link", ["own", "pymodbus"])
 def test_the_site(tmp_path: Path, link: str) -> None:
-    """Every bus and device of the lists, all in this folder or on loopback, each once a second, without a note."""
+    """Every bus and device of the lists, all in this folder or on loopback, at their periods, without a note."""
     text = demo_site.site_text(tmp_path, 1883, (1502, 1503), link=link)
     compiled = compile_simulator_file(write(tmp_path / "site.toml", text))
     site = compiled.site
@@ -22,7 +22,8 @@ def test_the_site(tmp_path: Path, link: str) -> None:
     assert [bus.name for bus in site.buses] == ["rs485-1", "tcp-1", "tcp-2", "wind-line", "dust-line"]
     devices = {device.name: (bus.name, device) for bus in site.buses for device in bus.devices}
     assert {(name, bus) for name, (bus, _) in devices.items()} == {(name, bus) for name, bus, _, _ in demo_site.DEVICES}
-    assert {polled.period_ms for _, device in devices.values() for polled in device.polled} == {1000}
+    periods = {name: [polled.period_ms for polled in device.polled] for name, (_, device) in devices.items()}
+    assert periods == {name: [1000] for name in periods} | {"meter-1": [1000, 2000, 5000]}
     assert all(bus.endpoint.startswith((f"{tmp_path}/", "127.0.0.1:")) for bus in site.buses)
     assert {bus.driver for bus in site.buses if bus.transport != "stream"} == {link}
     assert site.spool.path == f"{tmp_path}/spool"
