@@ -1,5 +1,6 @@
 """gateway plan: each read, its fields and time, and the load of each bus."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +13,7 @@ from gateway.site import Bus, Device, Site
 from gateway.south.plan import Read, bus_ms, line_cost, plan
 
 PERCENT = 100
+WIDTH = 100
 
 
 def show(path: Path, folders: Sequence[Path], lang: str, out: TextIO) -> int:
@@ -51,16 +53,18 @@ def _reads(bus: Bus, device: Device) -> Iterator[tuple[float, int, str]]:
         for read in plan(device.profile, polled.fields, cost):
             names = " ".join(polled.fields[place].name for place in read.fields)
             ms = bus_ms(read, cost)
-            yield (
-                ms,
-                polled.period_ms,
-                f"  {device.name} every {_period(polled.period_ms)}: {_request(read)}  {ms:.1f} ms  {names}",
-            )
+            what = f"{device.name} every {_period(polled.period_ms)}: {_request(read)}  {ms:.1f} ms  {names}"
+            yield ms, polled.period_ms, _wrapped(what)
 
 
 def _request(read: Read) -> str:
     request = read.request
     return f"{request.table} {request.address:#06x} +{request.count}"
+
+
+def _wrapped(line: str) -> str:
+    """A read of a meter has dozens of fields."""
+    return textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def _period(ms: int) -> str:

@@ -5,6 +5,7 @@ in so many words; it says nothing of readings that a device never answered (meas
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from gateway.ioc.ledger import Account, Evidence, account
 from gateway.ioc.store.base import EpochStatusRow, Issued, Store
@@ -68,6 +69,7 @@ def _paragraph(one: Account) -> Iterable[str]:
         )
     )
     yield f"{one.gateway} {one.epoch}: issued {one.highest}: {', '.join(counts)}"
+    yield f"  newest status: {_when(one.status_at_ms)}"
     if one.rows_given_up:
         yield f"  explained: gap records give up {one.rows_given_up} rows"
     if one.pending_old:
@@ -76,6 +78,13 @@ def _paragraph(one: Account) -> Iterable[str]:
         yield f"  ALARM unexplained: {_ranges(one.unexplained)}"
     if one.used_twice:
         yield f"  ALARM seq_used_twice: {_ranges(one.used_twice)}"
+
+
+def _when(at_ms: UtcMs | None) -> str:
+    """What is not stored by now can only be known from a status: an old one proves nothing of the time since."""
+    if at_ms is None:
+        return "none names this epoch"
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _sum(accounts: Sequence[Account]) -> str:

@@ -88,3 +88,11 @@ def test_a_wrong_file_is_exit_2(tmp_path: Path, lang: str) -> None:
     assert code == 2
     assert sum(line.startswith(f"{tmp_path}/gateway.toml:") for line in lines) == 2
     assert f"    -> {words.next_step('unknown_key', lang)}" in lines
+
+
+def test_a_read_of_many_fields_stays_readable(tmp_path: Path) -> None:
+    """A meter's read names every field and breaks its line for them."""
+    meter = '[[device]]\nname = "meter-1"\nbus = "rs485-1"\nunit_id = 2\nprofile = "eastron/sdm630@1"\nevery = "1s"\n'
+    _, lines = planned(tmp_path, SITE + meter)
+    assert max(map(len, lines)) <= 100
+    assert {"voltage_l1", "frequency", "voltage_thd_l3"} <= set(" ".join(lines).split())
