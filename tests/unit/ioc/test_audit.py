@@ -175,8 +175,7 @@ def test_many_ranges_are_cut() -> None:
 
 def test_the_age_of_the_newest_status_is_shown() -> None:
     """A gateway that fell silent has 100 % of what it told; when it told it stands beside that."""
-    one = Account(
-        "hc-0001", "k3v9x2", 4, SeqRanges(((1, 4),)), *[SeqRanges()] * 4, status_at_ms=UtcMs(1_795_521_600_000)
-    )
+    none = SeqRanges()
+    one = Account("g", "e", 4, SeqRanges(((1, 4),)), none, none, none, none, status_at_ms=UtcMs(1_795_521_600_000))
     assert "newest status: 2026-11-24 12:00:00 UTC" in audit.text([one])
     assert "newest status: none names this epoch" in audit.text([replace(one, status_at_ms=None)])
