@@ -15,7 +15,7 @@ import pytest
 
 from gateway.errors import ConnectionLost, PeerError, Refused
 from gateway.mqtt import connection as mqtt
-from tests.support.mqtt import connected, loss_of, next_message, nothing_left_behind, outcome, until_threads_are
+from tests.support.mqtt import connected, loss_of, next_message, nothing_left_behind, outcome, threads_end
 from tests.support.servers import Mosquitto
 
 pytestmark = pytest.mark.server
@@ -191,19 +191,19 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
     """It took the connection and never sends CONNACK."""
     monkeypatch.setattr(mqtt, "CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(ConnectionLost, match="no answer"):
-            async with connected(silent.getsockname()[1]):
-                pass
-        await until_threads_are(1)
+        async with threads_end():
+            with pytest.raises(ConnectionLost, match="no answer"):
+                async with connected(silent.getsockname()[1]):
+                    pass
 
 
 async def test_a_cancelled_connect_leaves_nothing() -> None:
     """The daemon stops while it connects."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await outcome(connected(silent.getsockname()[1]).__aenter__())
-        await until_threads_are(1)
+        async with threads_end():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await outcome(connected(silent.getsockname()[1]).__aenter__())
 
 
 @pytest.mark.parametrize(

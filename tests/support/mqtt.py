@@ -19,9 +19,9 @@ LONG_S = 10.0  # for what must happen: a bound, not a measure
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
     """No thread and no file descriptor outlives the block."""
-    threads, descriptors = threading.active_count(), _descriptors()
+    others, descriptors = set(threading.enumerate()), _descriptors()
     yield
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= others
     assert _descriptors() <= descriptors
 
 
@@ -74,10 +74,13 @@ async def outcome(wait: Awaitable[object]) -> object:
         return error
 
 
-async def until_threads_are(count: int) -> None:
-    """A thread that was given up ends by itself, soon."""
+@asynccontextmanager
+async def threads_end() -> AsyncIterator[None]:
+    """Threads that were started in the block and given up end by themselves, soon; those of others do not count."""
+    others = set(threading.enumerate())
+    yield
     async with asyncio.timeout(LONG_S):
-        while threading.active_count() > count:  # noqa: ASYNC110 - a thread of paho's own cannot be awaited
+        while set(threading.enumerate()) - others:  # noqa: ASYNC110 - a thread of paho's own cannot be awaited
             await asyncio.sleep(0.02)
 
 
