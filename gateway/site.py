@@ -38,6 +38,16 @@ class Device:
     profile: Profile
     unit_id: int  # 0 for a serial stream
     polled: tuple[Polled, ...]
+    writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Where others may read a bus through us."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,9 @@ class Bus:
     endpoint: str
     line: Line
     devices: tuple[Device, ...]
+    mode: str = "poll"  # poll | listen: another master asks, we only hear
+    rs485: bool = False  # the kernel switches the direction of the line
+    serve: Serve | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class UplinkSettings:
     max_age_ms: int  # of an open batch while online: 1 000, 10 000, 60 000
     status_interval_ms: int
     settle: str = "receipt"
+    budget_mb: int | None = None  # a month
     password_files: tuple[str, ...] = ()  # one a server, "" = none; read at connect: no password is in a compiled site
 
     def brokers(self, read: Callable[[str], str]) -> tuple[Broker, ...]:
@@ -119,6 +133,7 @@ class Site:
     sources: tuple[
         tuple[str, str], ...
     ]  # (file or folder, sha256 of its content or listing): what this was compiled from
+    commands: tuple[str, ...] = ()  # of the IOC, that this site carries out
 
 
 def dumps(site: Site) -> bytes:
@@ -145,7 +160,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 1
+VERSION = 2
 POOLED = (Field, Profile)
 
 

@@ -8,6 +8,15 @@ from gateway.protocols.parse import Parse
 
 
 @dataclass(frozen=True, slots=True)
+class Writable:
+    """What may be written to a field: within limits, or one of some values. The site has to allow it besides."""
+
+    low: float | None = None
+    high: float | None = None
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One measured quantity: what it means, and where it stands.
 
@@ -33,6 +42,15 @@ class Field:
     tens: int = 0
     scale: float = 1.0
     sentinels: tuple[int, ...] = ()  # raw words that mean no value
+    bits: tuple[int, int] | None = None  # of a register: the lowest bit that counts (0-15), and how many
+    labels: tuple[tuple[int, str], ...] = ()  # an enum: what each raw number is called
+    length: int = 0  # registers of a text
+    scale_from: str = ""  # the field of the same group whose value is the power of ten that this one is times
+    hidden: bool = False  # read for the sake of others, never reported
+    not_fitted: bool = False  # 0 means that nothing is connected there
+    restarts: bool = False  # a counter that begins again at 0 when the device loses power
+    parameter: bool = False  # a setting of the device: read on request, not polled
+    write: Writable | None = None
     # where in a serial frame
     part: str = ""
 
@@ -64,6 +82,17 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """Registers by which the device's own address and line are set: where, and which word stands for what."""
+
+    unit_id: int | None = None  # address of a holding register
+    baud: int | None = None
+    bauds: tuple[tuple[int, int], ...] = ()  # (raw word, baud)
+    parity: int | None = None
+    parities: tuple[tuple[int, str], ...] = ()  # (raw word, N E O)
+
+
+@dataclass(frozen=True, slots=True)
 class ModbusSource:
     """How a Modbus device wants to be read."""
 
@@ -74,6 +103,9 @@ class ModbusSource:
     timeout_ms: int = 1000
     never_read: tuple[tuple[Table, int, int], ...] = ()  # (table, first, last)
     identify: tuple[Identify, ...] = ()
+    wake: bytes = b""  # sent before each request, for a device that sleeps
+    wake_ms: int = 0  # from its last byte to the request
+    setup: Setup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadRequest, Request, reply_length
 from gateway.seams import Clock
 from gateway.south.late import LateReplies, Shape, shape_of
-from gateway.south.link import Heard, Link, NotSent, Reply
+from gateway.south.link import PLAIN, Heard, Link, Manner, NotSent, Reply
 
 SILENCE_MIN_NS = 1_750_000
 CHARACTER_BITS = 11  # what the serial line specification counts with, also for 8N1
@@ -62,13 +62,13 @@ class Guard:
             self._listen()
         return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns())
 
-    async def request(self, unit_id: int, request: Request, deadline_ns: int, min_gap_ns: int = 0) -> Reply:
+    async def request(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner = PLAIN) -> Reply:
         """As `Link`; NoReply also when the shape stays barred or the line busy until the deadline."""
         asked_ns = self._clock.boot_ns()
         while True:
             await self._until_free(unit_id, request, deadline_ns)
             async with self._turn:
-                await self._until_silent(max(min_gap_ns, self._silence_ns), deadline_ns)
+                await self._until_silent(max(manner.min_gap_ns, self._silence_ns), deadline_ns)
                 if self.barred(unit_id, request) is None:
                     return await self._exchange(unit_id, request, asked_ns, deadline_ns)
 

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import LinkDown
+from gateway.profile.profile import ModbusSource
 from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import Request
+
+NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,23 @@ class Heard:
 
 class NotSent(LinkDown):
     """The wire was gone before the request went out: no reply is owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a device wants to be asked."""
+
+    min_gap_ns: int = 0  # silence before each request
+    wake: bytes = b""  # sent before it, for a device that sleeps
+    wake_ns: int = 0  # from the last byte of that to the request
+
+
+PLAIN = Manner()
+
+
+def manner_of(source: ModbusSource) -> Manner:
+    """What a profile says of it."""
+    return Manner(round(source.min_gap_ms * NS_PER_MS), source.wake, source.wake_ms * NS_PER_MS)
 
 
 class Link(Protocol):

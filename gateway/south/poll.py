@@ -26,7 +26,7 @@ from gateway.profile.profile import ModbusSource
 from gateway.protocols.modbus_pdu import ReadRequest, Request
 from gateway.seams import Clock
 from gateway.site import Device, Polled
-from gateway.south.link import Reply
+from gateway.south.link import PLAIN, Manner, Reply, manner_of
 from gateway.south.plan import LineCost, Read, Span, bus_ms, halves, plan, span_of
 
 REPROBE_MS, REPROBE_MS_MAX, REPROBE_GROWTH = 60_000, 3_600_000, 4
@@ -38,7 +38,7 @@ NS_PER_MS = 1_000_000
 class Guarded(Protocol):
     """What a poll needs of `guard.Guard`."""
 
-    async def request(self, unit_id: int, request: Request, deadline_ns: int, min_gap_ns: int = 0) -> Reply:
+    async def request(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner = PLAIN) -> Reply:
         """One exchange; raises NoReply, BadReply, DeviceException, LinkDown."""
         ...
 
@@ -70,7 +70,7 @@ class Poller:
             raise TypeError(f"{device.name} is not polled by Modbus")
         self._device, self._polled, self._cost = device, polled, cost
         self._clock, self._counters = clock, counters
-        self._timeout_ms, self._min_gap_ns = source.timeout_ms, round(source.min_gap_ms * NS_PER_MS)
+        self._timeout_ms, self._manner = source.timeout_ms, manner_of(source)
         self._bus = bus
         self._memory = _Memory(device, polled, cost)
         self._barren = False
@@ -93,7 +93,7 @@ class Poller:
         self._counters.add("reads", bus=self._bus, device=self._device.name)
         deadline_ns = self._clock.boot_ns() + round((self._timeout_ms + bus_ms(read, self._cost)) * NS_PER_MS)
         try:
-            reply = await link.request(self._device.unit_id, read.request, deadline_ns, self._min_gap_ns)
+            reply = await link.request(self._device.unit_id, read.request, deadline_ns, self._manner)
             visit.keep(read, reply)
         except LinkDown as error:
             visit.link_down = error

@@ -9,7 +9,7 @@ from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSo
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Polled
-from gateway.south.link import Heard, Reply
+from gateway.south.link import PLAIN, Heard, Manner, Reply
 
 NS_PER_MS = 1_000_000
 
@@ -66,10 +66,10 @@ class Slaves:
     busy: bool = False
     closed: int = 0
 
-    async def request(self, unit_id: int, request: Request, deadline_ns: int, min_gap_ns: int = 0) -> Reply:
+    async def request(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner = PLAIN) -> Reply:
         """Answers after the latency, or not before the deadline."""
         assert isinstance(request, ReadRequest)
-        assert min_gap_ns >= 0
+        assert manner.min_gap_ns >= 0
         assert not self.busy, "two exchanges at once"
         self.busy = True
         try:

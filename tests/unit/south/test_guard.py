@@ -10,7 +10,7 @@ from gateway.profile.profile import Line
 from gateway.protocols.modbus_frame import Frame, encode_rtu
 from gateway.protocols.modbus_pdu import Request, WriteRegisters
 from gateway.south.guard import Guard, silence_ns
-from gateway.south.link import Heard, Reply
+from gateway.south.link import Heard, Manner, Reply
 from gateway.south.modbus_links import RtuWire, StreamLink
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream
@@ -49,7 +49,7 @@ class Bench:
     async def ask(self, request: Request, timeout_ms: float = 100, unit_id: int = 1, min_gap_ms: float = 0) -> Reply:
         """One request, with the time it takes."""
         return await passing(
-            self.clock, self.guard.request(unit_id, request, self.at(timeout_ms), int(min_gap_ms * MS))
+            self.clock, self.guard.request(unit_id, request, self.at(timeout_ms), Manner(int(min_gap_ms * MS)))
         )
 
     def count(self, name: str) -> float:
