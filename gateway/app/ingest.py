@@ -33,7 +33,7 @@ def main(settings: IocSettings, name: str) -> int:
 
 async def _run(settings: IocSettings, name: str) -> None:
     clock, counters = SystemClock("system"), Counters()
-    store = open_store(settings.store, clock)
+    store, letters = open_store(settings.store, clock), DeadLetters(Path(settings.dead_letters))
     ingest = Ingest(
         replace(settings.broker, client_id=name),
         settings.root,
@@ -43,7 +43,7 @@ async def _run(settings: IocSettings, name: str) -> None:
         counters,
         Random(),  # noqa: S311 - spreads reconnects; no secret depends on it
         name,
-        DeadLetters(Path(settings.dead_letters)),
+        letters,
         settings.relays,
         settings.accept,
     )
@@ -59,6 +59,7 @@ async def _run(settings: IocSettings, name: str) -> None:
             fed.cancel()
     finally:
         await store.close()
+        letters.close()
         for counted, labels, value in counters:
             _log.info("counted name=%s labels=%s value=%g", counted, labels, value)
 

@@ -72,6 +72,10 @@ class DeadLetters:
             room_bytes = self._total_max_bytes // (1 if answered else 2)
             await self._worker.run(lambda: self._append(b"".join(lines), shares, room_bytes))
 
+    def close(self) -> None:
+        """Ends its thread."""
+        self._worker.close()
+
     def _append(self, data: bytes, shares: Counter[str], total_max_bytes: int) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

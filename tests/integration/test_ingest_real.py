@@ -21,6 +21,7 @@ from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Batch, BootMs, Receipt, UtcMs
 from gateway.mqtt.connection import PahoConnect
 from gateway.seams import Broker, Connection
+from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as batches
 from gateway.wire import documents, receipt
 from gateway.wire.topic import Topics
@@ -38,7 +39,7 @@ TOPICS = Topics(ROOT, GATEWAY)
 def ingest(server: Mosquitto, store: Store, folder: Path, name: str = "ingest-1") -> Ingest:
     """A worker with real parts."""
     broker = Broker("127.0.0.1", server.port, name)
-    return Ingest(broker, ROOT, CONNECT, store, CLOCK, Counters(), Random(1), name, DeadLetters(folder))
+    return Ingest(broker, ROOT, CONNECT, store, CLOCK, Counters(), Random(1), name, DeadLetters(folder, InlineWorker()))
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from gateway.ioc.store import line_protocol
 from gateway.ioc.store.base import BEYOND_RETENTION, TYPE_CONFLICT, UNPARSABLE, Stored
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.model import Batch, BootMs, Event, Gap, RejectedRow, SeqRanges, UtcMs
+from gateway.testing.worker import InlineWorker
 from tests.support.ioc import EPOCH, GATEWAY, ROOT, make_batch, message, row
 from tests.support.servers import Influxd
 from tests.unit.ioc.test_deadletter import letters_in
@@ -45,7 +46,7 @@ async def store(influxd: Influxd, request: pytest.FixtureRequest) -> AsyncIterat
 
 def deposit(store: InfluxStore, folder: Path) -> Deposit:
     """Over the real store."""
-    return Deposit(store, DeadLetters(folder), Breaker(), CLOCK, Counters(), Random(1))
+    return Deposit(store, DeadLetters(folder, InlineWorker()), Breaker(), CLOCK, Counters(), Random(1))
 
 
 def accepted(batch: Batch) -> Accepted:
