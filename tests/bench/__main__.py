@@ -14,7 +14,7 @@ from types import FrameType
 
 import pytest
 
-from tests.bench import daemon, dead, decode, drain, latency, plan, rtu, size, spool, start
+from tests.bench import daemon, dead, decode, drain, latency, plan, reads, rtu, size, spool, start
 from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 
 Measure = Callable[[Path], Iterator[Row]]
@@ -28,6 +28,7 @@ BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, wha
     "latency": (latency.measure, latency.BUDGETS, 90),
     "dead": (dead.measure, dead.BUDGETS, 80),
     "drain": (drain.measure, drain.BUDGETS, 150),
+    "reads": (reads.measure, reads.BUDGETS, 60),
     "rtu": (rtu.measure, rtu.BUDGETS, 90),
 }
 
