@@ -6,7 +6,7 @@ be, so that the CPU is that of a loop without pauses: on a slow line each read i
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +16,10 @@ from gateway.clock.kernel import SystemClock
 from gateway.config.compile import compile_file
 from gateway.counters import Counters
 from gateway.protocols.modbus_pdu import ReadRequest, Table
+from gateway.seams import Clock
 from gateway.site import Bus
 from gateway.south.guard import Guard, silence_ns
+from gateway.south.link import Link
 from gateway.south.modbus_links import open_own
 from gateway.south.pymodbus_link import open_link
 from tests.bench import site
@@ -28,7 +30,7 @@ from tests.support.servers import free_port
 
 TRANSPORTS = ("tcp", "rtu")
 BUDGETS = tuple(Budget(f"CPU of one {name} read of 100 registers", "less than pymodbus") for name in TRANSPORTS)
-OPENERS = {"own": open_own, "pymodbus": open_link}
+OPENERS: dict[str, Callable[[Bus, Clock], Awaitable[Link]]] = {"own": open_own, "pymodbus": open_link}
 REGISTERS = 100
 ROUNDS = 5
 READS = 300
