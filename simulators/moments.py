@@ -55,12 +55,12 @@ class Alarm:
         """Once, at the end."""
         os.close(self._fd)
 
-    async def until(self, at_ns: int) -> None:
-        """Wait for a boot time; returns at once when it is past. One waiter at a time."""
+    async def until(self, at_ns: int, or_done: "asyncio.Future[None] | None" = None) -> None:
+        """Wait for a boot time, or for `or_done`; returns at once when it is past. One waiter at a time."""
         if at_ns <= boot_ns():
             return
         loop = asyncio.get_running_loop()
-        rang: asyncio.Future[None] = loop.create_future()
+        rang = loop.create_future() if or_done is None else or_done
         self._set(at_ns)
         loop.add_reader(self._fd, wake, rang)
         try:

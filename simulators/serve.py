@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TypeAlias
@@ -10,19 +10,31 @@ from typing import TypeAlias
 import orjson
 
 from gateway.site import Bus, Device, Site
+from simulators.commands import Commands
+from simulators.control import Control
 from simulators.device import ModbusDevice, StreamDevice, fields_of
+from simulators.fault import Bent, Fault
+from simulators.in_force import InForce
+from simulators.knobs import Knob
+from simulators.lane import Converter
 from simulators.line import free
+from simulators.moments import Alarm, boot_ns
+from simulators.run import Run
 from simulators.serve_rtu import RtuServer
 from simulators.serve_stream import StreamServer
-from simulators.serve_tcp import TcpServer
-from simulators.signals import Signal, UnknownSignal, signal_for
+from simulators.serve_tcp import Desk, TcpServer
+from simulators.signals import Signal, UnknownSignal, powers, signal_for
+from simulators.targets import targets_of
 from simulators.truth import TruthLog
 
 ON_A_PTY = ("rtu", "stream")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STATE_NS = 20_000_000  # how often to see whether a bus changes its state
 
 Server: TypeAlias = TcpServer | RtuServer | StreamServer
 Tables: TypeAlias = Mapping[str, Mapping[str, object]]  # the [signal] tables, by "device.field"
+Signals: TypeAlias = Mapping[str, Mapping[str, Signal]]  # by device, by field
+NO_CONVERTERS: Mapping[str, Converter] = {}
 
 
 def signals_of(site: Site, tables: Tables, seed: int) -> dict[str, dict[str, Signal]]:
@@ -36,34 +48,49 @@ def signals_of(site: Site, tables: Tables, seed: int) -> dict[str, dict[str, Sig
 
 async def serve(
     site: Site,
-    signals: Mapping[str, Mapping[str, Signal]],
+    signals: Signals,
     *,
     truth: Path | None = None,
     ports: Path | None = None,
     seconds: float | None = None,
+    faults: Iterable[Fault] = (),
+    converters: Mapping[str, Converter] = NO_CONVERTERS,
+    control: Path | None = None,
+    seed: int = 1,
 ) -> None:
     """Until SIGTERM, SIGINT or `seconds` have passed. `ports` is written, whole, when everything can be asked.
 
     It is a JSON object: the endpoint of each bus by its name, which tells the port where the site says port 0.
+    `converters` stand before the TCP buses of these names; `control` is the socket for `simctl`.
     """
     with ExitStack() as files:
-        log = TruthLog(truth)
-        files.callback(log.close)
+        run = Run(TruthLog(truth), InForce(seed))
+        files.callback(run.truth.close)
+        for fault in faults:
+            run.in_force.add(fault)
+        knobs = _knobs(site, signals, run, everything=control is not None)
         async with AsyncExitStack() as stack:
             _make_room(site.buses)
             servers: dict[str, Server] = {}
             for bus in site.buses:
-                servers[bus.name] = server = _server(bus, signals, log)
+                servers[bus.name] = server = _server(bus, _turned(signals, knobs), run, converters.get(bus.name))
                 await stack.enter_async_context(server)
+            if control is not None:
+                commands = Commands(targets_of(site), knobs, run.in_force)
+                await stack.enter_async_context(Control(control, commands, run))
             if ports is not None:
-                _announce(ports, {name: server.endpoint for name, server in servers.items()})
-            await _run(servers, log, seconds)
+                announce(ports, {name: server.endpoint for name, server in servers.items()})
+            await _run(servers, run, seconds)
 
 
 def _signals(device: Device, tables: Tables, seed: int) -> dict[str, Signal]:
+    fields = fields_of(device)
+    power = powers(fields)
     return {
-        field.name: signal_for(device.name, field, seed, tables.get(f"{device.name}.{field.name}"))
-        for field in fields_of(device)
+        field.name: signal_for(
+            device.name, field, seed, tables.get(f"{device.name}.{field.name}"), power.get(field.name, 0)
+        )
+        for field in fields
     }
 
 
@@ -74,31 +101,73 @@ def _make_room(buses: Iterable[Bus]) -> None:
             free(Path(bus.endpoint))
 
 
-def _server(bus: Bus, signals: Mapping[str, Mapping[str, Signal]], log: TruthLog) -> Server:
+def _knobs(site: Site, signals: Signals, run: Run, *, everything: bool) -> dict[str, Knob]:
+    """Of all fields, or of those that a fault bends: what cannot change needs none."""
+    bent = {fault.target for fault in run.in_force.faults() if isinstance(fault.act, Bent)}
+    fields = {
+        f"{device.name}.{field.name}": (field, signals[device.name][field.name])
+        for bus in site.buses
+        for device in bus.devices
+        for field in fields_of(device)
+    }
+    return {
+        key: Knob(key, field, signal, run.in_force, run.now_ms)
+        for key, (field, signal) in fields.items()
+        if everything or key in bent
+    }
+
+
+def _turned(signals: Signals, knobs: Mapping[str, Knob]) -> Callable[[Device], Mapping[str, Signal]]:
+    """The signals of a device, with a knob where there is one."""
+    return lambda device: {
+        name: knobs.get(f"{device.name}.{name}", signal) for name, signal in signals[device.name].items()
+    }
+
+
+def _server(
+    bus: Bus, signals: Callable[[Device], Mapping[str, Signal]], run: Run, converter: Converter | None
+) -> Server:
     if bus.transport == "stream":
         (device,) = bus.devices
-        return StreamServer(bus, StreamDevice(device, signals[device.name]), log)
-    devices = {device.unit_id: ModbusDevice(device, signals[device.name]) for device in bus.devices}
-    return (RtuServer if bus.transport == "rtu" else TcpServer)(bus, devices, log)
+        return StreamServer(bus, StreamDevice(device, signals(device)), run)
+    devices = {device.unit_id: ModbusDevice(device, signals(device), tells=run.truth.kept) for device in bus.devices}
+    if bus.transport == "rtu":
+        return RtuServer(bus, devices, run)
+    return TcpServer(bus.transport, bus.endpoint, Desk(bus.transport, devices, run, converter))
 
 
-def _announce(path: Path, endpoints: Mapping[str, str]) -> None:
+def announce(path: Path, endpoints: Mapping[str, str]) -> None:
+    """Write where each bus can be asked, whole or not at all."""
     whole = path.with_name(path.name + ".new")
     whole.write_bytes(orjson.dumps(endpoints, option=orjson.OPT_INDENT_2) + b"\n")
     whole.replace(path)
 
 
-async def _run(servers: Mapping[str, Server], log: TruthLog, seconds: float | None) -> None:
+async def _run(servers: Mapping[str, Server], run: Run, seconds: float | None) -> None:
     """A bus that fails ends everything: half a district that looks whole would be a lie."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(server.run(), name=f"bus {name}") for name, server in servers.items()]
-        tasks.append(group.create_task(log.keep_flushing(), name="truth"))
-        await _stopped(seconds)
+        tasks.append(group.create_task(run.truth.keep_flushing(), name="truth"))
+        tasks.append(group.create_task(_keep_turning(servers, run), name="states of buses"))
+        await stopped(seconds)
         for task in tasks:
             task.cancel()
 
 
-async def _stopped(seconds: float | None) -> None:
+async def _keep_turning(servers: Mapping[str, Server], run: Run) -> None:
+    """Let ports vanish and servers refuse when it is time, and come back."""
+    ill: set[str] = set()
+    with Alarm() as alarm:
+        while True:
+            for name in ill | set(run.in_force.stateful()):
+                state = run.in_force.state(name, run.now_ms())
+                await servers[name].turn(state)
+                ill = ill | {name} if state else ill - {name}
+            await alarm.until(boot_ns() + STATE_NS)
+
+
+async def stopped(seconds: float | None) -> None:
+    """Return at SIGTERM, SIGINT or after so long."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

@@ -1,32 +1,43 @@
 """Modbus RTU on a pty: devices that share two wires, at the speed of the line."""
 
 from collections.abc import Mapping
+from heapq import heappop, heappush
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.protocols.modbus_frame import Frame, RtuReader, encode_rtu, request_length
+from gateway.protocols.checksums import crc16
+from gateway.protocols.modbus_frame import RTU_MAX, Frame, RtuReader, encode_rtu, request_length
 from gateway.site import Bus
 from simulators.device import ModbusDevice
+from simulators.exchange import BROADCAST, Faulty, Outcome, Wire
+from simulators.fault import Then
+from simulators.lane import FRAME_AROUND_PDU, TURNAROUND_NS, Lane
 from simulators.line import SerialLine
-from simulators.moments import now
-from simulators.truth import TruthLog
+from simulators.moments import Instant, boot_ns, now
+from simulators.run import NS_PER_MS, Run
 
-TURNAROUND_NS = 2_000_000  # between the end of a request and the begin of its reply: what the devices think
 FRAME_GAP_NS = 50_000_000  # silence after which half a request is given up
-FRAME_AROUND_PDU = 3  # bytes: unit_id before, checksum behind
+FRAME_MIN = 4  # bytes: unit_id, function, checksum
+WAITING_MAX = 256  # replies that are late; more are forgotten
 
 
 class RtuServer:
     """The devices of one RTU bus."""
 
-    def __init__(self, bus: Bus, devices: Mapping[int, ModbusDevice], truth: TruthLog) -> None:
+    def __init__(self, bus: Bus, devices: Mapping[int, ModbusDevice], run: Run) -> None:
         self._line = SerialLine(Path(bus.endpoint), bus.line)
-        self._devices = devices
-        self._truth = truth
+        self._devices = {unit_id: Faulty(device, run.in_force) for unit_id, device in devices.items()}
+        self._lanes = {unit_id: Lane() for unit_id in devices}
+        self._wire = Wire("rtu", encode_rtu, self._line.char_ns / NS_PER_MS)
+        self._run = run
         self._reader = RtuReader(request_length)
         self._began_ns = 0
         self._last_ns = 0
+        self._burst = b""  # what came without a silence
+        self._waiting: list[tuple[int, int, int, Outcome]] = []  # first byte, running number, unit_id
+        self._held: dict[int, bytes] = {}  # of a torn reply
+        self._state = ""
         self.endpoint = bus.endpoint
 
     async def __aenter__(self) -> Self:
@@ -39,28 +50,79 @@ class RtuServer:
 
     async def run(self) -> None:
         """One exchange after the other, until cancelled."""
+        number = 0
         while True:
-            frames = self._fed(*await self._line.receive())
+            data, at_ns = await self._line.receive(self._waiting[0][0] if self._waiting else None)
+            if not data:
+                if self._waiting and self._waiting[0][0] <= boot_ns():
+                    _, _, unit_id, outcome = heappop(self._waiting)
+                    await self._say(unit_id, outcome, boot_ns())
+                continue
+            frames = self._fed(data, at_ns)
             if len(frames) == 1:  # two at once have no silence between them: no device understands either
-                await self._answer(frames[0])
+                number += 1
+                await self._answer(frames[0], number)
+
+    async def turn(self, state: str) -> None:
+        """The bus is now in this state, as `simulators.faults` names it."""
+        if state == self._state:
+            return
+        self._state = state
+        if state == "vanish":
+            self._line.vanish()
+        else:
+            self._line.come_back()
 
     def _fed(self, data: bytes, at_ns: int) -> list[Frame]:
+        """The requests; also one by a function that tells nothing of its length: a whole burst with a good checksum."""
         if at_ns - self._last_ns > FRAME_GAP_NS:
             self._reader.reset()
+            self._burst = b""
         if not self._reader.held_bytes:
             self._began_ns = at_ns
         self._last_ns = at_ns
-        return self._reader.feed(data)
+        self._burst = (self._burst + data)[: RTU_MAX + 1]
+        frames = self._reader.feed(data)
+        if not frames and FRAME_MIN <= len(self._burst) <= RTU_MAX and crc16(self._burst) == 0:
+            self._reader.reset()
+            frames = [Frame(self._burst[0], self._burst[1:-2])]
+        if frames:
+            self._burst = b""
+        return frames
 
-    async def _answer(self, frame: Frame) -> None:
-        """Wait until the request has arrived at line speed, think, answer; a unit_id that is not there is silence."""
-        device = self._devices.get(frame.unit_id)
-        if device is None:
+    async def _answer(self, frame: Frame, number: int) -> None:
+        """Hear the request at line speed, think, answer; a unit_id that is not there is silence."""
+        if frame.unit_id == BROADCAST:
+            for faulty in self._devices.values():
+                faulty.told(frame, now().utc_ms)
             return
+        if frame.unit_id not in self._devices:
+            return
+        lane = self._lanes[frame.unit_id]
         on_wire_ns = (len(frame.pdu) + FRAME_AROUND_PDU) * self._line.char_ns
-        begin_ns = max(self._began_ns + on_wire_ns, self._last_ns) + TURNAROUND_NS
-        await self._line.until(begin_ns)
-        answer = device.answer(frame.pdu, now().utc_ms)
-        left = await self._line.send(encode_rtu(Frame(frame.unit_id, answer.data)), begin_ns)
-        if left is not None:
-            self._truth.left(device.name, device.kind, answer, left, "modbus")
+        heard_ns = max(self._began_ns + on_wire_ns, self._last_ns) + TURNAROUND_NS
+        begin_ns = lane.begin_ns(heard_ns)
+        if begin_ns is None:
+            return
+        outcome = self._devices[frame.unit_id].asked(frame, self._wire, self._run.now_ms(), now().utc_ms)
+        late_ns = begin_ns + round(outcome.steps[0].after_ms * NS_PER_MS) if outcome.steps else begin_ns
+        if late_ns == heard_ns:
+            await self._say(frame.unit_id, outcome, begin_ns)
+        elif len(self._waiting) < WAITING_MAX:
+            reply_ns = sum(len(step.data) for step in outcome.steps) * self._line.char_ns
+            lane.busy(late_ns + reply_ns + TURNAROUND_NS, queue=outcome.queue)
+            heappush(self._waiting, (late_ns, number, frame.unit_id, outcome))
+
+    async def _say(self, unit_id: int, outcome: Outcome, begin_ns: int) -> None:
+        """Each step in its time, the first one now."""
+        first: Instant | None = None
+        heard = bool(outcome.steps)
+        for step in outcome.steps:
+            if step.then is Then.HOLD:
+                self._held[unit_id] = step.data
+                continue
+            at_ns = begin_ns + round((step.after_ms - outcome.steps[0].after_ms) * NS_PER_MS)
+            left = await self._line.send(self._held.pop(unit_id, b"") + step.data, at_ns)
+            first = first or left
+            heard = heard and left is not None
+        self._run.said(outcome, first if heard else None, "modbus")

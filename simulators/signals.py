@@ -18,7 +18,7 @@ field's plausible range; a site's `[signal]` table picks another one by hand:
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
@@ -48,14 +48,39 @@ class UnknownSignal(ValueError):
     """A `[signal]` entry that names no signal, or lacks what its signal needs."""
 
 
-def signal_for(device: str, field: Field, seed: int, table: Mapping[str, object] | None = None) -> Signal:
-    """The signal of one field: from its `[signal]` table, else by what it means; raises UnknownSignal."""
+def signal_for(
+    device: str, field: Field, seed: int, table: Mapping[str, object] | None = None, power: int = 0
+) -> Signal:
+    """The signal of one field: from its `[signal]` table, else by what it means; raises UnknownSignal.
+
+    `power` is what its scale register says, or, for a scale register, what it shall say.
+    """
     asked = Asked(device, field, seed)
-    signal = _by_meaning(asked) if table is None else _by_hand(asked, table)
-    return signal if field.letter != "f" else _inside(signal, field)
+    if table is not None:
+        signal = _by_hand(asked, table, power)
+    else:
+        signal = _fixed(float(power)) if field.hidden else _by_meaning(asked)
+    return signal if field.letter != "f" else _inside(signal, field, power)
+
+
+def powers(fields: Sequence[Field]) -> dict[str, int]:
+    """The power of ten of each scale register, and of what is scaled by it: enough for all decimals of those."""
+    wanted: dict[str, int] = {}
+    for field in fields:
+        if field.scale_from:
+            wanted[field.scale_from] = min(wanted.get(field.scale_from, 0), field.tens - field.decimals)
+    for field in fields:
+        if field.name in wanted:
+            low, high = limits(field)
+            wanted[field.name] = int(min(max(wanted[field.name], low), high))
+    return wanted | {field.name: wanted[field.scale_from] for field in fields if field.scale_from}
 
 
 def _by_meaning(asked: Asked) -> Signal:
+    if asked.field.parameter:
+        return _fixed(_setting(asked.field))
+    if asked.field.labels:
+        return _turning(asked, [label for _, label in asked.field.labels], SWITCH_PERIOD_S)
     if asked.field.letter == "b":
         return _toggling(asked, SWITCH_PERIOD_S)
     if asked.field.letter == "s":
@@ -75,6 +100,7 @@ class _Hand:
 
     asked: Asked
     table: Mapping[str, object]
+    power: int = 0
 
     def wrong(self, why: str) -> UnknownSignal:
         return UnknownSignal(f"{self.asked.key}: {why}")
@@ -90,8 +116,8 @@ class _Hand:
         return self.number("mean", mean), self.number("amplitude", amplitude)
 
 
-def _by_hand(asked: Asked, table: Mapping[str, object]) -> Signal:
-    hand = _Hand(asked, table)
+def _by_hand(asked: Asked, table: Mapping[str, object], power: int) -> Signal:
+    hand = _Hand(asked, table, power)
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise hand.wrong(f"kind {kind!r} is none of {', '.join(sorted(_KINDS))}")
@@ -109,12 +135,15 @@ def _constant(hand: _Hand) -> Signal:
         raise hand.wrong("constant needs a value")
     if {bool: "b", str: "s"}.get(type(value), "f") != hand.asked.field.letter:
         raise hand.wrong(f"{value!r} does not fit the field")
+    labels = [label for _, label in hand.asked.field.labels]
+    if labels and value not in labels:
+        raise hand.wrong(f"{value!r} is none of {', '.join(labels)}")
     return _fixed(float(value) if hand.asked.field.letter == "f" else value)
 
 
 def _ramp(hand: _Hand) -> Signal:
     field = hand.asked.field
-    low, high = _range(field)
+    low, high = _range(field, hand.power)
     start = hand.number("start", low if math.isfinite(low) else 0.0)
     step = hand.number("step", 10.0**-field.decimals)
     if not start < start + step <= high or start < low:
@@ -183,21 +212,37 @@ def _rising(rate_per_h: Waves, start: float) -> Signal:
 
 
 def _toggling(asked: Asked, period_s: float) -> Signal:
-    shift_ms = Random(f"switch {asked.key} {asked.seed}").random() * 2000 * period_s  # noqa: S311  a simulated relay
-    return lambda moment: int((moment.utc_ms + shift_ms) // (1000 * period_s)) % 2 == 1
+    return _turning(asked, (False, True), period_s)
 
 
-def _range(field: Field) -> tuple[float, float]:
+def _turning(asked: Asked, values: Sequence[Value], period_s: float) -> Signal:
+    """One after the other, each for a period."""
+    random = Random(f"switch {asked.key} {asked.seed}")  # noqa: S311  a simulated relay
+    shift_ms = random.random() * 1000 * len(values) * period_s
+    return lambda moment: values[int((moment.utc_ms + shift_ms) // (1000 * period_s)) % len(values)]
+
+
+def _setting(field: Field) -> Value:
+    """What a setting says that nobody has set: the least, or the first, that it may be."""
+    if field.labels:
+        return field.labels[0][1]
+    if field.letter != "f":
+        return "ok" if field.letter == "s" else False
+    allowed = (*field.write.values[:1], field.write.low) if field.write else ()
+    return next((float(one) for one in (*allowed, field.low) if one is not None), 0.0)
+
+
+def _range(field: Field, power: int) -> tuple[float, float]:
     """What the gateway finds plausible and the registers can say."""
-    low, high = limits(field)
+    low, high = limits(field, power)
     lowest = -math.inf if field.low is None else field.low
     highest = math.inf if field.high is None else field.high
     return max(low, lowest), min(high, highest)
 
 
-def _inside(signal: Signal, field: Field) -> Signal:
+def _inside(signal: Signal, field: Field, power: int) -> Signal:
     """Kept in range (a counter starts again), and on the grid of the field's decimals."""
-    low, high = _range(field)
+    low, high = _range(field, power)
 
     def value(moment: Moment) -> Value:
         wanted = float(signal(moment))

@@ -8,7 +8,8 @@ from gateway.model import UtcMs
 from gateway.profile.profile import Field, Identify, Line, ModbusSource, Profile
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteCoils, WriteRegisters, encode_request
 from gateway.site import Device
-from simulators.device import Answer, ModbusDevice, Reported, StreamDevice
+from simulators.device import Answer, ModbusDevice, StreamDevice
+from simulators.registers import Reported
 from tests.unit.simulators.worlds import METER, RELAYS, constants, modbus_device, stream_device
 
 NOW = UtcMs(1_795_484_390_000)
@@ -81,9 +82,9 @@ def test_identity_registers_can_be_read_and_are_no_values() -> None:
     assert [one.field for one in answer.served] == ["voltage", "power", "energy"]
 
 
-@pytest.mark.parametrize("pdu", [b"\x2b\x0e\x01\x00", b"\x08\x00\x00\x00\x00", b"\x63"])
+@pytest.mark.parametrize("pdu", [b"\x08\x00\x00\x00\x00", b"\x63", b"\x16\x00\x02\x00\x00\x00\x00"])
 def test_unknown_functions_are_exception_1(pdu: bytes) -> None:
-    """43/14 and diagnostics are not what these devices do."""
+    """Diagnostics and what else there is are not what these devices do."""
     assert meter().answer(pdu, NOW).data == bytes([pdu[0] | 0x80, 1])
 
 

@@ -1,16 +1,18 @@
 """A pty that behaves like a wire: slow, and deaf to what nobody hears."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import serial
 
 from gateway.profile.profile import Line
 from simulators.line import PortTaken, SerialLine, character_ns, slice_ends
 from simulators.moments import boot_ns
-from tests.unit.simulators.worlds import until
+from tests.unit.simulators.worlds import idle, until
 
 FAST = Line(115200)
 
@@ -160,3 +162,71 @@ async def test_what_comes_while_it_speaks_is_lost(tmp_path: Path) -> None:
         await line.send(b"reply", boot_ns())
         os.write(fd, b"in time")
         assert (await line.receive())[0] == b"in time"
+
+
+@pytest.mark.parametrize("baud", [1200, 9600, 115200, 123456])
+async def test_it_knows_how_the_client_is_set(tmp_path: Path, baud: int) -> None:
+    """Also an odd speed, and odd parity; even and none look alike on a pty. Without settings: its own."""
+    with SerialLine(tmp_path / "p", Line(baud)) as line:
+        with opened(tmp_path / "p"):
+            assert line.client() == Line(baud)
+        with serial.Serial(str(tmp_path / "p"), 4800, parity="O"):
+            assert line.client() == Line(4800, 8, "O")
+        with serial.Serial(str(tmp_path / "p"), baud, parity="E"):
+            assert line.client() == Line(baud)
+
+
+async def test_a_client_at_another_baud_is_not_understood(tmp_path: Path) -> None:
+    """Nor does it understand; at the line's baud both do. What it got counts as not heard."""
+    with SerialLine(tmp_path / "p", FAST) as line:
+        with serial.Serial(str(tmp_path / "p"), 57600) as port:
+            port.write(b"hello")
+            assert (await line.receive())[0] not in (b"hello", b"")
+            assert await line.send(b"hello", boot_ns()) is None
+            assert await heard(port.fileno(), 1) != b"h"
+        with serial.Serial(str(tmp_path / "p"), 115200) as port:
+            port.write(b"hello")
+            assert (await line.receive())[0] == b"hello"
+            assert await line.send(b"hello", boot_ns()) is not None
+
+
+async def test_listening_has_an_end(tmp_path: Path) -> None:
+    """When nothing comes, with and without a client; what came before is not kept waiting."""
+    with SerialLine(tmp_path / "p", FAST) as line:
+        assert (await line.receive(boot_ns() + 15_000_000))[0] == b""
+        with opened(tmp_path / "p") as fd:
+            begin_ns = boot_ns()
+            assert (await line.receive(begin_ns + 5_000_000))[0] == b""
+            assert boot_ns() >= begin_ns + 5_000_000
+            os.write(fd, b"x")
+            assert (await line.receive(boot_ns() + 10**10))[0] == b"x"
+
+
+async def test_the_port_vanishes_and_comes_back(tmp_path: Path) -> None:
+    """Hung up, no link, then the same link to another terminal; whoever waits for bytes is not left hanging."""
+    with SerialLine(tmp_path / "p", FAST) as line:
+        before = (tmp_path / "p").readlink()
+        with opened(tmp_path / "p") as fd:
+            async with asyncio.TaskGroup() as group:
+                waiting_for = group.create_task(line.receive(boot_ns() + 100_000_000))
+                await idle(5)
+                line.vanish()
+                line.vanish()
+                assert os.read(fd, 1) == b""
+                assert not (tmp_path / "p").is_symlink()
+                assert (await waiting_for)[0] == b""
+            assert await line.send(b"nobody", boot_ns()) is None
+        line.come_back()
+        assert (tmp_path / "p").readlink() != before
+        with opened(tmp_path / "p") as fd:
+            os.write(fd, b"again")
+            assert (await line.receive())[0] == b"again"
+    assert not (tmp_path / "p").is_symlink()
+
+
+async def test_a_port_that_is_away_is_left_behind_clean(tmp_path: Path) -> None:
+    """Closed while it is gone: no descriptor stays open (warnings are errors), and it does not come back by itself."""
+    with SerialLine(tmp_path / "p", FAST) as line:
+        line.come_back()
+        line.vanish()
+    assert not (tmp_path / "p").is_symlink()

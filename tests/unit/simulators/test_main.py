@@ -15,6 +15,7 @@ import pytest
 
 from gateway.protocols.modbus_frame import Frame, TcpReader, encode_tcp
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
+from simulators import ctl
 from simulators.__main__ import main
 from tests.unit.simulators.worlds import until
 
@@ -72,9 +73,9 @@ def site(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(site: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command as people start it; killed if the test forgot."""
-    process = subprocess.Popen([sys.executable, "-m", "simulators", str(site), *more], stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "simulators", *arguments], stderr=subprocess.PIPE)
     try:
         yield process
     finally:
@@ -93,7 +94,7 @@ def ask(endpoint: str, unit_id: int) -> bytes:
 async def test_a_whole_site_is_served_until_told_to_stop(tmp_path: Path, site: Path) -> None:
     """Ports told, TCP answered, links there, stream heard; SIGTERM leaves a whole log and no links."""
     ports, truth = tmp_path / "ports", tmp_path / "truth"
-    with running(site, "--truth", str(truth), "--ports", str(ports), "--seed", "3") as process:
+    with running(str(site), "--truth", str(truth), "--ports", str(ports), "--seed", "3") as process:
         await until(ports.exists)
         endpoints = json.loads(ports.read_text())
         assert sorted(endpoints) == ["dust-line", "rs485-1", "tcp-1"]
@@ -114,9 +115,97 @@ async def test_a_whole_site_is_served_until_told_to_stop(tmp_path: Path, site: P
     assert not (tmp_path / "dust-line").is_symlink()
 
 
+FAULTS = """
+[fault.meter-1]
+kind = "wrong_tid"
+[[fault.meter-2]]
+kind = "exception"
+code = 6
+[fault."meter-2.voltage_l2"]
+kind = "jump"
+by = 7
+[fault.rs485-1]
+kind = "vanish"
+[converter.tcp-1]
+absent = 11
+timeout = "0ms"
+"""
+
+
+@pytest.fixture
+def faulty_site(site: Path) -> Path:
+    """The same with faults and a converter."""
+    site.write_text(site.read_text() + FAULTS)
+    return site
+
+
+async def test_a_site_fails_on_purpose_and_is_changed_while_it_runs(tmp_path: Path, faulty_site: Path) -> None:
+    """[fault] and [converter] of the file; then simctl clears one and sets a value."""
+    ports, control = tmp_path / "ports", tmp_path / "sim.sock"
+    with running(str(faulty_site), "--ports", str(ports), "--control", str(control)):
+        await until(ports.exists)
+        endpoint = json.loads(ports.read_text())["tcp-1"]
+        assert ask(endpoint, 2) == b"\x84\x06"
+        assert ask(endpoint, 9) == b"\x84\x0b"
+        await until(lambda: not (tmp_path / "rs485-1").is_symlink())
+        assert ctl.main([str(control), "clear", "meter-2"]) == 0
+        assert ctl.main([str(control), "set", "meter-2.voltage_l1", "0"]) == 0
+        assert ctl.main([str(control), "clear", "rs485-1"]) == 0
+        assert ask(endpoint, 2) == bytes.fromhex("0404 00000000")
+        await until((tmp_path / "rs485-1").is_char_device)
+
+
+async def test_a_trace_is_replayed(tmp_path: Path) -> None:
+    """In place of a site file."""
+    ports, trace = tmp_path / "ports", tmp_path / "trace.jsonl"
+    request = encode_tcp(Frame(3, encode_request(ReadRequest(Table.INPUT, 0, 2)), 1)).hex()
+    reply = encode_tcp(Frame(3, b"\x04\x04\x01\x02\x03\x04", 1)).hex()
+    trace.write_text(
+        '{"v":1,"bus":"b","transport":"tcp"}\n'
+        f'{{"t_ns":0,"way":"out","bytes":"{request}"}}\n{{"t_ns":5,"way":"in","bytes":"{reply}"}}\n'
+    )
+    with running("--replay", str(trace), "--tcp", "0", "--ports", str(ports)) as process:
+        await until(ports.exists)
+        assert ask(json.loads(ports.read_text())["replay"], 3) == b"\x04\x04\x01\x02\x03\x04"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[fault.meter-1]\nkind = "wobble"\n', "[fault]"),
+        ('[fault.meter-9]\nkind = "silent"\n', "meter-9"),
+        ("[converter.rs485-1]\n", "rs485-1"),
+        ("[converter.tcp-1]\nabsent = 12\n", "converter.tcp-1.absent"),
+    ],
+)
+def test_a_wrong_fault_is_told(site: Path, capsys: pytest.CaptureFixture[str], text: str, told: str) -> None:
+    """One that does not exist, of what does not exist, a converter where there is none."""
+    site.write_text(f"{site.read_text()}{text}")
+    assert main([str(site)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_wrong_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its file."""
+    (tmp_path / "t").write_text("{}\n")
+    assert main(["--replay", str(tmp_path / "t"), "--tcp", "0"]) == 2
+    assert "line 1" in capsys.readouterr().err
+    assert main(["--replay", str(tmp_path / "none"), "--tcp", "0"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.toml", "--replay", "t"], ["--replay", "t"]])
+def test_either_a_site_or_a_trace(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """And a trace needs a place."""
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "--replay" in capsys.readouterr().err
+
+
 async def test_it_stops_by_itself(site: Path) -> None:
     """--seconds."""
-    with running(site, "--seconds", "0.1") as process:
+    with running(str(site), "--seconds", "0.1") as process:
         assert process.wait() == 0
 
 

@@ -12,9 +12,11 @@ from pymodbus.client import AsyncModbusSerialClient
 from gateway.protocols.modbus_frame import Frame, RtuReader, encode_rtu, reply_length
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
 from simulators.device import ModbusDevice
+from simulators.lane import TURNAROUND_NS
 from simulators.line import character_ns
 from simulators.moments import boot_ns
-from simulators.serve_rtu import TURNAROUND_NS, RtuServer
+from simulators.run import Run
+from simulators.serve_rtu import RtuServer
 from simulators.truth import TruthLog
 from tests.unit.simulators.worlds import METER, RELAYS, bus, constants, idle, modbus_device, until
 
@@ -31,7 +33,7 @@ async def served(folder: Path, baud: int = 115200) -> AsyncIterator[Path]:
         1: ModbusDevice(modbus_device("meter-1", METER), VALUES),
         2: ModbusDevice(modbus_device("relay-1", RELAYS, 2), constants(**{field.name: False for field in RELAYS})),
     }
-    async with RtuServer(bus("rtu", str(port), baud=baud), devices, log) as server, asyncio.TaskGroup() as group:
+    async with RtuServer(bus("rtu", str(port), baud=baud), devices, Run(log)) as server, asyncio.TaskGroup() as group:
         task = group.create_task(server.run(), name="bus")
         yield port
         task.cancel()
@@ -166,3 +168,15 @@ async def test_a_reply_that_nobody_hears_is_no_truth(tmp_path: Path) -> None:
         await asker.wait(1)
         asker.close()
     assert {entry["device"] for entry in truth(tmp_path)} == {"relay-1"}
+
+
+async def test_an_unknown_function_is_refused(tmp_path: Path) -> None:
+    """Though only the silence behind it tells where such a request ends."""
+    async with served(tmp_path) as port:
+        asker = Asker(port)
+        asker.write(encode_rtu(Frame(1, b"\x07")))
+        await asker.wait(1)
+        asker.write(encode_rtu(Frame(2, bytes.fromhex("18 00 00"))))
+        frames = await asker.wait(2)
+        asker.close()
+    assert [(frame.unit_id, frame.pdu) for frame in frames] == [(1, b"\x87\x01"), (2, b"\x98\x01")]

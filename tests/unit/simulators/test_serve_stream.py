@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.profile.profile import SerialSource
 from gateway.protocols.framing import FrameReader
 from simulators.device import StreamDevice
+from simulators.run import Run
 from simulators.serve_stream import StreamServer
 from simulators.signals import Moment
 from simulators.truth import TruthLog
@@ -28,7 +29,7 @@ async def served(folder: Path, period_ms: int = 20) -> AsyncIterator[Path]:
     log = TruthLog(folder / "truth")
     stream = StreamDevice(device, {"direction": counting, "speed": counting})
     async with (
-        StreamServer(bus("stream", str(folder / "wind"), device, baud=115200), stream, log) as server,
+        StreamServer(bus("stream", str(folder / "wind"), device, baud=115200), stream, Run(log)) as server,
         asyncio.TaskGroup() as group,
     ):
         task = group.create_task(server.run(), name="bus")

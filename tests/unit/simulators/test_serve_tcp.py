@@ -11,9 +11,10 @@ from pymodbus.client import AsyncModbusTcpClient
 from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, encode_rtu, encode_tcp, reply_length
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
 from simulators.device import ModbusDevice
-from simulators.serve_tcp import TcpServer
+from simulators.run import Run
+from simulators.serve_tcp import Desk, TcpServer
 from simulators.truth import TruthLog
-from tests.unit.simulators.worlds import METER, bus, constants, modbus_device
+from tests.unit.simulators.worlds import METER, constants, modbus_device
 
 VALUES = constants(voltage=230.2, power=-12.3, energy=70000.25, setting=7.0, far=9.0)
 READ = encode_request(ReadRequest(Table.INPUT, 0, 10))
@@ -24,7 +25,7 @@ async def served(folder: Path, transport: str = "tcp", host: str = "127.0.0.1") 
     """Meters at units 1 and 2 behind one endpoint."""
     log = TruthLog(folder / "truth")
     devices = {unit: ModbusDevice(modbus_device(f"meter-{unit}", METER, unit), VALUES) for unit in (1, 2)}
-    async with TcpServer(bus(transport, f"{host}:0"), devices, log) as server:
+    async with TcpServer(transport, f"{host}:0", Desk(transport, devices, Run(log))) as server:
         at, _, port = server.endpoint.rpartition(":")
         yield at.strip("[]"), int(port)
     log.close()

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.model import UtcMs
-from gateway.profile.profile import Field
+from gateway.model import UtcMs, Value
+from gateway.profile.profile import Field, Writable
 from gateway.protocols.modbus_pdu import Table
-from simulators.signals import Moment, Signal, UnknownSignal, signal_for
+from simulators.signals import Moment, Signal, UnknownSignal, powers, signal_for
 from simulators.waves import START_MS
 
 HOUR_MS = 3_600_000
@@ -99,6 +99,53 @@ def test_booleans_and_texts() -> None:
     states = {relay(Moment(UtcMs(START_MS + n * 60_000))) for n in range(60)}
     assert states == {True, False}
     assert signal_for("x", Field("status", "status", "1", "s", 0), 1)(Moment(UtcMs(0))) == "ok"
+
+
+def test_labels_come_in_turn() -> None:
+    """Every state of a device is seen sooner or later, and no other."""
+    state = Field("state", "state", "1", "s", 0, labels=((0, "off"), (1, "on"), (9, "fault")))
+    signal = signal_for("x", state, 1)
+    assert {signal(Moment(UtcMs(START_MS + n * 60_000))) for n in range(60)} == {"off", "on", "fault"}
+    assert signal_for("x", state, 1, {"kind": "constant", "value": "on"})(Moment(UtcMs(0))) == "on"
+    with pytest.raises(UnknownSignal, match="none of off, on, fault"):
+        signal_for("x", state, 1, {"kind": "constant", "value": "of"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        (field("Cel", write=Writable(-10, 10)), -10.0),
+        (field("1", write=Writable(values=(4, 2))), 4.0),
+        (field("1", low=3), 3.0),
+        (field("1"), 0.0),
+        (field("1", letter="b"), False),
+        (field("1", letter="s"), "ok"),
+        (field("1", letter="s", labels=((7, "auto"),)), "auto"),
+    ],
+)
+def test_a_setting_stays_as_it_was_set(setting: Field, value: Value) -> None:
+    """What nobody has set does not wander."""
+    signal = signal_for("x", replace(setting, parameter=True), 1)
+    assert {signal(Moment(UtcMs(START_MS + n * HOUR_MS))) for n in range(50)} == {value}
+
+
+def test_powers_of_ten() -> None:
+    """A scale register says enough for the decimals of all that it scales; no more than it can."""
+    scale = field("1", "scale", type="i16", hidden=True, decimals=0)
+    one, other = (
+        field("W", "a", scale_from="scale", decimals=1),
+        field("W", "b", scale_from="scale", decimals=3, tens=1),
+    )
+    assert powers([scale, one, other]) == {"scale": -2, "a": -2, "b": -2}
+    assert powers([replace(scale, type="u16"), one]) == {"scale": 0, "a": 0}
+    assert signal_for("x", scale, 1, power=-2)(Moment(UtcMs(0))) == -2.0
+
+
+def test_a_scaled_value_stays_inside_its_registers() -> None:
+    """What a u16 can say in hundredths."""
+    one = field("W", "a", type="u16", scale_from="scale", table=Table.INPUT, address=0)
+    ramp = signal_for("x", one, 1, {"kind": "ramp", "start": 655.3, "step": 0.05}, power=-2)
+    assert [ramp(Moment(UtcMs(0), n)) for n in range(3)] == [655.3, 655.35, 655.3]
 
 
 def test_two_seeds_are_two_worlds() -> None:

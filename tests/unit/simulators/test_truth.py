@@ -6,8 +6,9 @@ from pathlib import Path
 
 import simulators.truth
 from gateway.model import UtcMs
-from simulators.device import Answer, Reported, Served
+from simulators.device import Answer
 from simulators.moments import Instant
+from simulators.registers import Reported, Served
 from simulators.truth import BUFFER_BYTES_MAX, TruthLog
 from tests.unit.simulators.worlds import until
 
@@ -33,6 +34,18 @@ def test_the_format(tmp_path: Path) -> None:
     assert entries == [LINE, LINE | {"field": "on", "raw": "01", "value": True, "group": None, "every_ms": None}]
     told = next(line for line in (simulators.truth.__doc__ or "").splitlines() if line.lstrip().startswith('{"device"'))
     assert told.strip()[:100] in json.dumps(LINE, separators=(",", ":"))
+
+
+def test_faults_are_told(tmp_path: Path) -> None:
+    """A line of its own without a value; a value that may have been lost says so."""
+    log = TruthLog(tmp_path / "truth")
+    log.fault("meter-1", "echo", 17, "modbus")
+    log.left("meter-1", "energy_meter", ANSWER, AT, "modbus", "echo")
+    log.close()
+    first, second, _ = (json.loads(line) for line in (tmp_path / "truth").read_text().splitlines())
+    moment = {"boot_ns": first["boot_ns"], "utc_ms": first["utc_ms"]}
+    assert first == {"device": "meter-1", "fault": "echo", "via": "modbus", "n": 17} | moment
+    assert second == LINE | {"fault": "echo"}
 
 
 async def test_it_is_flushed_while_it_is_open(tmp_path: Path) -> None:
