@@ -1,21 +1,18 @@
-"""A profile as written -> a `Profile`, with every problem that no single value shows."""
+"""A profile as written -> a `Profile`, and one for each variant, with every problem that no single value shows."""
 
-import struct
-from collections.abc import Iterator
-from decimal import Decimal
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from gateway.errors import Problem
-from gateway.profile.codec import BITS, CODES, FLOATS
+from gateway.profile.entry import Entry
 from gateway.profile.profile import Field, ModbusSource, Profile
-from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import FieldSchema, ProfileSchema
-from gateway.profile.source import part_types, source, source_problems
-from gateway.protocols.modbus_pdu import Table
-from gateway.toml_file import Places, Step, nearest
+from gateway.profile.source import source, source_problems
+from gateway.profile.word import BCD, FLOATS
+from gateway.toml_file import Places, Strict
 
-ADDRESSES = 0x10000
-ONE_REGISTER = ("u16", "i16", "bit")
+S = TypeVar("S", bound=Strict)
 
 
 def build(written: ProfileSchema, places: Places) -> tuple[Profile, list[Problem]]:
@@ -23,10 +20,10 @@ def build(written: ProfileSchema, places: Places) -> tuple[Profile, list[Problem
     head = written.profile
     fields = []
     problems = list(source_problems(written, places))
-    for name, entry in written.fields.items():
-        field = _FieldBuilder(name, entry, written, places)
-        fields.append(field.build())
-        problems += field.problems
+    for name, described in written.fields.items():
+        entry = Entry(name, described, written, places)
+        fields.append(entry.build())
+        problems += entry.problems
     profile = Profile(
         ref=f"{head.id}@{head.version}",
         kind=head.kind,
@@ -35,138 +32,84 @@ def build(written: ProfileSchema, places: Places) -> tuple[Profile, list[Problem
         fields=tuple(fields),
         source=source(written),
     )
+    problems += _scale_problems(profile.fields, places)
     if isinstance(profile.source, ModbusSource):
         problems += _map_problems(profile.fields, profile.source, places)
+    if not profile.reported:
+        problems.append(places.problem("bad_value", "no field is reported: all are hidden or parameters", "fields"))
     return profile, problems
 
 
-class _FieldBuilder:
-    """One field's way from text to a compiled `Field`."""
-
-    def __init__(self, name: str, entry: FieldSchema, profile: ProfileSchema, places: Places) -> None:
-        self._name = name
-        self._entry = entry
-        self._modbus = profile.modbus
-        self._part_types = part_types(profile.serial)
-        self._places = places
-        self.problems: list[Problem] = []
-
-    def build(self) -> Field:
-        entry = self._entry
-        self._check_keys()
-        quantity = self._quantity()
-        tens, scale = _scale(entry)
-        raw_offset = Decimal(str(entry.offset)) / Decimal(str(entry.scale or 1))
-        kind = self._type()
-        whole = kind not in (*FLOATS, "") and scale == 1.0 and raw_offset == raw_offset.to_integral_value()
-        field = Field(
-            name=self._name,
-            quantity=quantity.name,
-            unit=entry.unit,
-            letter=quantity.letter,
-            decimals=self._decimals(max(tens, 0) if whole else None) if self._has_place() else 0,
-            low=entry.range[0] if entry.range else None,
-            high=entry.range[1] if entry.range else None,
-            every=entry.every,
-            counter=entry.counter,
-            table=self._table(),
-            address=entry.address if self._modbus else None,
-            type=kind,
-            order=self._order(kind),
-            raw_offset=float(raw_offset),
-            tens=tens,
-            scale=scale,
-            sentinels=tuple(int(text, 16) for text in entry.sentinels),
-            part=entry.part or "",
-        )
-        self._check(field)
-        return field
-
-    def _check_keys(self) -> None:
-        """Each key that this kind of profile needs, and none that it does not know."""
-        entry = self._entry
-        registers = {"address": entry.address, "type": entry.type}
-        parts = {"part": entry.part}
-        for key, value in (registers if self._modbus else parts).items():
-            if value is None:
-                self._report("missing_key", f"{key} is needed here", key)
-        foreign = parts if self._modbus else {**registers, "order": entry.order, "table": entry.table}
-        for key, value in foreign.items():
-            if value is not None:
-                self._report("unknown_key", f"{key} means nothing in this kind of profile", key)
-
-    def _quantity(self) -> Quantity:
-        wanted = self._entry.quantity or self._name
-        known = quantities().get(wanted)
-        if known is None:
-            key = ("quantity",) if self._entry.quantity else ()
-            hint = nearest(wanted, list(quantities()))
-            self._report("unknown_quantity", f"{wanted} is not in the list of quantities{hint}", *key)
-            return Quantity(wanted, self._entry.unit, "f", ())
-        if self._entry.unit != known.unit:
-            self._report("wrong_unit", f"{wanted} is in {known.unit} everywhere, not in {self._entry.unit}", "unit")
-        return known
-
-    def _type(self) -> str:
-        if self._modbus:
-            return self._entry.type or "u16"
-        return self._part_types.get(self._entry.part or "", "")
-
-    def _has_place(self) -> bool:
-        """Whether it is known what is read, so that more can be said about it."""
-        if self._modbus:
-            return self._entry.type is not None
-        return self._entry.part is not None and (not self._part_types or self._entry.part in self._part_types)
-
-    def _table(self) -> Table | None:
-        if self._modbus is None:
-            return None
-        table = self._entry.table or self._modbus.table
-        if table is None:
-            self._report("missing_key", "table is needed here, or in [modbus] for all fields", "table")
-        return Table(table or Table.HOLDING)
-
-    def _order(self, kind: str) -> str:
-        """An order is one of registers: it means nothing for what takes one."""
-        if self._modbus is None or kind in ONE_REGISTER:
-            if self._entry.order:
-                self._report("type_order", f"{kind} takes one register: it has no order", "order")
-            return "ABCD"
-        return self._entry.order or self._modbus.order
-
-    def _decimals(self, implied: int | None) -> int:
-        """Whole numbers with a decimal scale have their decimals by themselves; others are rounded to what is said."""
-        written = self._entry.decimals
-        if written is None and implied is None:
-            self._report("missing_key", "decimals is needed here", "decimals")
-        if written is not None and implied is not None and written != implied:
-            self._report("wrong_decimals", f"with this scale it has {implied} decimals, not {written}", "decimals")
-        return written if written is not None else implied or 0
-
-    def _check(self, field: Field) -> None:
-        if (field.letter == "b") != (field.type == "bit"):
-            self._report("wrong_letter", f"{field.quantity} cannot come from {field.type or 'text'}", "type")
-        if field.table and (field.table in BITS) != (field.type == "bit"):
-            self._report("wrong_table", f"no {field.type} stands in a {field.table} table", "type")
-        if field.address is not None and field.address + field.words > ADDRESSES:
-            self._report("out_of_bounds", "it goes on behind the last register, 0xFFFF", "address")
-        bits = 8 * struct.calcsize(f">{CODES[field.type]}") if field.type in CODES else 0
-        for n, raw in enumerate(field.sentinels):
-            if not 0 <= raw < 1 << bits:
-                self._report("out_of_bounds", f"{raw:#x} is no raw word of {field.type or 'a text'}", "sentinels", n)
-
-    def _report(self, code: str, detail: str, *steps: Step) -> None:
-        self.problems.append(self._places.problem(code, detail, "fields", self._name, *steps))
+def build_variants(
+    written: ProfileSchema, places: Places, known: list[Problem]
+) -> tuple[Mapping[str, Profile], list[Problem]]:
+    """The variants by name, each a profile of the same ref; problems that are not `known` of the profile already."""
+    made: dict[str, Profile] = {}
+    problems: list[Problem] = []
+    for name in written.variants:
+        steps = ("variants", name)
+        own = {at[2:]: line for at, line in places.lines.items() if at[:2] == steps and len(at) > len(steps)}
+        problems += _variant_problems(written, name, places)
+        made[name], found = build(_varied(written, name), Places(places.file, {**places.lines, **own}))
+        problems += [replace(one, path=f"variants.{name}.{one.path}") for one in found if one not in known]
+    return made, problems
 
 
-def _scale(entry: FieldSchema) -> tuple[int, float]:
-    """(tens, scale): a power of ten is all in `tens`, so that it is a division."""
-    if entry.scale is None:
-        return 0, 1.0
-    parts = Decimal(str(entry.scale)).normalize().as_tuple()
-    if parts.digits == (1,) and isinstance(parts.exponent, int):
-        return -parts.exponent, 1.0
-    return 0, entry.scale
+# --- variants ---------------------------------------------------------------------------------------------------------
+
+
+def _varied(written: ProfileSchema, name: str) -> ProfileSchema:
+    """The profile with what the variant says in the place of what it says itself."""
+    variant = written.variants[name]
+    fields = {key: field for key, field in written.fields.items() if key not in variant.without}
+    for key, field in variant.fields.items():
+        fields[key] = _over(fields.get(key, FieldSchema()), field)
+    modbus = _over(written.modbus, variant.modbus) if written.modbus and variant.modbus else written.modbus
+    head = written.profile.model_copy(update={"title": variant.title})
+    return written.model_copy(update={"profile": head, "fields": fields, "modbus": modbus, "variants": {}})
+
+
+def _over(under: S, over: S) -> S:
+    return under.model_copy(update={key: getattr(over, key) for key in over.model_fields_set})
+
+
+def _variant_problems(written: ProfileSchema, name: str, places: Places) -> Iterator[Problem]:
+    variant = written.variants[name]
+    for n, absent in enumerate(variant.without):
+        if absent not in written.fields:
+            detail = f"{absent} is no field of the profile"
+            yield places.problem("bad_variant", detail, "variants", name, "without", n)
+    if variant.modbus and not written.modbus:
+        yield places.problem("bad_variant", "the profile has no [modbus]", "variants", name, "modbus")
+    if not (variant.modbus or variant.fields or variant.without):
+        yield places.problem("bad_variant", "it differs in nothing", "variants", name)
+
+
+# --- fields together --------------------------------------------------------------------------------------------------
+
+
+def _scale_problems(fields: tuple[Field, ...], places: Places) -> Iterator[Problem]:
+    """Each `scale_from` names a hidden whole number, and each hidden field is named."""
+    named = {field.name: field for field in fields}
+    for field in fields:
+        if field.scale_from:
+            for detail in _bad_scale(field, named.get(field.scale_from)):
+                yield places.problem("bad_scale_from", detail, "fields", field.name, "scale_from")
+    used = {field.scale_from for field in fields}
+    for field in fields:
+        if field.hidden and field.name not in used:
+            yield places.problem("bad_scale_from", "no field takes its scale from it", "fields", field.name, "hidden")
+
+
+def _bad_scale(field: Field, power: Field | None) -> Iterator[str]:
+    if power is None or not power.hidden:
+        yield f"{field.scale_from} is {'no field of this profile' if power is None else 'not hidden'}"
+    elif power.type in (*FLOATS, *BCD):
+        yield f"{power.name} is no whole number"
+    elif power.scale not in (1.0, -1.0) or power.tens or power.raw_offset:
+        yield f"the scale of {power.name} is 1 or -1, without offset: its value is a power of ten"
+    if field.type in FLOATS or field.scale != 1.0 or not field.raw_offset.is_integer():
+        yield f"{field.name} must be whole, with a power of ten as its own scale: it is rounded once"
 
 
 def _map_problems(fields: tuple[Field, ...], source: ModbusSource, places: Places) -> Iterator[Problem]:
@@ -182,7 +125,18 @@ def _map_problems(fields: tuple[Field, ...], source: ModbusSource, places: Place
 
 
 def _overlaps(fields: tuple[Field, ...], places: Places) -> Iterator[Problem]:
-    spans = sorted((field.table or "", field.address or 0, field.words, field.name) for field in fields)
-    for (table, first, words, name), (other_table, other_first, _, other) in pairwise(spans):
-        if table == other_table and first + words > other_first:
-            yield places.problem("address_overlap", f"{other} begins inside {name}", "fields", other, "address")
+    """Fields that share bits of a register: each is told once, with the one that has them."""
+    taken: dict[tuple[str, int], list[Field]] = {}
+    for field in sorted(fields, key=lambda field: (field.address or 0, field.words)):
+        registers = [(str(field.table), (field.address or 0) + n) for n in range(field.words)]
+        other = next((one for at in registers for one in taken.get(at, []) if one.mask & field.mask), None)
+        if other is not None:
+            yield places.problem("address_overlap", _shared(other, field), "fields", field.name, "address")
+        for at in registers:
+            taken.setdefault(at, []).append(field)
+
+
+def _shared(one: Field, other: Field) -> str:
+    if one.bits and other.bits:
+        return f"{other.name} has bits of {one.name}"
+    return f"{other.name} begins inside {one.name}"

@@ -1,12 +1,12 @@
 """Find profiles, read, check and compile them. A later folder overrides an earlier one, visibly."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.errors import Invalid, Problem
 from gateway.profile import vectors
-from gateway.profile.build import build
+from gateway.profile.build import build, build_variants
 from gateway.profile.profile import Profile
 from gateway.profile.schema import ProfileSchema
 from gateway.toml_file import Located, Places, read_located
@@ -21,6 +21,7 @@ class Library:
     profiles: Mapping[str, Profile]
     files: Mapping[str, Path]
     notes: tuple[Problem, ...]
+    variants: Mapping[str, Mapping[str, Profile]] = field(default_factory=dict)  # by ref and name; few have some
 
 
 def load(folders: Sequence[Path]) -> Library:
@@ -34,7 +35,7 @@ def load(folders: Sequence[Path]) -> Library:
     loader.check_kinds()
     if loader.problems:
         raise Invalid(tuple(loader.problems))
-    return Library(loader.profiles, loader.files, tuple(loader.notes))
+    return Library(loader.profiles, loader.files, tuple(loader.notes), loader.variants)
 
 
 def check_folders(named: Sequence[Path]) -> None:
@@ -50,6 +51,7 @@ class _Loader:
     def __init__(self) -> None:
         self.profiles: dict[str, Profile] = {}
         self.files: dict[str, Path] = {}
+        self.variants: dict[str, Mapping[str, Profile]] = {}
         self.notes: list[Problem] = []
         self.problems: list[Problem] = []
         self._places: dict[str, Places] = {}
@@ -68,8 +70,10 @@ class _Loader:
 
     def _add(self, path: Path, written: Located[ProfileSchema], here: set[str]) -> None:
         profile, problems = build(written.value, written.places)
+        variants, more = build_variants(written.value, written.places, problems)
+        problems += more
         if not problems:
-            problems = list(_vector_problems(path, profile, written.places))
+            problems = list(_vector_problems(path, profile, variants, written.places))
         problems += _place_problems(path, written)
         if profile.ref in here:
             detail = f"{profile.ref} is also in {self.files[profile.ref]}"
@@ -80,28 +84,34 @@ class _Loader:
         here.add(profile.ref)
         self.problems += problems
         self.profiles[profile.ref] = profile
+        self.variants.pop(profile.ref, None)
+        if variants:
+            self.variants[profile.ref] = variants
         self.files[profile.ref] = path
         self._places[profile.ref] = written.places
 
     def check_kinds(self) -> None:
         """The store has one column for a field of a kind: it means the same in every profile."""
         first: dict[tuple[str, str], tuple[str, str]] = {}
-        for ref, profile in self.profiles.items():
-            for field in profile.fields:
-                quantity, other = first.setdefault((profile.kind, field.name), (field.quantity, ref))
-                if quantity != field.quantity:
-                    detail = f"{field.name} of kind {profile.kind} is {quantity} in {other}"
-                    problem = self._places[ref].problem("kind_conflict", detail, "fields", field.name)
+        profiles = [*self.profiles.values(), *(one for each in self.variants.values() for one in each.values())]
+        for profile in profiles:
+            for one in profile.reported:
+                quantity, other = first.setdefault((profile.kind, one.name), (one.quantity, profile.ref))
+                if quantity != one.quantity:
+                    detail = f"{one.name} of kind {profile.kind} is {quantity} in {other}"
+                    problem = self._places[profile.ref].problem("kind_conflict", detail, "fields", one.name)
                     self.problems.append(problem)
 
 
-def _vector_problems(path: Path, profile: Profile, places: Places) -> Iterator[Problem]:
+def _vector_problems(
+    path: Path, profile: Profile, variants: Mapping[str, Profile], places: Places
+) -> Iterator[Problem]:
     beside = vectors.path_of(path)
     if not beside.exists():
         yield places.problem("no_vectors", f"{beside.name} is missing", "profile", "id")
         return
     try:
-        yield from vectors.check(profile, vectors.read(beside))
+        yield from vectors.check(profile, vectors.read(beside), variants)
     except Invalid as invalid:
         yield from invalid.problems
 

@@ -6,6 +6,9 @@ from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
 
+WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4}  # registers; all other types: one
+WHOLE = 0xFFFF  # every bit of a register
+
 
 @dataclass(frozen=True, slots=True)
 class Writable:
@@ -21,7 +24,11 @@ class Field:
     """One measured quantity: what it means, and where it stands.
 
     value = (raw + raw_offset) * 10**-tens * scale; `scale` is 1.0 where a power of ten says it all, so that a decimal
-    scale is a division by a power of ten and 0.1-steps stay exact.
+    scale is a division by a power of ten and 0.1-steps stay exact. With `scale_from` it is times the power of ten that
+    stands in that field (`codec.finish`). With `bits` raw is these bits of one register: signed when the type is.
+
+    A sentinel is compared with the whole word of the type: of a u16 with bits, with the whole register; of a u8, with
+    the byte.
     """
 
     name: str
@@ -36,8 +43,8 @@ class Field:
     # where in a Modbus map
     table: Table | None = None
     address: int | None = None
-    type: str = ""  # u16 i16 u32 i32 u64 i64 f32 f64 bit
-    order: str = "ABCD"  # ABCD CDAB BADC DCBA (64-bit: the same rule over more words)
+    type: str = ""  # u8 i8 u16 i16 u32 i32 u64 i64 f32 f64 bcd16 bcd32 text bit; in registers u8 and i8 have bits
+    order: str = "ABCD"  # ABCD CDAB BADC DCBA (64-bit: the same rule over more words); a text: ABCD or BADC
     raw_offset: float = 0.0
     tens: int = 0
     scale: float = 1.0
@@ -45,6 +52,7 @@ class Field:
     bits: tuple[int, int] | None = None  # of a register: the lowest bit that counts (0-15), and how many
     labels: tuple[tuple[int, str], ...] = ()  # an enum: what each raw number is called
     length: int = 0  # registers of a text
+    encoding: str = "utf-8"  # of a text: utf-8 (so ASCII too) or latin-1
     scale_from: str = ""  # the field of the same group whose value is the power of ten that this one is times
     hidden: bool = False  # read for the sake of others, never reported
     not_fitted: bool = False  # 0 means that nothing is connected there
@@ -57,7 +65,12 @@ class Field:
     @property
     def words(self) -> int:
         """Registers (or, for a bit, addresses) this field takes."""
-        return {"u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}.get(self.type, 1)
+        return self.length or WORDS.get(self.type, 1)
+
+    @property
+    def mask(self) -> int:
+        """The bits that it takes of its register: fields share one when theirs are apart."""
+        return ((1 << self.bits[1]) - 1) << self.bits[0] if self.bits else WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +96,15 @@ class Identify:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Registers by which the device's own address and line are set: where, and which word stands for what."""
+    """Registers by which the device's own address and line are set: where, and which number stands for what."""
 
     unit_id: int | None = None  # address of a holding register
     baud: int | None = None
-    bauds: tuple[tuple[int, int], ...] = ()  # (raw word, baud)
+    bauds: tuple[tuple[int, int], ...] = ()  # (raw number, baud)
     parity: int | None = None
-    parities: tuple[tuple[int, str], ...] = ()  # (raw word, N E O)
+    parities: tuple[tuple[int, str], ...] = ()  # (raw number, N E O; N2 E2 O2 with two stop bits)
+    type: str = "u16"  # how each of these numbers is written
+    order: str = "ABCD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +143,8 @@ class Profile:
     confidence: str
     fields: tuple[Field, ...]
     source: ModbusSource | SerialSource
+
+    @property
+    def reported(self) -> tuple[Field, ...]:
+        """What it measures: not what is only read for others, nor its settings."""
+        return tuple(field for field in self.fields if not (field.hidden or field.parameter))

@@ -17,7 +17,7 @@ class Quantity:
 
     name: str
     unit: str  # UCUM
-    letter: str  # f number, b boolean
+    letter: str  # f number, b boolean, s text
     title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
 
 

@@ -3,29 +3,38 @@
 A key whose work is not built yet stands in `not_built`: it is named as such, never accepted and ignored.
 """
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from gateway.profile.types import Address, Duration, FieldName, HexText, KindName, LineText, Text, Words, refused
+from gateway.profile.types import Address, Duration, FieldName, HexText, Id, KindName, LineText, Text, Words, refused
 from gateway.toml_file import Strict
 
-BUILT_TYPES = ("u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bit")
-LATER_TYPES = ("text", "bcd", "enum", "bits", "u8", "i8", "u24")
+NUMBER_TYPES = ("u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64")
+BUILT_TYPES = (*NUMBER_TYPES, "u8", "i8", "bcd16", "bcd32", "text", "bit")
+REGISTER_BITS = 16
 
 TableName: TypeAlias = Literal["coil", "discrete", "input", "holding"]
 Order: TypeAlias = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Every: TypeAlias = Literal["fast", "normal", "slow"]
-Scale: TypeAlias = Annotated[float, Field(gt=0, ge=1e-9, le=1e9)]
 Range: TypeAlias = tuple[float, float]
+Label: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+SCALE_MIN, SCALE_MAX = 1e-9, 1e9
 
 
 def register_type(text: str) -> str:
     """How a value is written in registers."""
-    if text in LATER_TYPES:
-        raise refused("not_built_yet", f"type {text} is planned, but this version does not read it")
-    if text not in BUILT_TYPES:
-        raise refused("not_one_of", f"{text!r} is none of {', '.join(BUILT_TYPES)}")
+    return _one_of(text, BUILT_TYPES)
+
+
+def number_type(text: str) -> str:
+    """How a number that is not a measurement is written in registers."""
+    return _one_of(text, NUMBER_TYPES)
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise refused("not_one_of", f"{text!r} is none of {', '.join(known)}")
     return text
 
 
@@ -46,6 +55,60 @@ def sentinel(text: str) -> str:
     return text
 
 
+def factor(number: float) -> float:
+    """A scale: not 0, and not so small or big that it must be a slip."""
+    if not SCALE_MIN <= abs(number) <= SCALE_MAX:
+        raise refused("out_of_bounds", f"{number}: from {SCALE_MIN:g} to {SCALE_MAX:g}, or the same below 0")
+    return number
+
+
+def bit_span(span: tuple[int, int]) -> tuple[int, int]:
+    """The lowest bit, and how many, of one register."""
+    lowest, count = span
+    if lowest < 0 or count < 1 or lowest + count > REGISTER_BITS:
+        raise refused("bad_bits", f"{count} bits from bit {lowest}: a register has bits 0 to {REGISTER_BITS - 1}")
+    return span
+
+
+def bit_number(bit: int) -> int:
+    """One bit of a register."""
+    return bit_span((bit, 1))[0]
+
+
+def label_numbers(written: dict[str, str]) -> dict[str, str]:
+    """Raw numbers, decimal or 0x, and what each is called: no number and no text twice."""
+    numbers = []
+    for key in written:
+        try:
+            numbers.append(int(key, 0))
+        except ValueError:
+            raise refused("bad_labels", f"{key!r} is no whole number") from None
+    if len(set(numbers)) < len(numbers) or len(set(written.values())) < len(written):
+        raise refused("bad_labels", "a number or a text stands there twice")
+    if any(text != text.strip() or not text.isprintable() for text in written.values()):
+        raise refused("bad_labels", "a text begins or ends with a space, or has control characters")
+    return written
+
+
+def parity_words(written: dict[str, int]) -> dict[str, int]:
+    """What stands for each parity: N, E, O; N2, E2, O2 where it says two stop bits as well."""
+    if strange := [key for key in written if key not in ("N", "E", "O", "N2", "E2", "O2")]:
+        raise refused("bad_setup", f"{strange[0]!r} is no parity: N, E, O, or N2, E2, O2 with two stop bits")
+    return written
+
+
+def baud_words(written: dict[str, int]) -> dict[str, int]:
+    """What stands for each speed."""
+    if strange := [key for key in written if not key.isdecimal() or not 300 <= int(key) <= 4_000_000]:  # noqa: PLR2004
+        raise refused("bad_setup", f"{strange[0]!r} is no speed")
+    return written
+
+
+def _no_limits(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
+    """`writable = true` has no limits of its own."""
+    return {} if value is True else value
+
+
 def rising(pair: Range) -> Range:
     """Low, then high."""
     if not pair[0] < pair[1]:
@@ -54,12 +117,17 @@ def rising(pair: Range) -> Range:
 
 
 RisingRange: TypeAlias = Annotated[Range, AfterValidator(rising)]
+Scale: TypeAlias = Annotated[float, AfterValidator(factor)]
+Bit: TypeAlias = Annotated[int, AfterValidator(bit_number)]
+BitSpan: TypeAlias = Annotated[tuple[int, int], AfterValidator(bit_span)]
+Labels: TypeAlias = Annotated[dict[str, Label], Field(min_length=1, max_length=256), AfterValidator(label_numbers)]
+NumberType: TypeAlias = Annotated[str, AfterValidator(number_type)]
 
 
 class HeadSchema(Strict):
     """[profile]: what this model is, and how far its map is to be believed."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"variant", "variants", "protocol"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"protocol"})
 
     id: Annotated[str, AfterValidator(model_id)]
     version: Annotated[int, Field(ge=1, le=9999)]
@@ -92,7 +160,7 @@ class IdentifySchema(Strict):
 
     table: TableName | None = None
     address: Address
-    type: Annotated[str, AfterValidator(register_type)]
+    type: NumberType
     equals: float | None = None
     between: RisingRange | None = None
 
@@ -103,10 +171,31 @@ class IdentifySchema(Strict):
         return self
 
 
+class BaudSchema(Strict):
+    """The register of the speed."""
+
+    address: Address
+    words: Annotated[dict[str, int], Field(min_length=1), AfterValidator(baud_words)]
+
+
+class ParitySchema(Strict):
+    """The register of the parity."""
+
+    address: Address
+    words: Annotated[dict[str, int], Field(min_length=1), AfterValidator(parity_words)]
+
+
+class SetupSchema(Strict):
+    """[modbus.setup]: holding registers by which the device's own address and line are set."""
+
+    type: NumberType = "u16"
+    unit_id: Address | None = None
+    baud: BaudSchema | None = None
+    parity: ParitySchema | None = None
+
+
 class ModbusSchema(Strict):
     """[modbus]: how the device wants to be read."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"setup", "wake", "pause_before", "pause_after", "parameters"})
 
     serial: SerialSettings = SerialSettings(baud=9600)
     unit_id: Annotated[int, Field(ge=1, le=255)] = 1
@@ -115,8 +204,11 @@ class ModbusSchema(Strict):
     max_registers: Annotated[int, Field(ge=1, le=125)] = 125
     min_gap_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
     timeout: Duration = "1s"
+    wake: HexText = ""
+    wake_ms: Annotated[int, Field(ge=0, le=1000)] = 0
     never_read: tuple[HoleSchema, ...] = ()
     identify: tuple[IdentifySchema, ...] = ()
+    setup: SetupSchema | None = None
 
 
 class FramingSchema(Strict):
@@ -164,41 +256,74 @@ class SerialSchema(Strict):
     period: Duration
 
 
+class WritableSchema(Strict):
+    """What may be written to a field."""
+
+    low: float | None = None
+    high: float | None = None
+    values: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> "WritableSchema":
+        if (self.low is None) != (self.high is None) or (self.low is not None and self.values):
+            raise refused("bad_value", "either low and high, or values")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise refused("out_of_bounds", f"{self.low} is above {self.high}")
+        return self
+
+
 class FieldSchema(Strict):
     """One field: where it stands and what it means."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "scale_from", "scale_register", "bit", "bits", "enum", "length", "not_fitted", "restart", "restarts",
-            "writable", "limits", "parameter", "title", "rollover",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = frozenset({"title", "rollover"})
 
     address: Address | None = None
     type: Annotated[str, AfterValidator(register_type)] | None = None
-    unit: str
+    unit: str | None = None
     decimals: Annotated[int, Field(ge=0, le=9)] | None = None
     scale: Scale | None = None
     offset: float = 0.0
+    scale_from: FieldName | None = None
     order: Order | None = None
     table: TableName | None = None
+    byte: Literal["high", "low"] | None = None
+    bit: Bit | None = None
+    bits: BitSpan | None = None
+    labels: Labels | None = None
+    length: Annotated[int, Field(ge=1, le=125)] | None = None
+    encoding: Literal["utf-8", "latin-1"] | None = None
     range: RisingRange | None = None
     sentinels: tuple[Annotated[str, AfterValidator(sentinel)], ...] = ()
+    not_fitted: bool = False
     counter: bool = False
+    restarts: bool = False
+    hidden: bool = False
+    parameter: bool = False
+    writable: Annotated[WritableSchema | None, BeforeValidator(_no_limits)] = None
     every: Every = "normal"
     quantity: FieldName | None = None
     part: str | None = None
 
 
+class VariantSchema(Strict):
+    """[variants.NAME]: a model that differs in a few places; keys as in the profile, those that differ."""
+
+    title: Words
+    modbus: ModbusSchema | None = None
+    fields: dict[FieldName, FieldSchema] = Field(default_factory=dict)
+    without: tuple[FieldName, ...] = ()
+
+
 class ProfileSchema(Strict):
     """One file of device_profiles/."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"variant", "variants", "parameters", "protocol"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"protocol"})
 
     profile: HeadSchema
     modbus: ModbusSchema | None = None
     serial: SerialSchema | None = None
     fields: Annotated[dict[FieldName, FieldSchema], Field(min_length=1)]
+    variants: dict[Id, VariantSchema] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> "ProfileSchema":

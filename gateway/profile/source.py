@@ -4,15 +4,17 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gateway.errors import Problem
-from gateway.profile.codec import CODES
-from gateway.profile.profile import Identify, Line, ModbusSource, SerialSource
-from gateway.profile.schema import FramingSchema, ModbusSchema, ParseSchema, ProfileSchema, SerialSchema
+from gateway.profile.profile import WORDS, Identify, Line, ModbusSource, SerialSource, Setup
+from gateway.profile.schema import FramingSchema, ModbusSchema, ParseSchema, ProfileSchema, SerialSchema, SetupSchema
 from gateway.profile.types import duration_ms, hex_bytes, serial_line
+from gateway.profile.word import CODES
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
 from gateway.toml_file import Places
 
+WAKE_BYTES_MAX = 16
+WORD_MAX = 0xFFFF  # of a setting
 TYPES = {code: name for name, code in CODES.items()}
 
 
@@ -28,6 +30,8 @@ def source_problems(written: ProfileSchema, places: Places) -> Iterator[Problem]
             if hole.first > hole.last:
                 detail = f"first {hole.first} is above last {hole.last}"
                 yield places.problem("out_of_bounds", detail, "modbus", "never_read", n)
+        yield from _wake_problems(written.modbus, places)
+        yield from _setup_problems(written.modbus.setup, places)
     if written.serial:
         yield from _parse_problems(written.serial.parse, places)
         yield from _framing_problems(written.serial.framing, places)
@@ -56,6 +60,9 @@ def _modbus(written: ModbusSchema) -> ModbusSource:
         timeout_ms=duration_ms(written.timeout),
         never_read=tuple((_table(hole.table, written), hole.first, hole.last) for hole in written.never_read),
         identify=tuple(_identify(written)),
+        wake=hex_bytes(written.wake),
+        wake_ms=written.wake_ms,
+        setup=_setup(written),
     )
 
 
@@ -67,6 +74,42 @@ def _identify(written: ModbusSchema) -> Iterator[Identify]:
     for each in written.identify:
         low, high = each.between or (each.equals or 0.0, each.equals or 0.0)
         yield Identify(_table(each.table, written), each.address, each.type, low, high)
+
+
+def _setup(written: ModbusSchema) -> Setup | None:
+    setup = written.setup
+    if setup is None:
+        return None
+    baud, parity = setup.baud, setup.parity
+    return Setup(
+        unit_id=setup.unit_id,
+        baud=baud.address if baud else None,
+        bauds=tuple((raw, int(speed)) for speed, raw in baud.words.items()) if baud else (),
+        parity=parity.address if parity else None,
+        parities=tuple((raw, name) for name, raw in parity.words.items()) if parity else (),
+        type=setup.type,
+        order=written.order if setup.type in WORDS else "ABCD",
+    )
+
+
+def _wake_problems(written: ModbusSchema, places: Places) -> Iterator[Problem]:
+    if len(hex_bytes(written.wake)) > WAKE_BYTES_MAX:
+        detail = f"more than {WAKE_BYTES_MAX} bytes before each request"
+        yield places.problem("out_of_bounds", detail, "modbus", "wake")
+    if written.wake_ms and not written.wake:
+        yield places.problem("keys_clash", "wake_ms is the time after wake, which is not there", "modbus", "wake_ms")
+
+
+def _setup_problems(setup: SetupSchema | None, places: Places) -> Iterator[Problem]:
+    if setup is None:
+        return
+    if setup.unit_id is None and setup.baud is None and setup.parity is None:
+        yield places.problem("bad_setup", "one of unit_id, baud and parity", "modbus", "setup")
+    for key, setting in (("baud", setup.baud), ("parity", setup.parity)):
+        raws = list(setting.words.values()) if setting else []
+        if len(set(raws)) < len(raws) or any(not 0 <= raw <= WORD_MAX for raw in raws):
+            detail = f"different numbers from 0 to {WORD_MAX}"
+            yield places.problem("bad_setup", detail, "modbus", "setup", key, "words")
 
 
 def _serial(written: SerialSchema) -> SerialSource:

@@ -7,6 +7,7 @@ frame. A profile whose vectors fail is a problem, not a warning: its values woul
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field as Bounds
@@ -14,9 +15,11 @@ from pydantic import model_validator
 
 from gateway.errors import GatewayError, Problem
 from gateway.model import Value
-from gateway.profile.codec import FLOATS, Block, Decoded, decode_parts, encode_parts
+from gateway.profile.codec import Block, Decoded, finish
+from gateway.profile.parts import decode_parts, encode_parts
 from gateway.profile.profile import Field, ModbusSource, Profile, SerialSource
 from gateway.profile.types import HexText, Text, hex_bytes, refused
+from gateway.profile.word import FLOATS
 from gateway.protocols import checksums, framing, modbus_pdu, parse
 from gateway.protocols.modbus_pdu import ReadRequest
 from gateway.toml_file import Located, Strict, read_located
@@ -33,6 +36,7 @@ class VectorSchema(Strict):
     request: HexText | None = None
     response: HexText | None = None
     frame: HexText | None = None
+    variant: str | None = None
     values: dict[str, float | bool | str] = Bounds(default_factory=dict)
     quality: dict[str, str] = Bounds(default_factory=dict)  # fields without a value, and why
 
@@ -60,19 +64,27 @@ def read(path: Path) -> Located[VectorsSchema]:
     return read_located(path, VectorsSchema)
 
 
-def check(profile: Profile, vectors: Located[VectorsSchema]) -> Iterator[Problem]:
-    """What the profile gets wrong, in both directions, and the fields that no vector reaches."""
-    reached: set[str] = set()
+def check(
+    profile: Profile, vectors: Located[VectorsSchema], variants: Mapping[str, Profile] = MappingProxyType({})
+) -> Iterator[Problem]:
+    """What the profile or a variant gets wrong, in both directions, and the fields that no vector reaches."""
+    reached: dict[str, set[str]] = {}
     for n, vector in enumerate(vectors.value.vector):
-        reached |= vector.values.keys() | vector.quality.keys()
+        named = vector.variant or ""
+        if named and named not in variants:
+            yield vectors.places.problem("bad_vector", f"the profile has no variant {named}", "vector", n, "variant")
+            continue
+        reached.setdefault(named, set()).update(vector.values, vector.quality)
         try:
-            for code, detail in _mismatches(profile, vector):
+            for code, detail in _mismatches(variants[named] if named else profile, vector):
                 yield vectors.places.problem(code, detail, "vector", n)
         except (GatewayError, ValueError) as error:
             yield vectors.places.problem("bad_vector", str(error), "vector", n)
-    for field in profile.fields:
-        if field.name not in reached:
-            yield vectors.places.problem("untested_field", f"no vector reaches {field.name}")
+    for name, one in {"": profile, **variants}.items():
+        own = set(one.fields) - (set(profile.fields) if name else set())  # of a variant, what differs
+        missing = [field.name for field in one.fields if field in own and field.name not in reached.get(name, ())]
+        of = f" of variant {name}" if name else ""
+        yield from (vectors.places.problem("untested_field", f"no vector{of} reaches {field}") for field in missing)
 
 
 def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
@@ -102,19 +114,26 @@ def _decode_exchange(fields: Sequence[Field], vector: VectorSchema) -> tuple[Seq
         raise ValueError("the request reads nothing")  # noqa: TRY004 - of the file, not of a type
     data = modbus_pdu.reply_data(request, _pdu(vector.response))
     inside = [field for field in fields if _inside(field, request)]
+    for field in inside:
+        if field.scale_from and field.scale_from not in [other.name for other in inside]:
+            raise ValueError(f"{field.name}: the scale of it, {field.scale_from}, must be read in the same exchange")
     block = Block(inside, request.table, request.address, request.count)
     decoded = block.decode(data)
     again = block.encode(decoded.values)
     if block.decode(again).values != decoded.values:
         raise ValueError("encoded and decoded again it has other values")
     for field, value in zip(inside, decoded.values, strict=True):
-        if (
-            value is not None
-            and field.type not in FLOATS
-            and _word(field, request, again) != _word(field, request, data)
-        ):
+        exact = value is not None and field.type not in FLOATS and field.type != "text"
+        if exact and _word(field, request, again) != _word(field, request, data):
             raise ValueError(f"{field.name}: encoded again it has other registers")
-    return inside, decoded
+    return inside, _finished(inside, decoded)
+
+
+def _finished(fields: Sequence[Field], decoded: Decoded) -> Decoded:
+    """With the powers of ten that stand in other fields."""
+    values, null = list(decoded.values), dict(decoded.quality)
+    finish(fields, values, null)
+    return Decoded(tuple(values), tuple(sorted(null.items())))
 
 
 def _pdu(text: str | None) -> bytes:
@@ -129,11 +148,12 @@ def _inside(field: Field, request: ReadRequest) -> bool:
     return field.table is request.table and request.address <= first <= request.address + request.count - field.words
 
 
-def _word(field: Field, request: ReadRequest, data: bytes) -> bytes | bool:
+def _word(field: Field, request: ReadRequest, data: bytes) -> int:
     at = (field.address or 0) - request.address
     if field.type == "bit":
-        return bool(data[at >> 3] >> (at & 7) & 1)
-    return data[2 * at : 2 * (at + field.words)]
+        return data[at >> 3] >> (at & 7) & 1
+    word = int.from_bytes(data[2 * at : 2 * (at + field.words)])
+    return word & field.mask if field.bits else word
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""gateway.profile.build: from what is written to what is run, and what only the whole shows."""
+"""gateway.profile.build: from what is written to what is run, what only the whole shows, and variants."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from gateway import toml_file
 from gateway.errors import Problem
-from gateway.profile.build import build
-from gateway.profile.profile import Field, Profile
+from gateway.profile.build import build, build_variants
+from gateway.profile.profile import Field, ModbusSource, Profile
 from gateway.profile.schema import ProfileSchema
 from gateway.protocols.modbus_pdu import Table
 from tests.support.written import HEAD, codes, line_of, write
@@ -121,9 +122,155 @@ def test_a_table_must_be_said_once(tmp_path: Path) -> None:
 
 
 def test_overlaps_are_found_in_each_table(tmp_path: Path) -> None:
-    """Two fields never share a register; the same address in another table is another place."""
+    """Two numbers never share a register; the same address in another table is another place."""
     fields = """frequency = { address = 0, type = "f32", unit = "Hz", decimals = 1 }
 humidity = { address = 1, type = "u16", unit = "%" }
 pressure = { address = 1, table = "holding", type = "u16", unit = "hPa" }"""
     _, problems = built(tmp_path, 'table = "input"', fields)
     assert [(p.code, p.path) for p in problems] == [("address_overlap", "fields.humidity.address")]
+
+
+BITS = """fault = { address = 3, type = "u16", bit = 0, unit = "1", quantity = "relay" }
+alarm = { address = 3, type = "u16", bit = 15, unit = "1", quantity = "relay" }
+grade = { address = 3, type = "u16", bits = [4, 3], unit = "1", quantity = "uv_index" }"""
+
+
+def test_fields_may_share_a_register(tmp_path: Path) -> None:
+    """Bits that are apart; a bit twice, or the register as a whole besides, is an overlap."""
+    assert built(tmp_path, 'table = "input"', BITS)[1] == []
+    again = 'level = { address = 3, type = "u16", bits = [6, 2], unit = "1", quantity = "uv_index" }'
+    whole = 'level = { address = 3, type = "u16", unit = "1", quantity = "uv_index" }'
+    wide = 'level = { address = 2, type = "u32", unit = "1", quantity = "uv_index" }'
+    for more in (again, whole, wide):
+        _, problems = built(tmp_path, 'table = "input"', f"{BITS}\n{more}")
+        assert set(codes(problems)) == {"address_overlap"}
+
+
+SCALE = 'power = { address = 1, type = "i16", hidden = true, sentinels = ["0x8000"] }'
+SCALED = (
+    'level = { address = 0, type = "i16", unit = "m", decimals = 2, scale_from = "power", quantity = "water_level" }'
+)
+
+
+def test_a_scale_register(tmp_path: Path) -> None:
+    """It is hidden, so it needs no unit and no quantity, and is not reported."""
+    profile, problems = built(tmp_path, 'table = "input"', f"{SCALE}\n{SCALED}")
+    assert problems == []
+    assert [field.name for field in profile.reported] == ["level"]
+    assert profile.fields[0] == Field(
+        name="power", quantity="", unit="1", letter="f", decimals=0, table=Table.INPUT, address=1, type="i16",
+        sentinels=(0x8000,), hidden=True,
+    )  # fmt: skip
+    assert profile.fields[1].scale_from == "power"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ('scale_from = "power"', 'scale_from = "powr"', "fields.level.scale_from"),
+        ("hidden = true", 'unit = "1", quantity = "uv_index"', "fields.level.scale_from"),
+        ("hidden = true", "scale = 10, hidden = true", "fields.level.scale_from"),
+        ("hidden = true", "offset = 1, hidden = true", "fields.level.scale_from"),
+        ('"i16", hidden', '"f32", order = "ABCD", hidden', "fields.level.scale_from"),
+        ('type = "i16", unit', 'type = "f32", unit', "fields.level.scale_from"),
+        ("decimals = 2", "decimals = 2, scale = 0.25", "fields.level.scale_from"),
+        (', scale_from = "power"', "", "fields.power.hidden"),
+    ],
+)
+def test_scales_that_cannot_be(tmp_path: Path, old: str, new: str, path: str) -> None:
+    """What is no whole number, no power, not hidden or not there; a hidden field that nobody needs."""
+    text = f"{SCALE}\n{SCALED}".replace("address = 1", "address = 5")
+    assert old in text
+    _, problems = built(tmp_path, 'table = "input"', text.replace(old, new))
+    assert ("bad_scale_from", path) in [(problem.code, problem.path) for problem in problems]
+
+
+def test_a_profile_measures_something(tmp_path: Path) -> None:
+    """Settings alone are no device to poll."""
+    _, problems = built(tmp_path, 'table = "input"', 'places = { address = 0, type = "u16", parameter = true }')
+    assert [(problem.code, problem.path) for problem in problems] == [("bad_value", "fields")]
+
+
+VARIED = """temperature = { address = 0, type = "i16", unit = "Cel", scale = 0.1 }
+humidity = { address = 1, type = "u16", unit = "%", scale = 0.1 }
+[variants.fine]
+title = { en = "Fine probe", vi = "Đầu đo mịn" }
+"""
+
+
+def varied(folder: Path, variant: str) -> tuple[Mapping[str, Profile], list[tuple[str, str, int]]]:
+    """The variants of a small profile, and (code, path, line) of what is wrong with them."""
+    path = write(folder / "acme" / "probe.toml", f'{HEAD}[modbus]\ntable = "input"\n[fields]\n{VARIED}{variant}\n')
+    read = toml_file.read_located(path, ProfileSchema)
+    _, known = build(read.value, read.places)
+    assert known == []
+    made, problems = build_variants(read.value, read.places, known)
+    return made, [(problem.code, problem.path, problem.line) for problem in problems]
+
+
+def test_a_variant_is_a_profile_of_the_same_ref(tmp_path: Path) -> None:
+    """It says what differs: keys of a field, a field more, one less, keys of [modbus]; all else stays."""
+    made, problems = varied(
+        tmp_path,
+        """without = ["humidity"]
+modbus = { unit_id = 7, serial = { baud = 4800 } }
+[variants.fine.fields]
+temperature = { scale = 0.01 }
+pressure = { address = 2, type = "u16", unit = "hPa" }""",
+    )
+    assert problems == []
+    profile = made["fine"]
+    assert (profile.ref, profile.title[0]) == ("acme/probe@1", ("en", "Fine probe"))
+    temperature, pressure = profile.fields
+    assert (temperature.address, temperature.tens, temperature.decimals) == (0, 2, 2)
+    assert pressure.name == "pressure"
+    assert isinstance(profile.source, ModbusSource)
+    assert (profile.source.unit_id, profile.source.line.baud, profile.source.timeout_ms) == (7, 4800, 1000)
+
+
+@pytest.mark.parametrize(
+    ("variant", "code", "path"),
+    [
+        ("", "bad_variant", "variants.fine"),
+        ('without = ["humidty"]', "bad_variant", "variants.fine.without[0]"),
+        ("fields = { humidity = { address = 0 } }", "address_overlap", "variants.fine.fields.humidity.address"),
+        ('fields = { temperature = { unit = "K" } }', "wrong_unit", "variants.fine.fields.temperature.unit"),
+        ('fields = { pressure = { unit = "hPa" } }', "missing_key", "variants.fine.fields.pressure.address"),
+        ('fields = { humidity = { labels = { 0 = "dry" } } }', "keys_clash", "variants.fine.fields.humidity.scale"),
+    ],
+)
+def test_what_is_wrong_with_a_variant(tmp_path: Path, variant: str, code: str, path: str) -> None:
+    """Found as in a profile, told at the variant, and once."""
+    _, problems = varied(tmp_path, variant)
+    assert (code, path) in [(found, where) for found, where, _ in problems]
+    text = (tmp_path / "acme" / "probe.toml").read_text()
+    assert min(line for *_, line in problems) >= (
+        line_of(text, "humidity =") if code == "keys_clash" else line_of(text, "[variants.fine]")
+    )
+
+
+def test_what_is_wrong_with_the_profile_is_not_told_of_its_variants(tmp_path: Path) -> None:
+    """One mistake, one problem."""
+    text = f'{HEAD}[modbus]\ntable = "input"\n[fields]\n{VARIED}modbus = {{ unit_id = 7 }}\n'.replace('"Cel"', '"K"')
+    read = toml_file.read_located(write(tmp_path / "p.toml", text), ProfileSchema)
+    _, known = build(read.value, read.places)
+    assert codes(known) == ["wrong_unit"]
+    assert build_variants(read.value, read.places, known)[1] == []
+
+
+def test_a_stream_has_no_modbus_to_vary(tmp_path: Path) -> None:
+    """A variant's [modbus] goes over the profile's."""
+    text = f"""{HEAD}[serial]
+line = "9600 8N1"
+period = "1s"
+framing = {{ kind = "line", end = "0D", max_bytes = 9 }}
+parse = {{ kind = "split" }}
+[fields]
+temperature = {{ part = "0", unit = "Cel", decimals = 1 }}
+[variants.fine]
+title = {{ en = "Fine probe", vi = "Đầu đo mịn" }}
+modbus = {{ unit_id = 7 }}
+"""
+    read = toml_file.read_located(write(tmp_path / "p.toml", text), ProfileSchema)
+    _, problems = build_variants(read.value, read.places, [])
+    assert [(problem.code, problem.path) for problem in problems] == [("bad_variant", "variants.fine.modbus")]

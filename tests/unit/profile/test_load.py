@@ -115,3 +115,33 @@ def test_broken_vectors_are_problems_of_their_file(tmp_path: Path) -> None:
     """Not TOML, or no vector in it."""
     write_profile(tmp_path, vectors="vector = []\n")
     assert problems(tmp_path) == [("out_of_bounds", "vector")]
+
+
+VARIED = """[variants.fine]
+title = { en = "Fine probe", vi = "Đầu đo mịn" }
+fields = { temperature = { scale = 0.01 } }
+"""
+FINE = VECTORS.replace("source =", 'variant = "fine"\nsource =').replace("30.5", "3.05")
+
+
+def test_variants_stand_beside_the_profiles(tmp_path: Path) -> None:
+    """By ref and name; a later file replaces the profile with its variants."""
+    write_profile(tmp_path / "a", PROFILE + VARIED, VECTORS + FINE)
+    library = load.load([tmp_path / "a"])
+    assert library.variants["acme/probe@1"]["fine"].fields[0].tens == 2
+    assert library.profiles["acme/probe@1"].fields[0].tens == 1
+    write_profile(tmp_path / "b")
+    assert load.load([tmp_path / "a", tmp_path / "b"]).variants == {}
+
+
+def test_a_variant_is_checked(tmp_path: Path) -> None:
+    """Its vectors as the profile's own."""
+    write_profile(tmp_path, PROFILE + VARIED, VECTORS + FINE.replace("3.05", "3.06"))
+    assert problems(tmp_path) == [("vector_mismatch", "vector[1]")]
+
+
+def test_the_fields_of_a_variant_mean_one_thing_in_its_kind(tmp_path: Path) -> None:
+    """They go into the same columns of the store."""
+    humid = VARIED.replace("scale = 0.01", 'unit = "%", quantity = "humidity"')
+    write_profile(tmp_path, PROFILE + humid, VECTORS + FINE.replace("3.05", "30.5"))
+    assert problems(tmp_path) == [("kind_conflict", "fields.temperature")]

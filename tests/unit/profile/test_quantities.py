@@ -7,7 +7,7 @@ from gateway.profile.types import field_name
 
 UCUM = {
     "V", "A", "W", "V.A", "V.A{reactive}", "1", "deg", "Hz", "kW.h", "kV.A.h{reactive}", "%", "Cel", "hPa", "lx", "m/s",
-    "mm", "ug/m3", "{count}/dL",
+    "mm", "ug/m3", "{count}/dL", "m", "dB",
 }  # fmt: skip
 
 
@@ -16,7 +16,7 @@ def test_every_entry_is_whole() -> None:
     for name, quantity in quantities().items():
         assert field_name(name) == quantity.name
         assert quantity.unit in UCUM
-        assert quantity.letter in ("f", "b")
+        assert quantity.letter in ("f", "b", "s")
         assert [lang for lang, _ in quantity.title] == ["en", "vi"]
         assert all(re.fullmatch(r"\S.*\S", text) for _, text in quantity.title)
 

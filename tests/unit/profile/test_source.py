@@ -7,7 +7,7 @@ import pytest
 from gateway import toml_file
 from gateway.errors import Problem
 from gateway.profile.build import build
-from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource
+from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource, Setup
 from gateway.profile.schema import ProfileSchema
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
@@ -119,3 +119,49 @@ def test_what_does_not_fit_together(tmp_path: Path, text: str, old: str, new: st
     """One mistake, one problem."""
     assert old in text
     assert codes(built(tmp_path, text.replace(old, new))[1]) == [code]
+
+
+SETUP = """[modbus.setup]
+type = "f32"
+unit_id = 20
+baud = { address = 28, words = { 2400 = 0, 9600 = 2 } }
+parity = { address = 18, words = { N = 0, E = 1, N2 = 3 } }
+"""
+
+
+def setup_of(folder: Path, setup: str) -> tuple[Setup | None, list[str]]:
+    """As compiled, and the codes of what is wrong with it."""
+    text = PROFILE.replace('table = "input"', f'table = "input"\norder = "CDAB"\n{setup}')
+    profile, problems = built(folder, text)
+    assert isinstance(profile.source, ModbusSource)
+    return profile.source.setup, codes(problems)
+
+
+def test_setup_registers(tmp_path: Path) -> None:
+    """Where address, speed and parity are set, and which number stands for what."""
+    expected = Setup(20, 28, ((0, 2400), (2, 9600)), 18, ((0, "N"), (1, "E"), (3, "N2")), "f32", "CDAB")
+    assert setup_of(tmp_path, SETUP) == (expected, [])
+    assert setup_of(tmp_path, "setup = { unit_id = 257 }") == (Setup(257), [])
+
+
+@pytest.mark.parametrize(
+    "setup", ["setup = {}", SETUP.replace("9600 = 2", "9600 = 0"), SETUP.replace("E = 1", "E = -1")]
+)
+def test_setup_registers_that_tell_nothing(tmp_path: Path, setup: str) -> None:
+    """One number for two speeds, a number that no register holds, no register at all."""
+    assert setup_of(tmp_path, setup)[1] == ["bad_setup"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "wake", "found"),
+    [
+        ('wake = "00"\nwake_ms = 5', (b"\0", 5), []),
+        ("wake_ms = 5", (b"", 5), ["keys_clash"]),
+        (f'wake = "{"00" * 17}"', (bytes(17), 0), ["out_of_bounds"]),
+    ],
+)
+def test_a_wake_byte(tmp_path: Path, keys: str, wake: tuple[bytes, int], found: list[str]) -> None:
+    """Bytes before each request, and the time after them; bounded."""
+    profile, problems = built(tmp_path, PROFILE.replace('table = "input"', f'table = "input"\n{keys}'))
+    assert isinstance(profile.source, ModbusSource)
+    assert ((profile.source.wake, profile.source.wake_ms), codes(problems)) == (wake, found)

@@ -7,7 +7,7 @@ import pytest
 from gateway import sources, toml_file
 from gateway.errors import Invalid, Problem
 from gateway.profile import vectors
-from gateway.profile.build import build
+from gateway.profile.build import build, build_variants
 from gateway.profile.schema import ProfileSchema
 from tests.support.written import PROFILE, VECTORS, codes, found, line_of, write_profile
 
@@ -19,8 +19,9 @@ def checked(path: Path) -> list[Problem]:
     """What the vectors beside this profile find."""
     read = toml_file.read_located(path, ProfileSchema)
     profile, problems = build(read.value, read.places)
-    assert problems == []
-    return list(vectors.check(profile, vectors.read(vectors.path_of(path))))
+    variants, more = build_variants(read.value, read.places, problems)
+    assert [*problems, *more] == []
+    return list(vectors.check(profile, vectors.read(vectors.path_of(path)), variants))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -128,3 +129,64 @@ def test_an_exchange_or_a_frame(tmp_path: Path, vector: str) -> None:
     with pytest.raises(Invalid) as caught:
         vectors.read(path)
     assert found(caught.value) == [("bad_value", "vector[0]")]
+
+
+VARIED = """[variants.fine]
+title = { en = "Fine probe", vi = "Đầu đo mịn" }
+fields = { temperature = { scale = 0.01 } }
+"""
+
+
+def test_a_variant_has_vectors_of_its_own(tmp_path: Path) -> None:
+    """Each field in which it differs is in one; the profile's own prove nothing of it."""
+    fine = VECTORS.replace("source =", 'variant = "fine"\nsource =').replace("30.5", "3.05")
+    assert checked(write_profile(tmp_path, PROFILE + VARIED, f"{VECTORS}{fine}")) == []
+    problems = checked(write_profile(tmp_path, PROFILE + VARIED))
+    assert [(p.code, p.detail) for p in problems] == [
+        ("untested_field", "no vector of variant fine reaches temperature")
+    ]
+    problems = checked(write_profile(tmp_path, PROFILE + VARIED, VECTORS + fine.replace('"fine"', '"fin"')))
+    assert [(p.code, p.path) for p in problems] == [("bad_vector", "vector[1].variant"), ("untested_field", "")]
+
+
+SHAPES = """flag = { address = 1, type = "u16", bit = 8, unit = "1", quantity = "relay" }
+state = { address = 1, type = "u16", bits = [0, 4], unit = "1", quantity = "device_state", labels = { 1 = "on" } }
+name = { address = 2, type = "text", length = 2, unit = "1", quantity = "device_state" }
+level = { address = 4, type = "u16", unit = "m", decimals = 1, scale_from = "places", quantity = "water_level" }
+places = { address = 5, type = "u16", scale = -1, hidden = true }
+"""
+SHAPED = """[[vector]]
+about = "every shape"
+evidence = "constructed"
+source = "the layout"
+request = "01 04 00 01 00 05 61 C9"
+response = "01 04 0A 01 01 57 53 58 20 00 7B 00 01 97 F1"
+values = { flag = true, state = "on", name = "WSX", level = 12.3, places = -1.0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("bit = 8", "bit = 9"),
+        ("bits = [0, 4]", "bits = [1, 4]"),
+        ('1 = "on"', '2 = "on"'),
+        ("length = 2", "length = 1"),
+        ("scale = -1", "scale = 1"),
+        ("length = 2, unit", 'length = 2, order = "BADC", unit'),
+    ],
+)
+def test_a_slip_in_a_shape_shows(tmp_path: Path, old: str, new: str) -> None:
+    """Bits, labels, texts and scale registers are proved as numbers are."""
+    text = PROFILE[: PROFILE.index("temperature")] + SHAPES
+    assert checked(write_profile(tmp_path, text, SHAPED)) == []
+    assert old in text
+    assert "vector_mismatch" in codes(checked(write_profile(tmp_path, text.replace(old, new), SHAPED)))
+
+
+def test_a_scaled_value_is_read_with_its_scale(tmp_path: Path) -> None:
+    """An exchange without the power of ten proves nothing of the value."""
+    text = PROFILE[: PROFILE.index("temperature")] + SHAPES.replace("address = 5", "address = 6")
+    problems = checked(write_profile(tmp_path, text, SHAPED))
+    assert problems[0].code == "bad_vector"
+    assert "places, must be read in the same exchange" in problems[0].detail
