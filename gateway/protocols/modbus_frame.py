@@ -50,7 +50,7 @@ class Wanted:
         if frame.unit_id != self.unit_id or not frame.pdu:
             return False
         if frame.pdu[0] == self.function | EXCEPTION:
-            return len(frame.pdu) == _EXCEPTION_PDU
+            return len(frame.pdu) == _EXCEPTION_PDU and frame.pdu[1] != 0
         return frame.pdu[0] == self.function and self.length in (None, len(frame.pdu))
 
 
@@ -177,7 +177,7 @@ def reply_length(held: bytearray, at: int) -> int | None:
         return None
     function = held[at + 1]
     if function & EXCEPTION:
-        return _EXCEPTION_PDU + 3
+        return _EXCEPTION_PDU + 3 if held[at + 2 : at + 3] != b"\0" else 0  # exceptions are counted from 1
     if function in _READS:
         return _counted(held, at + 2, 5)
     if function in _WRITES:

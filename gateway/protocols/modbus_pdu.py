@@ -27,6 +27,7 @@ WRITE_REGISTERS_MAX = 123
 EXCEPTION = 0x80
 DEVICE_ID = 43
 DEVICE_ID_TYPE = 14
+ECHOED = frozenset({5, 6})  # their response is the request again
 
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
@@ -112,7 +113,7 @@ def encode_request(request: Request) -> bytes:
     _check(1 <= count <= _COUNT_MAX[code], request)
     if isinstance(request, ReadRequest):
         return _HEAD.pack(code, request.address, count)
-    if code in _SINGLE:
+    if code in ECHOED:
         return _HEAD.pack(code, request.address, _single_value(request))
     data = _written(request)
     return _HEAD.pack(code, request.address, count) + bytes((len(data),)) + data
@@ -151,7 +152,7 @@ def reply_data(request: Request, pdu: bytes) -> bytes:
     after the level (`device_id` takes it apart).
     """
     code = function(request)
-    if len(pdu) == 2 and pdu[0] == code | EXCEPTION:  # noqa: PLR2004 - an exception response is two bytes
+    if len(pdu) == 2 and pdu[0] == code | EXCEPTION and pdu[1]:  # noqa: PLR2004 - an exception response is two bytes
         raise DeviceException(pdu[1])
     if not pdu or pdu[0] != code:
         raise BadReply(f"function {pdu[:1].hex() or 'missing'} answers {code:02x}")
@@ -224,7 +225,6 @@ def pack_bits(values: Sequence[bool]) -> bytes:
 
 _HEAD = Struct(">BHH")
 _DEVICE_ID_HEAD = 4  # conformity, more, next, count
-_SINGLE = (5, 6)
 _ON, _OFF = 0xFF00, 0x0000
 _READ_FUNCTION = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
 _READ_TABLE = {code: table for table, code in _READ_FUNCTION.items()}
@@ -266,7 +266,7 @@ def _written(request: WriteCoils | WriteRegisters) -> bytes:
 
 
 def _echoed(request: WriteCoils | WriteRegisters) -> int:
-    return _single_value(request) if function(request) in _SINGLE else len(request.values)
+    return _single_value(request) if function(request) in ECHOED else len(request.values)
 
 
 def _read_data(request: ReadRequest, pdu: bytes) -> bytes:

@@ -4,12 +4,17 @@ The order of an exchange:
 1. wait until its reply shape is not barred (`late`): before the deadline, or NoReply without a byte sent;
 2. one at a time, first come first served;
 3. hear what came unasked, and wait until the line was silent for max(3.5 characters, 1.75 ms) and the device's min_gap;
-4. ask. The deadline is absolute and the link's own; the link's call is never cancelled from here;
-5. whatever ends without a good reply leaves one owed: its shape is barred before anyone else is let in.
+4. wake a device that sleeps, and wait as long as it takes; what it says to that answers nothing;
+5. ask. The deadline is absolute and the link's own; the link's call is never cancelled from here;
+6. whatever ends without a good reply leaves one owed: its shape is barred before anyone else is let in.
 
 A caller that is cancelled abandons its exchange: its reply may be on the wire at this moment, so besides the bar the
 line stays quiet until the abandoned deadline, or until that reply was heard. The bars outlive the link: give the `late`
 of a dead guard to the guard of the next link.
+
+Functions 5 and 6 are answered with the request itself. On a line that hears itself that answer and the echo are the
+same bytes, and a write to a dead device would pass for done. A link finds out whether its line echoes from any other
+exchange; so before the first of these two, one register or coil is read, unless something was answered already.
 """
 
 import asyncio
@@ -17,7 +22,16 @@ import asyncio
 from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.profile.profile import Line
-from gateway.protocols.modbus_pdu import ReadRequest, Request, reply_length
+from gateway.protocols.modbus_pdu import (
+    ECHOED,
+    ReadRequest,
+    Request,
+    Table,
+    WriteCoils,
+    WriteRegisters,
+    function,
+    reply_length,
+)
 from gateway.seams import Clock
 from gateway.south.late import LateReplies, Shape, shape_of
 from gateway.south.link import PLAIN, Heard, Link, Manner, NotSent, Reply
@@ -52,6 +66,7 @@ class Guard:
         self._counters = counters
         self._bus = bus
         self._silence_ns = silence_ns
+        self._may_echo = silence_ns > 0  # on TCP the frames tell
         self._turn = asyncio.Lock()
         self._busy_ns = 0  # when the last byte went over the line, as far as is known
         self._abandoned: tuple[Shape, int] | None = None
@@ -60,17 +75,13 @@ class Guard:
         """Until when (boot ns) this request has to wait for a late reply; None when it may go now."""
         if self.late and not self._turn.locked():
             self._listen()
-        return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns())
+        return self._barred(unit_id, request)
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner = PLAIN) -> Reply:
         """As `Link`; NoReply also when the shape stays barred or the line busy until the deadline."""
-        asked_ns = self._clock.boot_ns()
-        while True:
-            await self._until_free(unit_id, request, deadline_ns)
-            async with self._turn:
-                await self._until_silent(max(manner.min_gap_ns, self._silence_ns), deadline_ns)
-                if self.barred(unit_id, request) is None:
-                    return await self._exchange(unit_id, request, asked_ns, deadline_ns)
+        if self._may_echo and isinstance(request, WriteCoils | WriteRegisters) and function(request) in ECHOED:
+            await self._learn_echo(unit_id, request, deadline_ns, manner)
+        return await self._ask(unit_id, request, deadline_ns, manner)
 
     def drain(self) -> Heard | None:
         """As `Link`; the rule has seen what is told here. While an exchange is on, what comes is its own."""
@@ -79,6 +90,41 @@ class Guard:
     async def close(self) -> None:
         """Closes the link; `late` stays."""
         await self._link.close()
+
+    def _barred(self, unit_id: int, request: Request) -> int | None:
+        return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns())
+
+    async def _ask(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner) -> Reply:
+        asked_ns = self._clock.boot_ns()
+        while True:
+            await self._until_free(unit_id, request, deadline_ns)
+            async with self._turn:
+                await self._until_silent(max(manner.min_gap_ns, self._silence_ns), deadline_ns)
+                if manner.wake and self._silence_ns:  # a stray byte would break the frames of TCP
+                    await self._wake(manner, deadline_ns)
+                if self._barred(unit_id, request) is None:
+                    return await self._exchange(unit_id, request, asked_ns, deadline_ns)
+
+    async def _learn_echo(
+        self, unit_id: int, write: WriteCoils | WriteRegisters, deadline_ns: int, manner: Manner
+    ) -> None:
+        """Read what is to be written. Silence tells too: of a link that shows what it heard, an echo would be known."""
+        read = ReadRequest(Table.COIL if isinstance(write, WriteCoils) else Table.HOLDING, write.address, 1)
+        now_ns = self._clock.boot_ns()
+        try:
+            await self._ask(unit_id, read, now_ns + (deadline_ns - now_ns) // 2, manner)
+        except DeviceException:
+            pass  # an answer like any other
+        except (NoReply, BadReply):
+            if self._may_echo:
+                raise
+
+    async def _wake(self, manner: Manner, deadline_ns: int) -> None:
+        """A character is at most 2/7 of the silence."""
+        self._link.wake(manner.wake)
+        self._busy_ns = self._clock.boot_ns() + len(manner.wake) * self._silence_ns * 2 // 7
+        await self._clock.wire_wait(min(self._busy_ns + manner.wake_ns, deadline_ns))
+        await self._until_silent(self._silence_ns, deadline_ns)
 
     async def _until_free(self, unit_id: int, request: Request, deadline_ns: int) -> None:
         while (until_ns := self.barred(unit_id, request)) is not None:
@@ -109,11 +155,12 @@ class Guard:
             reply = _checked(request, await self._link.request(unit_id, request, deadline_ns))
         except DeviceException as refusal:
             self._busy_ns = self._clock.boot_ns()
-            if not self.late.holds(unit_id, self._busy_ns):
-                raise
-            self._owed(shape, asked_ns, deadline_ns)
-            self._count("guard_exception_not_believed")
-            raise BadReply(f"exception {refusal.exception} may be the answer to an earlier request") from None
+            if self.late.holds(unit_id, self._busy_ns):
+                self._owed(shape, asked_ns, deadline_ns, disbelieved=True)
+                self._count("guard_exception_not_believed")
+                raise BadReply(f"exception {refusal.exception} may be the answer to an earlier request") from None
+            self._answered(shape)
+            raise
         except NotSent:
             raise
         except (NoReply, BadReply, LinkDown):
@@ -123,13 +170,20 @@ class Guard:
             self._abandoned = (self._owed(shape, asked_ns, deadline_ns), deadline_ns)
             raise
         self._busy_ns = reply.t_done_ns
+        self._answered(shape)
         return reply
 
-    def _owed(self, shape: Shape, asked_ns: int, deadline_ns: int) -> Shape:
+    def _answered(self, shape: Shape) -> None:
+        self.late.answered(shape.unit_id)
+        self._may_echo = self._may_echo and shape.function in ECHOED
+
+    def _owed(self, shape: Shape, asked_ns: int, deadline_ns: int, *, disbelieved: bool = False) -> Shape:
         """Bar the shape of a reply that may still come. What was heard before now is older than that reply."""
         if self._listen() is None:
             shape = Shape(shape.unit_id, None, None)
-        self.late.bar(shape, asked_ns, deadline_ns)
+        else:
+            self._may_echo = self._may_echo and shape.function in ECHOED
+        self.late.bar(shape, asked_ns, deadline_ns, disbelieved=disbelieved)
         self._count("guard_uncertain")
         return shape
 
@@ -140,7 +194,7 @@ class Guard:
             return None
         self._busy_ns = max(self._busy_ns, heard.last_byte_ns)
         for frame in heard.frames:
-            self._count("guard_late" if self.late.heard(frame) else "guard_stray")
+            self._count("guard_late" if self.late.heard(frame, heard.last_byte_ns) else "guard_stray")
         if self._abandoned and self.late.barred_ns(self._abandoned[0], self._clock.boot_ns()) is None:
             self._abandoned = None
         return heard

@@ -30,7 +30,11 @@ class Heard:
 
 
 class NotSent(LinkDown):
-    """The wire was gone before the request went out: no reply is owed."""
+    """The wire was gone before the request went out: no reply is owed, and the device asked has no part in it.
+
+    Any other LinkDown came while a device was waited for. One that always comes for the same device is its doing: some
+    converters hang up on a request that they do not like.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Link(Protocol):
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
         """One exchange; what the answer must look like follows from `request` (modbus_pdu.reply_length)."""
+        ...
+
+    def wake(self, data: bytes) -> None:
+        """Send bytes that ask nothing; what comes back is left to `drain`. Raises NotSent."""
         ...
 
     def drain(self) -> Heard | None:

@@ -7,14 +7,17 @@ time at which it was read. A callback that fails takes itself out of the loop fi
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
 import termios
+from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import serial
+from serial.rs485 import RS485Settings
 
 from gateway.errors import LinkDown
 from gateway.profile.profile import Line
@@ -23,12 +26,18 @@ from gateway.seams import ByteStream, Clock
 CHUNK_BYTES = 4096
 HELD_MAX_BYTES = 16_384  # then reading stops until someone takes them: the kernel's buffer is bounded too
 UNANSWERED_MAX_MS = 10_000  # TCP_USER_TIMEOUT: bytes that a vanished peer never acknowledged
+TIOCGRS485 = 0x542E  # asm-generic/ioctls.h
+SER_RS485_ENABLED = 1
 
 
-async def open_serial(path: str, line: Line, clock: Clock) -> ByteStream:
-    """Opened for us alone, input flushed, low latency where the driver has it; raises LinkDown."""
+async def open_serial(path: str, line: Line, clock: Clock, *, rs485: bool = False) -> ByteStream:
+    """Opened for us alone, input flushed, low latency where the driver has it; raises LinkDown.
+
+    rs485: the kernel switches the direction of the line, by RTS, around everything that is sent; LinkDown when the
+    driver does not do it.
+    """
     try:
-        port = await asyncio.to_thread(_open_port, path, line)
+        port = await asyncio.to_thread(_open_port, path, line, rs485=rs485)
     except (OSError, ValueError, termios.error) as error:
         raise LinkDown(f"serial port {path} cannot be opened: {error}") from None
     return FdStream(port.fileno(), path, clock, partial(asyncio.to_thread, port.close))
@@ -167,7 +176,7 @@ class FdStream:
         self._wake()
 
 
-def _open_port(path: str, line: Line) -> serial.Serial:
+def _open_port(path: str, line: Line, *, rs485: bool) -> serial.Serial:
     port = serial.Serial(
         path,
         baudrate=line.baud,
@@ -178,10 +187,28 @@ def _open_port(path: str, line: Line) -> serial.Serial:
         inter_byte_timeout=0,  # VMIN 1: no bytes is EAGAIN, and an empty read is the end; without it both read empty
         exclusive=True,
     )
-    with contextlib.suppress(OSError, ValueError, NotImplementedError):  # a driver without it is only slower
-        port.set_low_latency_mode(True)
-    port.reset_input_buffer()
+    try:
+        if rs485:
+            _switch_direction(port)
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):  # a driver without it is only slower
+            port.set_low_latency_mode(True)
+        port.reset_input_buffer()
+    except BaseException:
+        port.close()
+        raise
     return port
+
+
+def _switch_direction(port: serial.Serial) -> None:
+    """RTS high while sending, and nothing of our own is heard; raises OSError or ValueError.
+
+    Read back, since without it each reply would be talked over: a driver may take the settings and not heed them.
+    """
+    port.rs485_mode = RS485Settings(rts_level_for_tx=True, rts_level_for_rx=False, loopback=False)
+    settings = array("I", bytes(32))  # struct serial_rs485 of linux/serial.h: the flags come first
+    fcntl.ioctl(port.fileno(), TIOCGRS485, settings)
+    if not settings[0] & SER_RS485_ENABLED:
+        raise OSError("its driver does not switch the direction of an RS-485 line")
 
 
 async def _connect(host: str, port: int) -> socket.socket:

@@ -2,8 +2,8 @@
 
 What pymodbus decides is kept to the wire: framing, CRC, transactions. No retries, no reconnect, no timeout of its own
 (the deadline of each request is set before it); requests go in as bytes and responses come out as bytes, so that the
-checks are the ones our links make (`modbus_pdu.reply_data`). Its hooks tell us when the first byte came, and that the
-connection is lost, which it would otherwise notice only after the timeout.
+checks are the ones our links make (`modbus_pdu.reply_data`). What comes is seen by us first (its time, the trace), and
+a hook tells that the connection is lost, which it would otherwise notice only after the timeout.
 
 It hands the first frame of the right unit_id to whoever waits, whatever its function and count, and drops what comes
 unasked. So this link cannot show what it heard: `drain` is None, and the guard bars the whole unit_id after doubt.
@@ -11,6 +11,8 @@ Its log is off: all that it says reaches us as an exception or a silence, and is
 """
 
 import logging
+import socket
+from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
@@ -23,6 +25,9 @@ from gateway.protocols.modbus_pdu import Request, encode_request, reply_data
 from gateway.seams import Clock
 from gateway.site import Bus
 from gateway.south.link import Heard, NotSent, Reply
+from gateway.south.ports import UNANSWERED_MAX_MS
+from gateway.south.pulse import LOST, Pulse
+from gateway.south.trace import Trace
 
 CONNECT_TIMEOUT_S = 5.0
 NEVER = 1 << 31  # requests without an answer before pymodbus closes the connection by itself
@@ -31,10 +36,10 @@ _FRAMERS = {"tcp": FramerType.SOCKET, "rtu_over_tcp": FramerType.RTU}
 _REQUESTS = DecodePDU(is_server=True)
 
 
-async def open_link(bus: Bus, clock: Clock) -> "PymodbusLink":
+async def open_link(bus: Bus, clock: Clock, trace: Trace | None = None) -> "PymodbusLink":
     """The link of a bus whose driver is pymodbus; raises LinkDown."""
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
-    link = PymodbusLink(bus, clock)
+    link = PymodbusLink(bus, clock, trace)
     try:
         await link.connect()
     except BaseException:
@@ -44,13 +49,17 @@ async def open_link(bus: Bus, clock: Clock) -> "PymodbusLink":
 
 
 class PymodbusLink:
-    """`Link` by pymodbus; blind, and dead after LinkDown."""
+    """`Link` by pymodbus; blind, and dead after LinkDown. Notes in `trace` what it sends and what comes."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, trace: Trace | None = None) -> None:
         self._endpoint = bus.endpoint
         self._clock = clock
+        self._trace = Trace() if trace is None else trace
+        self._pulse = None if bus.transport == "rtu" else Pulse()
         self._client = self._make_client(bus)
         self._client.set_max_no_responses(NEVER)
+        self._hand_over = self._client.ctx.datagram_received
+        self._client.ctx.datagram_received = self._on_bytes  # type: ignore[method-assign]
         self._t_first_ns = 0
         self._is_up = False
         self._closed = False
@@ -59,6 +68,9 @@ class PymodbusLink:
         """Raises LinkDown."""
         if not await self._client.connect():
             raise LinkDown(f"pymodbus cannot open {self._endpoint}")
+        connection = self._client.ctx.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MAX_MS)
         self._is_up = True
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
@@ -68,11 +80,23 @@ class PymodbusLink:
         t_sent_ns = self._clock.boot_ns()
         self._t_first_ns = 0
         self._client.ctx.comm_params.timeout_connect = max((deadline_ns - t_sent_ns) / 1e9, 0.0)
-        response = await self._execute(unit_id, request)
+        try:
+            response = await self._execute(unit_id, request)
+        except NoReply:
+            if self._pulse is not None and self._pulse.missed(t_sent_ns, self._clock.boot_ns()):
+                self._is_up = False
+                raise LinkDown(LOST) from None
+            raise
         t_done_ns = self._clock.boot_ns()
         if response.dev_id != unit_id:
             raise BadReply(f"unit_id {response.dev_id} answers")
         return Reply(reply_data(request, _pdu(response)), t_sent_ns, self._t_first_ns or t_done_ns, t_done_ns)
+
+    def wake(self, data: bytes) -> None:
+        """As `Link`: past pymodbus' transactions, which it may do between them."""
+        if not self._is_up:
+            raise NotSent(f"pymodbus lost {self._endpoint}")
+        self._client.ctx.send(self._on_packet(sending=True, data=data))
 
     def drain(self) -> Heard | None:
         """As `Link`: pymodbus keeps nothing."""
@@ -104,17 +128,33 @@ class PymodbusLink:
         return BadReply(why) if self._t_first_ns else NoReply("nothing came")
 
     def _on_packet(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus' signature
-        if not sending and not self._t_first_ns:
-            self._t_first_ns = self._clock.boot_ns()
+        if sending:  # of what comes it shows what it holds, not what is new
+            self._trace.note(self._clock.boot_ns(), data, sent=True)
         return data
+
+    def _on_bytes(self, data: bytes, addr: tuple[Any, ...] | None) -> None:
+        at_ns = self._clock.boot_ns()
+        self._t_first_ns = self._t_first_ns or at_ns
+        self._trace.note(at_ns, data, sent=False)
+        if self._pulse is not None:
+            self._pulse.beat()
+        try:
+            self._hand_over(data, addr)
+        except ModbusException as error:  # a frame that it cannot take apart; asyncio would end the connection for it
+            self._client.ctx.recv_buffer = b""
+            self._fail(error)
 
     def _on_connect(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus' signature
         if connected:
             return
         self._is_up = False
+        if not self._closed:
+            self._fail(ConnectionException("lost"))
+
+    def _fail(self, error: ModbusException) -> None:
         waiting = self._client.ctx.response_future
-        if not waiting.done() and not self._closed:
-            waiting.set_exception(ConnectionException("lost"))
+        if not waiting.done():
+            waiting.set_exception(error)
             waiting.exception()  # whoever waits gets it; if nobody does, nothing is left to say
 
     def _make_client(self, bus: Bus) -> AsyncModbusTcpClient | AsyncModbusSerialClient:

@@ -4,7 +4,7 @@
         server.faults[3] = lambda asked: [(0.2, asked.good())]        # request 3 is answered late
 
 A register's content tells its unit_id, table and address, so that a reply taken for another's is a wrong value.
-A device answers its requests in order: while an answer is late, the next ones queue behind it.
+A device answers its requests in order: while an answer is late, the next ones queue behind it (`queues`).
 It lives in the event loop of the test; what is still to be sent when it closes is dropped.
 """
 
@@ -78,13 +78,17 @@ class Asked:
 
 
 class ModbusServer:
-    """One medium; every unit_id answers, but those in `dead`."""
+    """One medium; every unit_id answers, but those in `dead`. While one is slow its own requests wait: `queues`.
+
+    queues: "unit" = each device has its own, "shared" = a converter has one for all, "none" = nobody waits for another.
+    """
 
     def __init__(self, transport: str, port: int = 0) -> None:
         self._port = port  # of TCP; 0 = any free one
         self.faults: dict[int, Fault] = {}
         self.every: Fault | None = None  # for requests without a fault of their own
         self.dead: set[int] = set()
+        self.queues = "unit"
         self.asked: list[Asked] = []
         self.arrived = asyncio.Event()  # set at each request; a test clears it
         self.endpoint = ""
@@ -172,8 +176,10 @@ class ModbusServer:
         fault = self.faults.get(asked.number, self.every)
         answers = [(0.0, asked.good())] if fault is None else fault(asked)
         loop = asyncio.get_running_loop()
-        begins_s = max(loop.time(), self._busy_until_s.get(asked.frame.unit_id, 0.0))
-        self._busy_until_s[asked.frame.unit_id] = begins_s + max((after_s for after_s, _ in answers), default=0.0)
+        queue = {"unit": asked.frame.unit_id, "shared": -1, "none": -1 - asked.number}[self.queues]
+        begins_s = max(loop.time(), self._busy_until_s.get(queue, 0.0))
+        # a microsecond: timers of one moment are called in any order
+        self._busy_until_s[queue] = begins_s + max((after_s for after_s, _ in answers), default=0.0) + 1e-6
         for after_s, data in answers:
             if begins_s + after_s > loop.time():
                 self._timers.append(loop.call_at(begins_s + after_s, self._send, say, data))
