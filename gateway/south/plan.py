@@ -3,14 +3,19 @@
 Fields are sorted by (table, first address, length). Some cheapest plan consists of runs of that order: if two reads of
 one table overlap, every field that starts inside the second can move to it, which shrinks the first and leaves the
 second as it is; a read that lies inside another is dropped. So `best[j] = min over i of best[i] + cost(fields i..j)`
-is exact, not a heuristic, as long as the cost of a read never falls and its obstacles never vanish when it grows:
-- cost = request, reply and silences on the wire, then registers carried (the tie-break where time does not tell);
+is exact, not a heuristic, also where fields overlap (bits of one register), as long as the cost of a read never falls
+and its obstacles never vanish when it grows:
+- cost = request, reply, silences and the device's latency, then registers carried (the tie-break where time does not
+  tell);
 - obstacles: the limits of the spec and of the profile, `never_read` addresses, and spans a device has refused: what was
   refused once is refused inside every longer read, so a refused span is all that has to be remembered.
+
+A plan is made once for all devices of one model that have taught the same: fields, cost and refusals are its key.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import TypeAlias
 
@@ -26,6 +31,8 @@ REQUEST_CHARS = 8  # unit id, function, address, count, crc
 REPLY_CHARS = 5  # unit id, function, byte count, crc
 SILENCE_CHARS, SILENCE_MS_MIN = 3.5, 1.75  # modbus over serial line v1.02, 2.5.1.1
 LATENCY_MS = 5.0  # assumed of a device until it has been measured
+PLANS_MAX = 128  # that are kept for the next device of a model
+BITS = frozenset({Table.COIL, Table.DISCRETE})
 
 _Price: TypeAlias = tuple[float, int]  # bus ms, registers carried
 _Run: TypeAlias = tuple[tuple["Span", int], ...]  # fields: where each stands, and its place in the group
@@ -36,7 +43,8 @@ class LineCost:
     """What bus time is made of here."""
 
     char_ms: float  # 0 where bytes cost nothing against the turnaround: TCP
-    turnaround_ms: float  # silences and the device's latency
+    turnaround_ms: float  # before each request: silence, the device's own pause, its wake-up
+    latency_ms: float = 0.0  # from the last byte of the request to the first of the answer
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,18 +91,34 @@ def plan(
     cost: LineCost,
     refused: frozenset[Span] = frozenset(),
     alone: frozenset[int] = frozenset(),
+    registers_max: int = REGISTERS_MAX,
 ) -> tuple[Read, ...]:
     """The cheapest reads for `fields`, by table and address.
 
-    No read covers a span of `refused`, except that a field (by its place) in `alone` gets a read of its own. A field
-    that cannot be read under these rules is left out: its place is in no read.
+    No read covers a span of `refused`, except that a field (by its place) in `alone` gets a read of its own. None takes
+    more registers than spec, profile and `registers_max` allow, but that a field may be longer than the last one. A
+    field that cannot be read under these rules is left out: its place is in no read.
     """
     source = profile.source
     if not isinstance(source, ModbusSource):
         raise TypeError(f"{profile.ref} is not read by Modbus")
-    rules = _Rules(cost, source.max_registers, tuple(Span(*hole) for hole in source.never_read), tuple(sorted(refused)))
+    return _planned(source, tuple(fields), cost, refused, alone, registers_max)
+
+
+@lru_cache(maxsize=PLANS_MAX)
+def _planned(
+    source: ModbusSource,
+    fields: tuple[Field, ...],
+    cost: LineCost,
+    refused: frozenset[Span],
+    alone: frozenset[int],
+    registers_max: int,
+) -> tuple[Read, ...]:
+    holes = tuple(Span(*hole) for hole in source.never_read)
+    rules = _Rules(cost, source.max_registers, registers_max, holes, tuple(sorted(refused)))
     wanted = sorted((span_of(field), place) for place, field in enumerate(fields))
-    runs: list[_Run] = [((span, place),) for span, place in wanted if place in alone and rules.legal(span)]
+    own = [(span, place) for span, place in wanted if place in alone and rules.legal(span)]
+    runs: list[_Run] = [tuple(same) for _, same in groupby(own, key=lambda item: item[0])]
     shared = [(span, place) for span, place in wanted if place not in alone and rules.allow(span)]
     for _, places in groupby(shared, key=lambda item: item[0].table):
         runs += _cheapest(tuple(places), rules)
@@ -102,12 +126,14 @@ def plan(
 
 
 def halves(read: Read, fields: Sequence[Field]) -> tuple[Read, ...]:
-    """The same fields in two shorter reads; none for a read of one field."""
-    if len(read.fields) == 1:
+    """The same fields in two reads; none when all of them stand at the same addresses."""
+    spans = sorted({span_of(fields[place]) for place in read.fields})
+    if len(spans) == 1:
         return ()
-    run = tuple((span_of(fields[place]), place) for place in read.fields)
-    middle = len(run) // 2
-    return tuple(_read(part, fields) for part in (run[:middle], run[middle:]))
+    middle = spans[len(spans) // 2]
+    run = sorted((span_of(fields[place]), place) for place in read.fields)
+    parts = [item for item in run if item[0] < middle], [item for item in run if item[0] >= middle]
+    return tuple(_read(tuple(part), fields) for part in parts)
 
 
 def span_of(field: Field) -> Span:
@@ -115,6 +141,11 @@ def span_of(field: Field) -> Span:
     if field.table is None or field.address is None:
         raise TypeError(f"{field.name} stands in no Modbus table")
     return Span(field.table, field.address, field.address + field.words - 1)
+
+
+def count(span: Span) -> int:
+    """Registers or bits."""
+    return span.last - span.first + 1
 
 
 def bus_ms(read: Read, cost: LineCost) -> float:
@@ -125,12 +156,19 @@ def bus_ms(read: Read, cost: LineCost) -> float:
 def line_cost(bus: Bus, source: ModbusSource) -> LineCost:
     """The cost of reads of one device, from its bus's settings; nothing is measured yet."""
     if bus.transport == "tcp":
-        return LineCost(0.0, LATENCY_MS + source.min_gap_ms)
+        return LineCost(0.0, source.min_gap_ms + source.wake_ms, LATENCY_MS)
     line = bus.line if bus.transport == "rtu" else source.line  # behind a converter only the profile tells the line
     bits = 1 + line.bits + (line.parity != "N") + line.stop_bits
     char_ms = bits * 1000 / line.baud
     silence_ms = max(SILENCE_CHARS * char_ms, SILENCE_MS_MIN)
-    return LineCost(char_ms, silence_ms + max(silence_ms, source.min_gap_ms) + LATENCY_MS)
+    wake_ms = len(source.wake) * char_ms + source.wake_ms
+    # a device answers after the silence by which it knows that the request is over
+    return LineCost(char_ms, max(silence_ms, source.min_gap_ms) + wake_ms, silence_ms + LATENCY_MS)
+
+
+def latency_ms(reply_ms: float, cost: LineCost) -> float:
+    """What of the time from the first byte of a request to the first of its reply was the device's."""
+    return max(0.0, reply_ms - (REQUEST_CHARS + 1) * cost.char_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +177,22 @@ class _Rules:
 
     cost: LineCost
     registers_max: int
+    shared_max: int  # registers of a read of several fields, as the device has taught
     holes: tuple[Span, ...]
     refused: tuple[Span, ...]
 
     def legal(self, span: Span) -> bool:
-        bits = span.table in {Table.COIL, Table.DISCRETE}
-        limit = BITS_MAX if bits else min(self.registers_max, REGISTERS_MAX)
-        return _count(span) <= limit and not any(hole.touches(span) for hole in self.holes)
+        limit = BITS_MAX if span.table in BITS else min(self.registers_max, REGISTERS_MAX)
+        return count(span) <= limit and not any(hole.touches(span) for hole in self.holes)
 
     def allow(self, span: Span) -> bool:
         return self.legal(span) and not any(span.covers(refused) for refused in self.refused)
 
+    def shares(self, span: Span) -> bool:
+        return (span.table in BITS or count(span) <= self.shared_max) and self.allow(span)
+
     def price(self, span: Span) -> _Price:
-        return _span_ms(span, self.cost), _count(span)
+        return _span_ms(span, self.cost), count(span)
 
 
 def _cheapest(places: _Run, rules: _Rules) -> list[_Run]:
@@ -174,7 +215,7 @@ def _runs_before(places: _Run, end: int, rules: _Rules) -> Iterator[tuple[int, _
         span, _ = places[start]
         last = max(last, span.last)
         run = Span(span.table, span.first, last)
-        if not rules.allow(run):
+        if run != span and not rules.shares(run):
             return
         yield start, rules.price(run)
 
@@ -188,16 +229,11 @@ def _read(run: _Run, fields: Sequence[Field]) -> Read:
 
 
 def _span_ms(span: Span, cost: LineCost) -> float:
-    return cost.char_ms * _chars(span) + cost.turnaround_ms
+    return cost.char_ms * _chars(span) + cost.turnaround_ms + cost.latency_ms
 
 
 def _chars(span: Span) -> int:
-    bits = span.table in {Table.COIL, Table.DISCRETE}
-    return REQUEST_CHARS + REPLY_CHARS + ((_count(span) + 7) // 8 if bits else 2 * _count(span))
-
-
-def _count(span: Span) -> int:
-    return span.last - span.first + 1
+    return REQUEST_CHARS + REPLY_CHARS + ((count(span) + 7) // 8 if span.table in BITS else 2 * count(span))
 
 
 def _plus(one: _Price, other: _Price) -> _Price:

@@ -1,0 +1,202 @@
+"""What an uplink carries in a month, computed before anything is installed. Pure.
+
+Made-up rows go through the packer and the encoders that will carry the real ones (`likely`, `pipeline.packer`,
+`wire`), so that batches, receipts and documents have their true sizes. What is wrapped around them is counted by the
+packet, both ways, as a provider counts it:
+
+    a batch    PUBLISH, PUBACK; then its receipt: PUBLISH, PUBACK
+    TLS        a record of 22 bytes more for each message (1.3: header, tag, type), 16 KiB at most
+    TCP, IP    52 bytes a segment (IPv4, timestamps) of 1,400 bytes of payload at most; an acknowledgement of its own
+               for every two segments, unless an answer carries it
+
+Not in it: batches that are sent twice, events, a broker's retransmissions; a link that loses packets needs more.
+"""
+
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from math import ceil
+from typing import Final
+
+from gateway import __version__
+from gateway.app import likely
+from gateway.app.status import catalog
+from gateway.model import Batch, BatchId, Draft, Receipt, SeqRanges, Stamp, UtcMs
+from gateway.pipeline.packer import Packer
+from gateway.seams import Broker
+from gateway.site import Site, UplinkSettings
+from gateway.wire import batch as wire_batch
+from gateway.wire import receipt as wire_receipt
+from gateway.wire.documents import (
+    EpochStatus,
+    NorthStatus,
+    SouthStatus,
+    SpoolStatus,
+    Status,
+    encode_catalog,
+    encode_status,
+    encode_will,
+)
+from gateway.wire.topic import Topics
+
+MONTH_S: Final = 30 * 86_400
+MB: Final = 10**6
+ROWS_MAX: Final = 12_000  # that are made up: about a second's work
+WINDOW_MIN_S, WINDOW_MAX_S = 60, 86_400
+BATCHES_MIN: Final = 10  # that a window holds, where rows allow
+CONNECTIONS_A_DAY: Final = 2  # a mobile network drops them
+
+SEGMENT_BYTES: Final = 1400  # of payload
+HEADERS_BYTES: Final = 52  # of TCP and IPv4
+RECORD_BYTES, RECORD_MAX = 22, 16_384
+OPEN_SEGMENTS: Final = 7  # SYN, SYN, ACK; FIN, ACK, FIN, ACK
+HANDSHAKE_BYTES: Final = 4_500  # of TLS 1.3 with a certificate of each side and one above it
+PUBACK_BYTES, PING_BYTES, CONNACK_BYTES = 4, 2, 20
+CONNECT_BYTES, SUBSCRIBE_BYTES = 60, 16  # without ids, topics and will
+
+SOME_TIME: Final = UtcMs(1_795_521_600_000)  # any of today's length
+SOME_SEQ: Final = 1_000_000
+SOME_CRC: Final = 3_735_928_559
+EPOCH: Final = "k3v9x2"
+BOOT: Final = "8f14e45fceea"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of a month of 30 days, both ways together."""
+
+    batches: int  # how many
+    rows: int
+    data: int  # what batches come to, with all that is around them
+    receipts: int
+    status: int
+    rest: int  # keepalive, connections, catalog
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.data + self.receipts + self.status + self.rest
+
+
+def month(site: Site, uplink: UplinkSettings) -> Traffic:
+    """Of one uplink, while it is connected and the centre answers."""
+    way = _Way(tls=any(server.tls for server in uplink.servers))
+    topics = Topics(site.root, site.gateway)
+    window_s, rows, drafts = _packed(site, uplink)
+    times = MONTH_S / window_s
+    data = sum(way.exchange(publish_bytes(topics.data, _batch_bytes(site, draft))) for draft in drafts)
+    receipt = way.exchange(publish_bytes(topics.receipt, _receipt_bytes(site)))
+    status = way.exchange(publish_bytes(topics.status, _status_bytes(site)))
+    statuses = MONTH_S * 1000 / uplink.status_interval_ms
+    pings = _pings(uplink, len(drafts) * times + statuses)
+    connections = CONNECTIONS_A_DAY * MONTH_S / 86_400
+    rest = pings * way.exchange(PING_BYTES) + connections * _connection_bytes(site, uplink.servers[0], topics, way)
+    return Traffic(
+        batches=round(len(drafts) * times),
+        rows=round(rows * times),
+        data=round(data * times),
+        receipts=round(receipt * len(drafts) * times),
+        status=round(status * statuses),
+        rest=round(rest),
+    )
+
+
+def publish_bytes(topic: str, payload: int) -> int:
+    """A PUBLISH of QoS 1: topic and its length, packet id, no properties; then the fixed header (MQTT 5, 2.1.4)."""
+    remaining = 2 + len(topic) + 2 + 1 + payload
+    return 1 + ceil(remaining.bit_length() / 7) + remaining
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What is wrapped around a message."""
+
+    tls: bool
+
+    def message(self, size: int) -> int:
+        """Bytes of the segments that carry it, and of the acknowledgements that are not part of an answer."""
+        size += RECORD_BYTES * ceil(size / RECORD_MAX) if self.tls else 0
+        segments = ceil(size / SEGMENT_BYTES)
+        return size + HEADERS_BYTES * (segments + (segments - 1) // 2)
+
+    def exchange(self, size: int) -> int:
+        """A message, the answer to it, and the acknowledgement of that."""
+        return self.message(size) + self.message(PUBACK_BYTES) + HEADERS_BYTES
+
+
+def _packed(site: Site, uplink: UplinkSettings) -> tuple[float, int, list[Draft]]:
+    """The drafts of a stretch of time: how long it is in s, and how many rows are in it."""
+    periods = [polled.period_ms for bus in site.buses for device in bus.devices for polled in device.polled]
+    wanted_s = max(BATCHES_MIN * max([uplink.max_age_ms, *periods[:1]]), 2 * max(periods, default=0)) / 1000
+    rows_per_s = sum(1000 / period_ms for period_ms in periods)
+    window_s = min(max(wanted_s, WINDOW_MIN_S), WINDOW_MAX_S, ROWS_MAX / rows_per_s if periods else WINDOW_MIN_S)
+    packer, drafts, rows = Packer(BOOT, max_age_ms=uplink.max_age_ms), list[Draft](), 0
+    for row in takewhile(lambda row: row.at < window_s * 1000, islice(likely.rows(site), ROWS_MAX)):
+        drafts += packer.due(row.at, online=True) + packer.add(row)
+        rows += 1
+    return window_s, rows, drafts + packer.flush()
+
+
+def _pings(uplink: UplinkSettings, messages: float) -> float:
+    """Nothing is pinged while messages come at least once in a keepalive."""
+    keepalives = MONTH_S / uplink.servers[0].keepalive_s
+    return max(0.0, keepalives - messages)
+
+
+# --- payloads, by their encoders --------------------------------------------------------------------------------------
+
+
+def _batch_bytes(site: Site, draft: Draft) -> int:
+    batch = Batch(
+        id=BatchId(site.gateway, EPOCH, SOME_SEQ),
+        stamp=Stamp(SOME_TIME, "ntp"),
+        n=draft.n,
+        crc=SOME_CRC,
+        body=draft.body,
+        enc=draft.enc,
+    )
+    return len(wire_batch.encode(batch))
+
+
+def _receipt_bytes(site: Site) -> int:
+    receipt = Receipt(site.gateway, EPOCH, ((SOME_SEQ, SOME_CRC),), (), (), "ingest-1", SOME_TIME)
+    return len(wire_receipt.encode(receipt))
+
+
+def _status_bytes(site: Site) -> int:
+    pending = SeqRanges.of([(SOME_SEQ, SOME_SEQ)])
+    epoch = EpochStatus(EPOCH, SOME_SEQ - 100_000, SOME_SEQ, pending, SeqRanges())
+    broker = site.uplinks[0].servers[0]
+    status = Status(
+        gateway=site.gateway,
+        version=__version__,
+        boot=BOOT,
+        time=SOME_TIME,
+        clock="ntp",
+        online=True,
+        south=SouthStatus(),
+        spool=SpoolStatus(EPOCH, (epoch,), pending=1, oldest_age_ms=500, size_bytes=10**9, gaps=0),
+        north=NorthStatus(
+            connected=True,
+            server=f"{broker.host}:{broker.port}",
+            in_flight=1,
+            sent_bytes=10**8,
+            last_receipt_ms=SOME_TIME,
+            settle="receipt",
+        ),
+    )
+    return len(encode_status(status))
+
+
+def _connection_bytes(site: Site, broker: Broker, topics: Topics, way: _Way) -> float:
+    """From the first SYN to the last: handshake, CONNECT with the will, two subscriptions, the catalog."""
+    will = len(encode_will(BOOT)) + len(topics.status)
+    names = len(broker.client_id) + len(broker.username)
+    subscriptions = sum(way.exchange(SUBSCRIBE_BYTES + len(topic)) for topic in (topics.receipt, topics.command))
+    return (
+        OPEN_SEGMENTS * HEADERS_BYTES
+        + (way.message(HANDSHAKE_BYTES) + 2 * HEADERS_BYTES if way.tls else 0)
+        + way.message(CONNECT_BYTES + names + will)
+        + way.message(CONNACK_BYTES)
+        + subscriptions
+        + way.exchange(publish_bytes(topics.catalog, len(encode_catalog(catalog(site)))))
+    )
