@@ -1,29 +1,35 @@
 """One task per bus: does what its `Schedule` says, through one link, and tells rows and events by two callables."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Protocol
 
 from gateway.counters import Counters
 from gateway.errors import LinkDown
 from gateway.model import BootMs, Event, Row
-from gateway.profile.profile import ModbusSource
+from gateway.profile.profile import Line, ModbusSource
 from gateway.seams import Clock
 from gateway.site import Bus, Site
 from gateway.south.door import Door
 from gateway.south.guard import Guard, silence_ns
 from gateway.south.late import LateReplies
-from gateway.south.link import Link
+from gateway.south.link import Link, NotSent
+from gateway.south.listen import ListenLoop
+from gateway.south.memory import Memory
 from gateway.south.modbus_links import open_own
 from gateway.south.plan import line_cost
-from gateway.south.poll import Guarded, Outcome, Poller
+from gateway.south.poll import Guarded, Outcome, Poller, poll_together
 from gateway.south.rows import Rows
-from gateway.south.schedule import Idle, Poll, Probe, Schedule, Turn
+from gateway.south.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
+from gateway.south.silence import News
 from gateway.south.stop import Stop
 from gateway.south.stream import StreamLoop
+from gateway.south.trace import Trace
+from gateway.south.turns import Asks, Turns, Visitor
 from gateway.wire.documents import SouthStatus
 
-LINKS = "gateway.links"  # entry points: name = `driver` of a bus, value = async open_link(bus, clock) -> Link
+LINKS = "gateway.links"  # entry points: name = `driver` of a bus, value = async open_link(bus, clock, trace) -> Link
 PATIENCE_POLL, PATIENCE_PROBE = 2, 1  # lost replies in a row that end a poll
 
 
@@ -36,6 +42,21 @@ class Loop(Protocol):
 
     def stop(self) -> None:
         """Finish the exchange in flight, close the bus, return from `run`."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The bus's."""
+        ...
+
+    @property
+    def trace(self) -> Trace:
+        """What goes over it, kept over its openings."""
+        ...
+
+    @property
+    def asks(self) -> Asks | None:
+        """How others get exchanges on it; None where nobody is asked."""
         ...
 
     @property
@@ -56,18 +77,24 @@ def loops(
     random: Random,
     on_row: Callable[[Row], None],
     on_event: Callable[[Event], None],
+    memories: Mapping[str, Memory] | None = None,
 ) -> list[Loop]:
-    """One loop for each bus of the site."""
-    return [
-        (StreamLoop if bus.transport == "stream" else BusLoop)(bus, clock, counters, random, on_row, on_event)
-        for bus in site.buses
-    ]
+    """One loop for each bus of the site; `memories` of its devices by name, where they outlive the loop."""
+
+    def loop(bus: Bus) -> Loop:
+        if bus.transport == "stream":
+            return StreamLoop(bus, clock, counters, random, on_row, on_event)
+        if bus.mode == "listen":
+            return ListenLoop(bus, clock, counters, random, on_row, on_event)
+        return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories)
+
+    return [loop(bus) for bus in site.buses]
 
 
-async def open_link(bus: Bus, clock: Clock) -> Link:
+async def open_link(bus: Bus, clock: Clock, trace: Trace) -> Link:
     """One of ours, or the driver that is installed under that name; raises LinkDown."""
     if bus.driver == "own":
-        return await open_own(bus, clock)
+        return await open_own(bus, clock, trace)
     from importlib.metadata import entry_points  # noqa: PLC0415 - loads zipfile, email and more, for the few with a driver
 
     for driver in entry_points(group=LINKS, name=bus.driver):
@@ -75,7 +102,7 @@ async def open_link(bus: Bus, clock: Clock) -> Link:
             opener = driver.load()
         except ImportError as error:  # of the library that it is made for
             raise LinkDown(f"driver {bus.driver!r} cannot be loaded: {error}") from error
-        opened: Link = await opener(bus, clock)
+        opened: Link = await opener(bus, clock, trace)
         return opened
     raise LinkDown(f"no driver {bus.driver!r} is installed")
 
@@ -91,34 +118,47 @@ class BusLoop:
         random: Random,
         on_row: Callable[[Row], None],
         on_event: Callable[[Event], None],
-        opener: Callable[[Bus, Clock], Awaitable[Link]] = open_link,
+        opener: Callable[[Bus, Clock, Trace], Awaitable[Link]] = open_link,
+        *,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
+        self.name = bus.name
+        self.trace = Trace()
         self._bus = bus
         self._clock = clock
         self._counters = counters
         self._on_event = on_event
         self._opener = opener
         self._stop = Stop()
+        self._turns = Turns(clock, _line(bus), self._stop.call)
         self._door = Door(bus.name, self._open, clock, counters, random, on_event, self._stop)
         self._rows = Rows(bus.name, counters, on_row)
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
-        self._pollers = list(_pollers(bus, clock, counters))
-        self._again: tuple[int, BootMs] | None = None  # the step that a lost link cut short: it is made once more
+        self._pollers = list(_pollers(bus, clock, counters, memories or {}))
         # outlives the link: a port that was reopened still brings the old reply
         self._late = LateReplies(shared_queue=bus.transport != "rtu")
 
     async def run(self) -> None:
         """As `Loop`."""
-        await self._door.serve(self._serve)
+        try:
+            await self._door.serve(self._serve)
+        finally:
+            self._turns.refuse(LinkDown("the bus is not read any more"))
 
     def stop(self) -> None:
         """As `Loop`."""
         self._stop.ask()
 
     @property
+    def asks(self) -> Asks:
+        """As `Loop`."""
+        return self._turns
+
+    @property
     def status(self) -> SouthStatus:
-        """As `Loop`. While the bus is down its devices are not known to be."""
-        return SouthStatus((self._bus.name,) if self._door.down else (), self._schedule.down)
+        """As `Loop`. While the bus is down or silent its devices are not known to be."""
+        ill = self._door.down or self._schedule.silent
+        return SouthStatus((self._bus.name,) if ill else (), self._schedule.down)
 
     @property
     def last_rows(self) -> tuple[Row, ...]:
@@ -126,66 +166,129 @@ class BusLoop:
         return self._rows.newest
 
     async def _open(self) -> Guard:
-        link = await self._opener(self._bus, self._clock)
+        try:
+            link = await self._opener(self._bus, self._clock, self.trace)
+        except LinkDown as error:
+            self._turns.refuse(error)
+            raise
+        self._turns.admit()
         silence = silence_ns(self._bus.transport, self._bus.line)
         return Guard(link, self._clock, self._counters, bus=self._bus.name, silence_ns=silence, late=self._late)
 
     async def _serve(self, guard: Guarded) -> None:
+        """Until the stop, LinkDown, or the wish for another link."""
+        try:
+            await self._work(guard)
+        except LinkDown as error:
+            if self._door.hesitates:
+                self._turns.refuse(error)
+            raise
+
+    async def _work(self, guard: Guarded) -> None:
         self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
         while not self._stop.asked():
-            step = self._schedule.step(self._clock.boot_ms())
+            now = self._clock.boot_ms()
+            visitor, again_at = self._turns.look(now, guard) if self._turns else (None, None)
+            step = self._schedule.step(now, Wish(visitor.came_at, visitor.longest_ms) if visitor else None)
             if isinstance(step, Idle):
-                await self._idle(step.until)
-            else:
-                await self._visit(guard, step)
+                await self._idle(step.until if again_at is None else min(step.until, again_at))
+            elif not await self._do(step, guard, visitor):
+                self._counters.add("bus_reopened", bus=self._bus.name)
+                return
+
+    async def _do(self, step: Poll | Probe | Visit | Reopen, guard: Guarded, visitor: Visitor | None) -> bool:
+        """Whether the link may still be used."""
+        match step:
+            case Poll() | Probe():
+                return await self._ask(step, guard)
+            case Visit() if visitor:
+                await self._receive(step, guard, visitor)
+        return not isinstance(step, Reopen)
 
     async def _idle(self, until: BootMs) -> None:
         steady_at = self._door.steady_at()
         wake = until if steady_at is None else min(until, steady_at)
-        await self._stop.unless_asked(self._clock.sleep_until(wake))
+        await self._stop.nap(self._clock.sleep_until(wake))
         if steady_at is not None and self._clock.boot_ms() >= steady_at:
             self._door.works()
 
-    async def _visit(self, guard: Guarded, step: Poll | Probe) -> None:
+    async def _receive(self, step: Visit, guard: Guarded, visitor: Visitor) -> None:
+        self._counters.add("visits", bus=self._bus.name)
+        try:
+            await self._turns.serve(visitor, guard)
+        finally:
+            self._schedule.visited(step, self._clock.boot_ms())
+
+    async def _ask(self, step: Poll | Probe, guard: Guarded) -> bool:
+        """Whether the link may still be used."""
         patience = PATIENCE_PROBE if isinstance(step, Probe) else PATIENCE_POLL
-        outcome = await self._pollers[step.task].poll(guard, patience)
-        if outcome.row or outcome.cause:
-            self._counters.add("polls", bus=self._bus.name, device=step.device.name)
-        if outcome.answered or (outcome.cause and not outcome.link_down):
+        parts: Sequence[Poll | Probe] = (step, *step.also) if isinstance(step, Poll) else (step,)
+        outcomes = await poll_together(guard, patience, [self._pollers[part.task] for part in parts])
+        if any(outcome.answered or (outcome.cause and not outcome.link_down) for outcome in outcomes):
             self._door.works()
+        for part, outcome in zip(parts, outcomes, strict=True):
+            self._keep(part, outcome)
+        lost = outcomes[0].link_down
+        if lost is None:
+            for part, outcome in zip(parts, outcomes, strict=True):
+                self._tell(self._conclude(part, outcome))
+            return True
+        if self._cut(list(zip(parts, outcomes, strict=True)), lost) is Cut.DEVICE:
+            return False
+        raise lost
+
+    def _keep(self, part: Poll | Probe, outcome: Outcome) -> None:
+        if outcome.row or outcome.cause:
+            self._counters.add("polls", bus=self._bus.name, device=part.device.name)
         if outcome.row:
-            self._rows.put(step.task, outcome.row)
+            self._rows.put(part.task, outcome.row)
         for event in outcome.events:
             self._on_event(event)
-        self._tell(self._conclude(step, outcome), step, outcome)
-        if outcome.link_down:
-            raise outcome.link_down
 
-    def _conclude(self, step: Poll | Probe, outcome: Outcome) -> Turn | None:
+    def _conclude(self, part: Poll | Probe, outcome: Outcome) -> list[News]:
         now = self._clock.boot_ms()
         if outcome.answered:
-            return self._schedule.done(step)
-        if outcome.cause and not outcome.link_down:
-            return self._schedule.failed(step, now)
-        if outcome.link_down and self._again != (step.task, step.deadline):
-            self._again = step.task, step.deadline
-            return None
-        if self._schedule.spared(step, outcome.waits_until or BootMs(now + step.polled.period_ms)):
-            cause = "bus_down" if outcome.link_down else "barred" if outcome.waits_until else "refused"
-            self._counters.add("polls_missed", bus=self._bus.name, device=step.device.name, cause=cause)
-        return None
+            return self._schedule.done(part, now)
+        if not outcome.reached:
+            self._schedule.unreached(part, now)
+        elif outcome.cause:
+            return self._schedule.failed(part, now, str(outcome.cause))
+        else:
+            until = outcome.waits_until or BootMs(now + part.polled.period_ms)
+            self._schedule.spared(part, until, "barred" if outcome.waits_until else "refused")
+        return []
 
-    def _tell(self, turn: Turn | None, step: Poll | Probe, outcome: Outcome) -> None:
-        if turn is not None:
-            detail = str(outcome.cause) if turn is Turn.DOWN else ""
-            self._on_event(Event(self._clock.boot_ms(), step.device.name, str(turn), detail, urgent=True))
+    def _cut(self, asked: Sequence[tuple[Poll | Probe, Outcome]], lost: LinkDown) -> Cut:
+        """The link went away: who is to blame. Groups that were answered before it did are done."""
+        cut: Cut | None = None
+        for part, outcome in asked:
+            if outcome.answered or cut:
+                self._tell(self._conclude(part, replace(outcome, reached=False)))
+            else:
+                cut, news = self._schedule.cut_off(part, self._clock.boot_ms(), sent=not isinstance(lost, NotSent))
+                self._tell(news)
+        return cut or Cut.BUS
+
+    def _tell(self, news: Iterable[News]) -> None:
+        for one in news:
+            self._on_event(Event(self._clock.boot_ms(), one.subject, str(one.turn), one.cause, urgent=True))
 
 
-def _pollers(bus: Bus, clock: Clock, counters: Counters) -> Iterator[Poller]:
+def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, Memory]) -> Iterator[Poller]:
     """In the order of the schedule's tasks: every group of every device."""
     for device in bus.devices:
         source = device.profile.source
         if not isinstance(source, ModbusSource):
             raise TypeError(f"{device.name} is not polled by Modbus")
         cost = line_cost(bus, source)
-        yield from (Poller(bus.name, device, polled, cost, clock, counters) for polled in device.polled)
+        memory = memories.get(device.name) or Memory(device, cost)
+        yield from (Poller(bus.name, device, polled, cost, clock, counters, memory) for polled in device.polled)
+
+
+def _line(bus: Bus) -> Line | None:
+    """What bytes take time on; behind a transparent converter that is the slowest its devices are read with."""
+    if bus.transport == "rtu":
+        return bus.line
+    sources = (device.profile.source for device in bus.devices)
+    lines = [source.line for source in sources if isinstance(source, ModbusSource)]
+    return min(lines, key=lambda line: line.baud, default=None) if bus.transport == "rtu_over_tcp" else None

@@ -90,6 +90,11 @@ class Door(Generic[T]):
             self.down = False
             self._tell("bus_up", "")
 
+    @property
+    def hesitates(self) -> bool:
+        """Whether a loss now would be followed by a wait, not by an opening at once."""
+        return self._losses > 0
+
     def steady_at(self) -> BootMs | None:
         """When an open bus that is still called down will be believed; None when there is nothing to wait for."""
         return BootMs(self._opened_at + STEADY_MS) if self.down and self._opened_at is not None else None

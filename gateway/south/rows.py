@@ -27,7 +27,7 @@ class Rows:
             self._counters.add("rows_same_time", bus=self._bus, device=row.group.device)
             return
         self._newest[group] = row
-        good = sum(value is not None for value in row.values)
+        good = len(row.values) - row.values.count(None)
         self._counters.add("rows", bus=self._bus, device=row.group.device)
         self._counters.add("readings", good, bus=self._bus, device=row.group.device)
         self._on_row(row)

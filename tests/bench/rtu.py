@@ -21,7 +21,7 @@ from gateway.config.compile import compile_file
 from gateway.counters import Counters
 from gateway.site import Bus, Device
 from gateway.south.bus import BusLoop
-from simulators.serve_rtu import TURNAROUND_NS
+from simulators.lane import TURNAROUND_NS
 from tests.bench import bare_client, site
 from tests.bench.table import Budget, Row, per_cent
 from tests.bench.world import READY_S, command

@@ -80,7 +80,7 @@ def _rows(meters: Sequence[_Meter]) -> Iterator[Row]:
 
 def _meters() -> Iterator[_Meter]:
     profile = load(search_path()).profiles[MODEL]
-    fields = [field for field in profile.fields if field.every != "slow"]
+    fields = [field for field in profile.reported if field.every != "slow"]
     reads = plan(profile, fields, LineCost(1.0, 10.0))
     names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
     for at in range(DEVICES):

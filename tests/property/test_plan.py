@@ -1,17 +1,22 @@
-"""gateway.south.plan against brute force and against greedy gap filling, on small maps."""
+"""gateway.south.plan against brute force on small maps, and against greedy gap filling on any, the shipped ones too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.profile.codec import Block
-from gateway.profile.profile import Field, ModbusSource
+from gateway.profile.load import load
+from gateway.profile.profile import Field, Line, ModbusSource
 from gateway.protocols.modbus_pdu import ReadRequest, Table
-from gateway.south.plan import LineCost, Read, Span, bus_ms, halves, plan, span_of
-from tests.support.south import a_field, a_profile, a_source
+from gateway.sources import search_path
+from gateway.south.plan import BITS, LineCost, Read, Span, bus_ms, halves, line_cost, plan, span_of
+from tests.support.south import a_bus, a_field, a_profile, a_source
 
-TABLES = [Table.HOLDING, Table.INPUT]
+PROFILES = {ref: one for ref, one in load(search_path()).profiles.items() if isinstance(one.source, ModbusSource)}
+TABLES = [Table.HOLDING, Table.INPUT, Table.COIL]
 COSTS = st.builds(LineCost, st.sampled_from([0.0, 0.1, 1.0, 4.0]), st.sampled_from([2.0, 12.0, 40.0]))
 SPANS = st.builds(
     lambda table, first, length: Span(table, first, first + length),
@@ -28,14 +33,26 @@ SOURCES = st.builds(
 
 @st.composite
 def maps(draw: st.DrawFn, most: int) -> list[Field]:
-    """Fields that do not overlap, in any order."""
-    fields, at = [], dict.fromkeys(TABLES, 0)
-    for _ in range(draw(st.integers(1, most))):
+    """Fields that do not overlap, but for bits of one register; in any order."""
+    fields: list[Field] = []
+    at = dict.fromkeys(TABLES, 0)
+    while len(fields) < most and (not fields or draw(st.integers(0, most))):
         table = draw(st.sampled_from(TABLES))
-        field = a_field(at[table] + draw(st.integers(0, 12)), draw(st.sampled_from(["u16", "f32", "u64"])), table)
-        at[table] = span_of(field).last + 1
-        fields.append(field)
+        types = ["bit"] if table is Table.COIL else ["u16", "f32", "u64", "bits"]
+        made = list(_fields(at[table] + draw(st.integers(0, 12)), draw(st.sampled_from(types)), table))
+        at[table] = span_of(made[0]).last + 1
+        fields += made[: most - len(fields)]
     return draw(st.permutations(fields))
+
+
+def _fields(address: int, type_: str, table: Table) -> Iterator[Field]:
+    """One field, or two of one register."""
+    if type_ != "bits":
+        yield a_field(address, type_, table)
+        return
+    field = a_field(address, "u16", table)
+    yield replace(field, name=f"{field.name}_low", bits=(0, 8))
+    yield replace(field, name=f"{field.name}_high", bits=(8, 8))
 
 
 @settings(max_examples=150)
@@ -57,16 +74,54 @@ def test_no_partition_is_cheaper(
 def test_never_worse_than_greedy(fields: list[Field], source: ModbusSource, cost: LineCost, bridge: int) -> None:
     """Whatever gap a greedy planner bridges, it is never cheaper."""
     reads = plan(a_profile(fields, source), fields, cost)
-    readable = sorted(span_of(field) for field in fields if _legal(span_of(field), source, frozenset()))
-    greedy: list[Span] = []
-    for span in readable:
-        joined = Span(span.table, greedy[-1].first, span.last) if greedy and greedy[-1].table == span.table else None
-        near = joined is not None and span.first - greedy[-1].last - 1 <= bridge
-        if joined is not None and near and _legal(joined, source, frozenset()):
-            greedy[-1] = joined
-        else:
-            greedy.append(span)
+    greedy = _greedy(fields, source, bridge)
     assert _price([read.span for read in reads], cost) <= _price(greedy, cost) + 1e-9
+
+
+@pytest.mark.parametrize("ref", sorted(PROFILES))
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from([1200, 9600, 115_200]), st.sampled_from(["rtu", "tcp"]), st.integers(0, 125), st.data())
+def test_never_worse_than_greedy_on_a_shipped_profile(
+    ref: str, baud: int, transport: str, bridge: int, data: st.DataObject
+) -> None:
+    """All of its fields or any of them, at any speed, for a quick device and a slow one."""
+    profile = PROFILES[ref]
+    source = profile.source
+    assert isinstance(source, ModbusSource)
+    wanted = data.draw(st.lists(st.sampled_from(profile.fields), unique=True, min_size=1) | st.just(profile.fields))
+    bus = replace(a_bus(transport=transport), line=Line(baud=baud))
+    cost = replace(line_cost(bus, source), latency_ms=data.draw(st.sampled_from([0.5, 5.0, 80.0])))
+    reads = plan(profile, wanted, cost)
+    assert sorted(place for read in reads for place in read.fields) == list(range(len(wanted)))
+    assert all(_legal(read.span, source, frozenset()) for read in reads)
+    assert _price([read.span for read in reads], cost) <= _price(_greedy(wanted, source, bridge), cost) + 1e-9
+
+
+@settings(max_examples=100)
+@given(maps(30), SOURCES, COSTS, st.frozensets(SPANS, max_size=4), st.integers(1, 125), st.data())
+def test_no_read_breaks_a_rule_and_none_is_needless(
+    fields: list[Field],
+    source: ModbusSource,
+    cost: LineCost,
+    refused: frozenset[Span],
+    registers_max: int,
+    data: st.DataObject,
+) -> None:
+    """Never over a hole, the limit of profile or spec, or what was refused; every field that may be read is, once."""
+    alone = data.draw(st.frozensets(st.integers(0, len(fields) - 1), max_size=4))
+    reads = plan(a_profile(fields, source), fields, cost, refused, alone, registers_max)
+    places = [place for read in reads for place in read.fields]
+    assert sorted(places) == [
+        place
+        for place, field in enumerate(fields)
+        if _legal(span_of(field), source, frozenset() if place in alone else refused)
+    ]
+    for read in reads:
+        spans = {span_of(fields[place]) for place in read.fields}
+        asked_alone = any(place in alone for place in read.fields)
+        assert _legal(read.span, source, frozenset() if asked_alone else refused)
+        assert len(spans) == 1 or not asked_alone
+        assert len(spans) == 1 or read.span.table in BITS or read.request.count <= registers_max
 
 
 @settings(max_examples=50)
@@ -81,7 +136,20 @@ def test_halving_ends_in_single_fields(fields: list[Field], cost: LineCost) -> N
         queue += parts
         single += [] if parts else [read]
     assert sorted(place for read in single for place in read.fields) == list(range(len(fields)))
-    assert all(read.span == span_of(fields[read.fields[0]]) for read in single)
+    assert all(read.span == span_of(fields[place]) for read in single for place in read.fields)
+
+
+def _greedy(fields: Sequence[Field], source: ModbusSource, bridge: int) -> list[Span]:
+    """Fields by address; the next one joins when the gap is not too wide and the read stays legal."""
+    spans: list[Span] = []
+    for span in sorted(span_of(field) for field in fields if _legal(span_of(field), source, frozenset())):
+        at_hand = spans[-1] if spans and spans[-1].table == span.table else None
+        joined = Span(span.table, at_hand.first, max(at_hand.last, span.last)) if at_hand else span
+        if at_hand and span.first - at_hand.last - 1 <= bridge and _legal(joined, source, frozenset()):
+            spans[-1] = joined
+        else:
+            spans.append(span)
+    return spans
 
 
 def _legal(span: Span, source: ModbusSource, refused: frozenset[Span]) -> bool:
@@ -89,7 +157,7 @@ def _legal(span: Span, source: ModbusSource, refused: frozenset[Span]) -> bool:
     holes = {(table, address) for table, first, last in source.never_read for address in range(first, last + 1)}
     whole = [{(one.table, address) for address in range(one.first, one.last + 1)} for one in refused]
     return (
-        len(addresses) <= min(source.max_registers, 125)
+        len(addresses) <= (2000 if span.table in BITS else min(source.max_registers, 125))
         and not addresses & holes
         and not any(one <= addresses for one in whole)
     )

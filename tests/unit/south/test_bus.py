@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from random import Random
@@ -12,16 +12,18 @@ import pytest
 
 from gateway.clock.kernel import SystemClock
 from gateway.counters import Counters
-from gateway.errors import LinkDown, NoReply
+from gateway.errors import BusBusy, LinkDown, NoReply
 from gateway.model import Event, Row
 from gateway.profile.profile import Line, SerialSource
 from gateway.protocols.framing import Framing
+from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
 from gateway.south.bus import BusLoop, loops, open_link
 from gateway.south.link import Link
 from gateway.south.stream import StreamLoop
+from gateway.south.trace import Trace
 from gateway.testing.clock import FakeClock, turns
 from gateway.wire.documents import SouthStatus
 from tests.support.modbus_server import ModbusServer
@@ -31,14 +33,21 @@ from tests.support.south import Slaves, a_bus, a_device, a_field, a_profile
 class Bench:
     """A bus loop on scripted slaves."""
 
-    def __init__(self, *devices: Device) -> None:
+    def __init__(self, *devices: Device, transport: str = "rtu") -> None:
         self.clock, self.counters = FakeClock(), Counters()
         self.slaves = Slaves(self.clock)
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self.missing = False
+        self.deaf: set[int] = set()  # unit_ids that answer again on the next link
         self.loop = BusLoop(
-            a_bus(*devices), self.clock, self.counters, Random(3), self.rows.append, self.events.append, self._open
+            a_bus(*devices, transport=transport),
+            self.clock,
+            self.counters,
+            Random(3),
+            self.rows.append,
+            self.events.append,
+            self._open,
         )
 
     @asynccontextmanager
@@ -56,11 +65,12 @@ class Bench:
         """Subject, code, detail of every event."""
         return [(event.subject, event.code, event.detail) for event in self.events]
 
-    async def _open(self, bus: Bus, clock: Clock) -> Link:
-        assert (bus.name, clock) == ("bus-1", self.clock)
+    async def _open(self, bus: Bus, clock: Clock, trace: Trace) -> Link:
+        assert (bus.name, clock, trace) == ("bus-1", self.clock, self.loop.trace)
         if self.missing:
             raise LinkDown("no such port")
         self.slaves.unplugged = False
+        self.slaves.dead = self.slaves.dead - self.deaf
         return self.slaves
 
 
@@ -150,7 +160,7 @@ async def test_a_bus_that_is_lost_in_the_middle_of_a_poll() -> None:
     async with bench.running():
         await bench.clock.advance(400)
         assert len(bench.slaves.asked) == 2
-        assert not bench.loop._schedule._devices[0].suspect
+        assert not bench.loop._schedule._devices[0].health.suspect
         await bench.clock.advance(8_600)
         assert bench.told == []
         assert len(bench.rows) == 1
@@ -182,14 +192,142 @@ async def test_a_converter_that_hangs_up_between_polls_is_no_news() -> None:
 
 
 async def test_a_device_that_kills_the_connection_does_not_keep_the_others_from_their_polls() -> None:
-    """Its poll is made once more, and then it is the next one's turn."""
+    """Its poll is made once more; then it is asked like a silent one, and it is called down, not the bus."""
     bench = Bench(_meter("good", 1, 10_000), _meter("poison", 2, 10_000))
     bench.slaves.killers = {2}
     async with bench.running():
         await bench.clock.advance(199_000)
         assert [row.group.device for row in bench.rows] == ["good"] * 20
-        assert len([unit_id for unit_id, _, _ in bench.slaves.asked if unit_id == 2]) <= 40
+        assert len([unit_id for unit_id, _, _ in bench.slaves.asked if unit_id == 2]) <= 10
+        assert bench.told == [("poison", "device_down", "link_down")]
+        assert bench.loop.status == SouthStatus((), ("poison",))
+        bench.slaves.killers.clear()
+        await bench.clock.advance(75_000)
+    assert bench.told[1:] == [("poison", "device_up", "")]
+
+
+async def test_a_cut_cable_is_told_of_the_bus() -> None:
+    """Once, urgently, with its cause; no device is blamed, and status names the bus, until somebody answers."""
+    bench = Bench(_meter("a", 1), _meter("b", 2))
+    async with bench.running():
+        await bench.clock.advance(5000)
+        bench.slaves.dead = {1, 2}
+        await bench.clock.advance(120_000)
+        assert bench.told == [("bus-1", "bus_silent", "no_reply")]
+        assert bench.events[0].urgent
+        assert bench.loop.status == SouthStatus(("bus-1",), ())
+        bench.slaves.dead.clear()
+        await bench.clock.advance(15_000)
+        assert bench.told[1:] == [("bus-1", "bus_heard", "")]
+        assert bench.loop.status == SouthStatus()
+        assert {row.group.device for row in bench.rows[-2:]} == {"a", "b"}
+    assert bench.slaves.closed == 1
+
+
+async def test_a_half_open_connection_is_made_again_before_anyone_is_told() -> None:
+    """The converter restarted and nobody said so: all answer on the next connection."""
+    bench = Bench(_meter("a", 1), _meter("b", 2), transport="tcp")
+    async with bench.running():
+        await bench.clock.advance(5000)
+        bench.slaves.dead = bench.deaf = {1, 2}
+        await bench.clock.advance(20_000)
+        assert {row.group.device for row in bench.rows[-2:]} == {"a", "b"}
+        assert bench.rows[-1].at >= bench.clock.boot_ms() - 1000
     assert bench.told == []
+    assert bench.counters.get("bus_reopened", bus="bus-1") == 1
+    assert bench.counters.get("bus_losses", bus="bus-1") == 0
+
+
+READ_OTHER = ReadRequest(Table.HOLDING, 1234, 1)
+
+
+async def test_a_visitor_is_served_between_polls_and_wakes_an_idle_bus() -> None:
+    """At once, though nothing is due for an hour; the reply is the device's."""
+    bench = Bench(_meter("m", period_ms=3_600_000))
+    async with bench.running():
+        await bench.clock.advance(1000)
+        async with asyncio.TaskGroup() as tasks:
+            visit = tasks.create_task(bench.loop.asks.ask(1, READ_OTHER, 200))
+            await bench.clock.advance(11)
+            assert visit.done()
+        assert visit.result().data == (1234).to_bytes(2)
+    assert bench.counters.get("visits", bus="bus-1") == 1
+
+
+async def test_a_visitor_on_a_bus_that_is_down_is_told_why_at_once() -> None:
+    """And one that waits when it goes; after the end of the loop too."""
+    bench = Bench(_meter("m"))
+    bench.missing = True
+    async with bench.running():
+        await bench.clock.advance(100)
+        with pytest.raises(LinkDown, match="no such port"):
+            await bench.loop.asks.ask(1, READ_OTHER, 200)
+        bench.missing = False
+        await bench.clock.advance(20_000)
+    with pytest.raises(LinkDown, match="not read any more"):
+        await bench.loop.asks.ask(1, READ_OTHER, 200)
+
+
+async def test_a_scan_of_unit_ids_that_nobody_has_does_not_delay_the_polls() -> None:
+    """Silence after silence, 200 ms each, while ten devices fill nine tenths of the bus: no poll is lost by it."""
+    bench = Bench(*(_meter(f"m{n}", n + 1) for n in range(10)))
+    bench.slaves.latency_ms, bench.slaves.dead = 90, set(range(100, 248))
+    async with bench.running():
+        async with asyncio.TaskGroup() as tasks:
+            scan = tasks.create_task(_scan(bench, range(100, 248)))
+            await bench.clock.advance(100_000)
+            assert not scan.done()
+            scan.cancel()
+        asked = [unit_id for unit_id, _, _ in bench.slaves.asked if unit_id >= 100]
+        assert 15 <= len(asked) <= 25
+        assert bench.counters.total("polls_missed") == 0
+        assert len(bench.rows) >= 995
+
+
+async def test_a_visitor_that_kills_the_connection_is_told_and_the_bus_goes_on() -> None:
+    """The next one is served on the next link."""
+    bench = Bench(_meter("m"))
+    bench.slaves.killers = {9}
+    async with bench.running():
+        await bench.clock.advance(500)
+        async with asyncio.TaskGroup() as tasks:
+            bad = tasks.create_task(_asked(bench, 9))
+            good = tasks.create_task(_asked(bench, 1))
+            await bench.clock.advance(2000)
+        assert isinstance(bad.result(), LinkDown)
+        assert good.result() == (1234).to_bytes(2)
+        await bench.clock.advance(5000)
+        assert len(bench.rows) >= 7
+    assert bench.told == []
+
+
+async def test_while_a_flapping_bus_waits_to_be_opened_visitors_are_told_why() -> None:
+    """The second loss in a row is followed by a wait: who waits is told at once, not when it is over."""
+    bench = Bench(_meter("m"))
+    bench.slaves.killers = {1}
+    async with bench.running():
+        await bench.clock.advance(100)
+        with pytest.raises(LinkDown, match="unplugged"):
+            await bench.loop.asks.ask(1, READ_OTHER, 200)
+
+
+async def _scan(bench: Bench, unit_ids: Iterable[int]) -> None:
+    """As a job does: what has no time now is asked for again."""
+    for unit_id in unit_ids:
+        while True:
+            try:
+                await bench.loop.asks.ask(unit_id, READ_OTHER, 200)
+            except BusBusy:
+                continue
+            except NoReply:
+                break
+
+
+async def _asked(bench: Bench, unit_id: int) -> bytes | LinkDown:
+    try:
+        return (await bench.loop.asks.ask(unit_id, READ_OTHER, 200)).data
+    except LinkDown as error:
+        return error
 
 
 async def test_a_slow_group_does_not_leave_the_bus_called_down() -> None:
@@ -282,7 +420,7 @@ async def test_a_driver_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPa
     """By group and name; one that is not installed is a bus that is down, with that cause."""
     slaves = Slaves(FakeClock())
 
-    async def opener(_bus: Bus, _clock: Clock) -> Link:
+    async def opener(_bus: Bus, _clock: Clock, _trace: Trace) -> Link:
         return slaves
 
     class Driver:
@@ -298,10 +436,10 @@ async def test_a_driver_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPa
         return [Driver(name)] if group == "gateway.links" and name != "nobody" else []
 
     monkeypatch.setattr(importlib.metadata, "entry_points", found)
-    assert await open_link(_driven_by("other"), slaves.clock) is slaves
+    assert await open_link(_driven_by("other"), slaves.clock, Trace()) is slaves
     for name, why in [("nobody", "'nobody' is installed"), ("broken", "no module of that library")]:
         with pytest.raises(LinkDown, match=why):
-            await open_link(_driven_by(name), slaves.clock)
+            await open_link(_driven_by(name), slaves.clock, Trace())
 
 
 @pytest.mark.parametrize("transport", ["rtu", "tcp", "rtu_over_tcp"])

@@ -8,7 +8,7 @@ from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_frame import Frame, encode_rtu
-from gateway.protocols.modbus_pdu import Request, WriteRegisters
+from gateway.protocols.modbus_pdu import Request, WriteCoils, WriteRegisters, function
 from gateway.south.guard import Guard, silence_ns
 from gateway.south.link import Heard, Manner, Reply
 from gateway.south.modbus_links import RtuWire, StreamLink
@@ -309,6 +309,9 @@ class BlindLink:
             raise NoReply(f"{unit_id} {request} {deadline_ns}")
         return Reply(self.data, *[self.clock.boot_ns()] * 3)
 
+    def wake(self, data: bytes) -> None:
+        """As `Link`."""
+
     def drain(self) -> Heard | None:
         """As `Link`."""
         return None
@@ -340,6 +343,105 @@ async def test_a_link_that_does_not_count_is_not_believed(request_: Request, tol
         await guard.request(1, request_, clock.boot_ns() + MS)
     await guard.close()
     assert link.closed
+
+
+async def test_a_device_is_woken_before_it_is_asked(bench: Bench) -> None:
+    """After the silence; the pause counts from the last byte of the call, which takes its time on the line."""
+    bench.stream.script = scripted({1: [(5, reply(2))]})
+    asked_ns = bench.clock.boot_ns()
+    manner = Manner(min_gap_ns=4 * MS, wake=b"\0\0", wake_ns=5 * MS)
+    bench.stream.arrive(asked_ns, b"\xff")
+    await passing(bench.clock, bench.guard.request(1, holding(2), bench.at(100), manner))
+    woken_ns = asked_ns + 4 * MS
+    assert bench.stream.sent[0] == b"\0\0"
+    assert bench.stream.sent_ns == [woken_ns, woken_ns + 2 * SILENCE_NS * 2 // 7 + 5 * MS]
+
+
+async def test_what_a_device_says_to_a_wake_byte_is_no_reply(bench: Bench) -> None:
+    """Even if it looks like one; the silence after it is kept."""
+    bench.stream.script = scripted({0: [(4.5, reply(2, 7))], 1: [(5, reply(2, 8))]})
+    woken_ns = bench.clock.boot_ns()
+    manner = Manner(wake=b"\0", wake_ns=5 * MS)
+    got = await passing(bench.clock, bench.guard.request(1, holding(2), bench.at(100), manner))
+    assert got.data == data(2, 8)
+    heard_ns = woken_ns + SILENCE_NS * 2 // 7 + 5 * MS  # when we looked
+    assert bench.stream.sent_ns[1] == heard_ns + SILENCE_NS
+    assert bench.count("guard_stray") == 1
+
+
+async def test_a_deadline_before_the_device_is_awake_asks_nothing(bench: Bench) -> None:
+    """And owes nothing."""
+    with pytest.raises(NoReply):
+        await passing(
+            bench.clock, bench.guard.request(1, holding(2), bench.at(10), Manner(wake=b"\0", wake_ns=50 * MS))
+        )
+    assert bench.stream.sent == [b"\0"]
+    assert bench.guard.barred(1, holding(2)) is None
+
+
+async def test_a_read_comes_before_the_first_write_whose_reply_is_its_echo(bench: Bench) -> None:
+    """Functions 5 and 6, once: then it is known whether the line hears itself."""
+    write = WriteRegisters(9, (1,))
+    written = encode_rtu(Frame(1, bytes.fromhex("06 0009 0001")))
+    bench.stream.script = scripted({0: [(5, reply(1))], 1: [(5, written)], 2: [(5, written)]})
+    for _ in range(2):
+        await bench.ask(write)
+    assert [sent[1:6].hex() for sent in bench.stream.sent] == ["0300090001", "0600090001", "0600090001"]
+
+
+@pytest.mark.parametrize("before", [holding(2), WriteRegisters(9, (1, 2))], ids=["read", "write"])
+async def test_what_was_answered_before_tells_as_well(bench: Bench, before: Request) -> None:
+    """Of any other function, an exception too."""
+    bench.stream.script = scripted(
+        {
+            0: [(5, encode_rtu(Frame(1, bytes((function(before) | 0x80, 2)))))],
+            1: [(5, encode_rtu(Frame(1, bytes.fromhex("05 0009 FF00"))))],
+        }
+    )
+    with pytest.raises(DeviceException):
+        await bench.ask(before)
+    await bench.ask(WriteCoils(9, (True,)))
+    assert len(bench.stream.sent) == 2
+
+
+async def test_a_refused_read_lets_the_write_go(bench: Bench) -> None:
+    """A register that can only be written."""
+    written = encode_rtu(Frame(1, bytes.fromhex("06 0009 0001")))
+    bench.stream.script = scripted({0: [(5, EXCEPTION)], 1: [(5, written)]})
+    await bench.ask(WriteRegisters(9, (1,)))
+    assert len(bench.stream.sent) == 2
+
+
+async def test_a_read_that_could_not_be_made_stops_the_write(bench: Bench) -> None:
+    """Nothing is known of the line: not sent, not done."""
+    for at in range(400):
+        bench.stream.arrive(bench.at(at), b"\xff")
+    with pytest.raises(NoReply, match="busy"):
+        await bench.ask(WriteRegisters(9, (1,)), timeout_ms=50)
+    assert bench.stream.sent == []
+
+
+async def test_behind_a_blind_link_silence_tells_nothing_of_the_line() -> None:
+    """An echo would be hidden in it: no write of these two before something was answered."""
+    clock = FakeClock()
+    guard = Guard(BlindLink(clock, None), clock, Counters(), bus="b", silence_ns=SILENCE_NS)
+    with pytest.raises(NoReply, match="ReadRequest"):
+        await passing(clock, guard.request(1, WriteRegisters(9, (1,)), clock.boot_ns() + 100 * MS))
+
+
+async def test_a_good_reply_makes_the_devices_no_believed_again(bench: Bench) -> None:
+    """A lost reply, then one register that is refused at every poll: not disbelieved for ever."""
+    bench.stream.script = scripted({at: [(5, EXCEPTION)] if at % 2 else [(5, reply(4))] for at in range(1, 99)})
+    with pytest.raises(NoReply):
+        await bench.ask(holding(2))
+    for _ in range(8):
+        with pytest.raises(BadReply):
+            await bench.ask(holding(3))
+        await bench.ask(holding(4))
+        await bench.clock.advance(100)
+    await bench.clock.advance(1100)
+    with pytest.raises(DeviceException):
+        await bench.ask(holding(3))
 
 
 async def test_a_stray_frame_is_counted(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteRegisters
-from gateway.south.late import LateReplies, Shape, late_max_ns, shape_of
+from gateway.south.late import QUEUED_MAX, LateReplies, Shape, late_max_ns, shape_of
 
 TEN = shape_of(1, ReadRequest(Table.HOLDING, 0, 10))
 ELEVEN = shape_of(1, ReadRequest(Table.HOLDING, 0, 11))
@@ -38,12 +38,12 @@ def test_a_bar_ends_with_its_time() -> None:
 
 
 def test_replies_that_are_owed_come_one_after_the_other() -> None:
-    """A device that is slow is slower for the second: its bar counts from the end of the first."""
+    """What is asked meanwhile is taken up when the first is done, and may take as long: a timeout and late_max."""
     late = LateReplies(shared_queue=False)
     late.bar(TEN, *ASKED)
     late.bar(ELEVEN, 2 * S, 3 * S)
     late.bar(OTHER, 2 * S, 3 * S)
-    assert [late.barred_ns(shape, 1 * S) for shape in (TEN, ELEVEN, OTHER)] == [5 * S, 8 * S, 6 * S]
+    assert [late.barred_ns(shape, 1 * S) for shape in (TEN, ELEVEN, OTHER)] == [5 * S, 9 * S, 6 * S]
 
 
 def test_behind_a_converter_all_units_share_one_queue() -> None:
@@ -51,25 +51,66 @@ def test_behind_a_converter_all_units_share_one_queue() -> None:
     late = LateReplies()
     late.bar(TEN, *ASKED)
     late.bar(OTHER, 2 * S, 3 * S)
-    assert late.barred_ns(OTHER, 1 * S) == 8 * S
+    assert late.barred_ns(OTHER, 1 * S) == 9 * S
+
+
+def test_a_queue_is_bounded() -> None:
+    """However many dead devices there are: at most four requests are waited for, and then its own."""
+    late = LateReplies()
+    for unit_id in range(2, 40):
+        late.bar(shape_of(unit_id, ReadRequest(Table.HOLDING, 0, 10)), *ASKED)
+    late.bar(TEN, *ASKED)
+    assert late.barred_ns(TEN, 1 * S) == 1 * S + (QUEUED_MAX + 1) * 4 * S
+
+
+def test_a_good_reply_ends_the_waiting_for_a_queue() -> None:
+    """Of its own unit_id only: a converter may ask several lines at once."""
+    late = LateReplies()
+    for shape in (TEN, OTHER, ELEVEN):
+        late.bar(shape, *ASKED)
+    assert [late.barred_ns(shape, 1 * S) for shape in (TEN, OTHER, ELEVEN)] == [5 * S, 9 * S, 13 * S]
+    late.answered(1)
+    assert [late.barred_ns(shape, 1 * S) for shape in (TEN, OTHER, ELEVEN)] == [5 * S, 9 * S, 5 * S]
+
+
+def test_a_good_reply_shows_that_a_disbelieved_exception_left_nothing() -> None:
+    """Its bar goes; that of a request which was not answered stays, for it may have been overtaken."""
+    late = LateReplies()
+    late.bar(TEN, *ASKED)
+    late.bar(ELEVEN, *ASKED, disbelieved=True)
+    late.answered(2)
+    assert late.barred_ns(ELEVEN, 1 * S) is not None
+    late.answered(1)
+    assert (late.barred_ns(TEN, 1 * S), late.barred_ns(ELEVEN, 1 * S)) == (5 * S, None)
 
 
 def test_a_reply_that_was_heard_is_out_of_the_queue() -> None:
     """What comes after it is expected sooner."""
     late = LateReplies()
     late.bar(TEN, *ASKED)
-    late.heard(TEN_FRAME)
+    late.heard(TEN_FRAME, 1 * S)
     late.bar(ELEVEN, 2 * S, 3 * S)
     assert late.barred_ns(ELEVEN, 1 * S) == 6 * S
+
+
+def test_what_was_asked_before_a_late_reply_came_may_begin_only_then() -> None:
+    """The device was busy until this moment: what waited for it may take a timeout and late_max from here."""
+    late = LateReplies()
+    late.bar(TEN, *ASKED)
+    late.heard(TEN_FRAME, 4 * S)
+    late.bar(ELEVEN, 3 * S, 4 * S)
+    assert late.barred_ns(ELEVEN, 4 * S) == 8 * S
+    late.bar(OTHER, 9 * S, 10 * S)
+    assert late.barred_ns(OTHER, 10 * S) == 13 * S
 
 
 def test_its_late_frame_lifts_a_bar() -> None:
     """Once; a second frame like it is owed by nobody."""
     late = LateReplies()
     late.bar(TEN, *ASKED)
-    assert late.heard(TEN_FRAME)
+    assert late.heard(TEN_FRAME, 1 * S)
     assert late.barred_ns(TEN, 1 * S) is None
-    assert not late.heard(TEN_FRAME)
+    assert not late.heard(TEN_FRAME, 1 * S)
 
 
 def test_other_frames_lift_nothing() -> None:
@@ -82,7 +123,7 @@ def test_other_frames_lift_nothing() -> None:
         Frame(1, b"\x03\x02\0\0"),
         Frame(1, b""),
     ):
-        assert not late.heard(frame)
+        assert not late.heard(frame, 1 * S)
     assert late.barred_ns(TEN, 1 * S) == 5 * S
 
 
@@ -91,12 +132,12 @@ def test_a_late_exception_lifts_the_only_bar_of_its_function() -> None:
     late = LateReplies()
     late.bar(TEN, *ASKED)
     late.bar(INPUT_TEN, *ASKED)
-    assert late.heard(Frame(1, b"\x83\x06"))
+    assert late.heard(Frame(1, b"\x83\x06"), 1 * S)
     assert late.barred_ns(TEN, 1 * S) is None
     assert late.barred_ns(INPUT_TEN, 1 * S) is not None
     late.bar(TEN, *ASKED)
     late.bar(ELEVEN, *ASKED)
-    assert late.heard(Frame(1, b"\x83\x06"))
+    assert late.heard(Frame(1, b"\x83\x06"), 1 * S)
     assert None not in (late.barred_ns(TEN, 1 * S), late.barred_ns(ELEVEN, 1 * S))
 
 
@@ -113,7 +154,7 @@ def test_a_blind_bar_stops_the_whole_unit_and_only_time_lifts_it() -> None:
     late = LateReplies()
     late.bar(Shape(1, None, None), *ASKED)
     assert [late.barred_ns(shape, 1 * S) for shape in (TEN, INPUT_TEN, OTHER)] == [5 * S, 5 * S, None]
-    assert not late.heard(TEN_FRAME)
+    assert not late.heard(TEN_FRAME, 1 * S)
     assert late.barred_ns(TEN, 1 * S) == 5 * S
 
 
@@ -123,7 +164,7 @@ def test_a_shape_of_any_length_bars_every_length() -> None:
     identity = shape_of(1, ReadDeviceId())
     late.bar(identity, *ASKED)
     assert late.barred_ns(identity, 1 * S) == 5 * S
-    assert late.heard(Frame(1, bytes.fromhex("2B 0E 01 01 00 00 00")))
+    assert late.heard(Frame(1, bytes.fromhex("2B 0E 01 01 00 00 00")), 1 * S)
     assert late.barred_ns(identity, 1 * S) is None
 
 

@@ -1,5 +1,8 @@
 """Our links on a stream in memory: what is taken for the answer, what is kept for the guard, what ends the link."""
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
@@ -7,8 +10,10 @@ from gateway.profile.profile import Line
 from gateway.protocols.modbus_frame import Frame, encode_rtu, encode_tcp
 from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.site import Bus
-from gateway.south.link import Heard, Link
+from gateway.south.link import Heard, Link, NotSent
 from gateway.south.modbus_links import UNHEARD_MAX, RtuWire, StreamLink, TcpWire, open_own
+from gateway.south.pulse import Pulse
+from gateway.south.trace import Trace
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream, Script
 from tests.support.wires import MS, data, holding, passing, reply, scripted
@@ -23,7 +28,8 @@ class Bench:
     def __init__(self, wire: RtuWire | TcpWire, script: Script) -> None:
         self.clock = FakeClock()
         self.stream = MemoryStream(self.clock, script)
-        self.link: Link = StreamLink(self.stream, wire, self.clock)
+        self.trace = Trace()
+        self.link: Link = StreamLink(self.stream, wire, self.clock, self.trace)
 
     async def ask(self, request: ReadRequest | WriteRegisters, timeout_ms: int = 100) -> bytes:
         """The data of one exchange with unit 1."""
@@ -106,7 +112,19 @@ async def test_the_echo_of_a_write_is_not_its_reply() -> None:
     question = encode_rtu(Frame(1, bytes.fromhex("03 0000 0003")))
     bench = rtu(question + reply(3), WRITE_FRAME, WRITE_FRAME + WRITE_FRAME)
     await bench.ask(holding(3))
-    with pytest.raises(BadReply):
+    with pytest.raises(NoReply, match="echo"):
+        await bench.ask(WRITE)
+    assert await bench.ask(WRITE) == WRITE_FRAME[2:-2]
+
+
+@pytest.mark.parametrize("noise", [b"", b"\xff\0"], ids=["clean", "behind noise"])
+async def test_an_unanswered_read_tells_of_the_echo_too(noise: bytes) -> None:
+    """Its echo came, its reply did not: NoReply, and the next write is not taken in by its own."""
+    question = encode_rtu(Frame(1, bytes.fromhex("03 0000 0003")))
+    bench = rtu(noise + question, WRITE_FRAME, WRITE_FRAME + WRITE_FRAME)
+    with pytest.raises(BadReply if noise else NoReply):
+        await bench.ask(holding(3))
+    with pytest.raises(NoReply):
         await bench.ask(WRITE)
     assert await bench.ask(WRITE) == WRITE_FRAME[2:-2]
 
@@ -164,6 +182,60 @@ async def test_tcp_with_our_transaction_and_something_else_is_bad_at_once(pdu: s
         await bench.ask(holding(1))
     assert bench.clock.boot_ns() < asked_ns + 10 * MS
     assert await bench.ask(holding(1)) == b"\0\x07"
+
+
+async def test_tcp_passes_over_what_may_be_an_earlier_requests() -> None:
+    """A converter gave it our transaction: ours is still to come. Once it is accounted for, a misfit is bad at once."""
+    bench = tcp(b"", mbap("03 02 0007", 2) + mbap("03 04 0008 0009", 2), mbap("03 02 0007", 3))
+    with pytest.raises(NoReply):
+        await bench.ask(holding(1))
+    assert await bench.ask(holding(2)) == bytes.fromhex("0008 0009")
+    assert [len(frame.pdu) for frame in bench.heard().frames] == [4]
+    asked_ns = bench.clock.boot_ns()
+    with pytest.raises(BadReply):
+        await bench.ask(holding(2))
+    assert bench.clock.boot_ns() < asked_ns + 10 * MS
+    assert [len(frame.pdu) for frame in bench.heard().frames] == [4]
+
+
+async def test_everything_that_goes_over_the_wire_is_noted() -> None:
+    """Sent, answered, drained and called awake, with its times; nothing that was not sent."""
+    bench = rtu(reply(3))
+    begun_ns = bench.clock.boot_ns()
+    await bench.ask(holding(3))
+    bench.link.wake(b"\0")
+    bench.stream.arrive(bench.clock.boot_ns(), b"\x55")
+    bench.heard()
+    bench.stream.vanish("unplugged")
+    with pytest.raises(NotSent):
+        bench.link.wake(b"\0")
+    chunks = bench.trace.chunks()
+    assert [(chunk.sent, chunk.data) for chunk in chunks] == [
+        (True, bench.stream.sent[0]),
+        (False, reply(3)),
+        (True, b"\0"),
+        (False, b"\x55"),
+    ]
+    assert [chunk.at_ns - begun_ns for chunk in chunks[:2]] == [0, 5 * MS]
+
+
+async def _failure(asked: Awaitable[object]) -> BaseException:
+    with pytest.raises((NoReply, LinkDown)) as failure:
+        await asked
+    return failure.value
+
+
+async def test_a_connection_without_a_pulse_is_lost() -> None:
+    """Ten seconds of requests without one byte; a serial port has none to lose."""
+    for pulse, lost in ((Pulse(), LinkDown), (None, NoReply)):
+        clock = FakeClock()
+        link = StreamLink(MemoryStream(clock), TcpWire(), clock, pulse=pulse)
+        for error in (NoReply, NoReply, lost):
+            async with asyncio.TaskGroup() as group:
+                asked = link.request(1, holding(1), clock.boot_ns() + 4_000 * MS)
+                task = group.create_task(_failure(asked), name="asked")
+                await clock.advance(4_000)
+            assert type(task.result()) is error
 
 
 async def test_tcp_from_another_unit_is_bad() -> None:

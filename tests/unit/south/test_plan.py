@@ -1,5 +1,7 @@
 """gateway.south.plan: known maps, limits, holes, refusals, cost."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import BadReply
@@ -7,7 +9,7 @@ from gateway.profile.profile import Line, SerialSource
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
-from gateway.south.plan import LineCost, Read, Span, bus_ms, halves, line_cost, plan, span_of
+from gateway.south.plan import LineCost, Read, Span, bus_ms, halves, latency_ms, line_cost, plan, span_of
 from tests.support.south import a_bus, a_field, a_profile, a_source
 
 SLOW = LineCost(char_ms=1.0, turnaround_ms=20.0)
@@ -128,6 +130,46 @@ def test_cost_behind_a_converter_is_that_of_the_line_behind_it() -> None:
     slow = a_source(line=Line(baud=1200, parity="E"))
     assert line_cost(a_bus(transport="rtu_over_tcp"), slow).char_ms == pytest.approx(11 / 1.2)
     assert line_cost(a_bus(transport="tcp"), slow).char_ms == 0
+
+
+def test_waking_a_device_is_part_of_each_read() -> None:
+    """Its bytes on the line, and the pause behind them; where bytes cost nothing, the pause."""
+    awake, asleep = a_source(), a_source(wake=b"\x00\x00", wake_ms=30)
+    serial = line_cost(a_bus(), asleep).turnaround_ms - line_cost(a_bus(), awake).turnaround_ms
+    assert serial == pytest.approx(2 * 10 / 9.6 + 30)
+    bus = a_bus(transport="tcp")
+    assert line_cost(bus, asleep).turnaround_ms - line_cost(bus, awake).turnaround_ms == 30
+
+
+def test_what_of_a_reply_time_is_the_devices() -> None:
+    """Neither the eight characters of the request nor the first one of the reply; never less than nothing."""
+    assert latency_ms(29.0, SLOW) == pytest.approx(20.0)
+    assert latency_ms(3.0, SLOW) == 0
+    assert latency_ms(12.5, TCP) == 12.5
+
+
+def test_the_next_device_of_a_model_gets_the_same_plan() -> None:
+    """Nothing is computed twice for fifty meters; one that has taught something else gets its own."""
+    fields = [a_field(n) for n in range(20)]
+    one, other = (plan(a_profile(fields), list(fields), SLOW) for _ in range(2))
+    assert one is other
+    assert plan(a_profile(fields), fields, SLOW, frozenset({span_of(fields[3])})) != one
+
+
+def test_bits_of_one_register_are_one_read_and_stay_so() -> None:
+    """They are read together, alone or shared, and cannot be split."""
+    bits = [replace(a_field(5), name=f"b{n}", bits=(n, 1)) for n in range(3)]
+    (read,) = plan(a_profile(bits), bits, SLOW)
+    assert (read.request.count, read.fields, halves(read, bits)) == (1, (0, 1, 2), ())
+    (read,) = plan(a_profile(bits), bits, SLOW, frozenset({span_of(bits[0])}), frozenset({0, 1, 2}))
+    assert (read.request.count, read.fields) == (1, (0, 1, 2))
+
+
+def test_what_a_device_takes_at_once_bounds_shared_reads_only() -> None:
+    """Three registers at a time; a value of four is asked for as it is."""
+    fields = [a_field(0), a_field(1), a_field(2), a_field(3), a_field(4, "u64")]
+    reads = plan(a_profile(fields), fields, SLOW, registers_max=3)
+    assert sorted(count for _, _, count in _requests(reads)) == [1, 3, 4]
 
 
 def test_data_of_the_wrong_size_is_a_bad_reply() -> None:

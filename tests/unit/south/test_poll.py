@@ -1,56 +1,21 @@
-"""gateway.south.poll against scripted slaves: rows, refusals, silences, bars, a lost bus."""
+"""gateway.south.poll against scripted slaves: rows, refusals, silences, a lost bus, groups that share reads."""
 
-import asyncio
-from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.model import Quality
-from gateway.profile.profile import Field, Line, SerialSource
+from gateway.profile.profile import Line, SerialSource
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.site import Device
-from gateway.south.plan import LineCost
-from gateway.south.poll import REPROBE_MS, REPROBE_MS_MAX, Outcome, Poller
+from gateway.south.memory import REPROBE_MS, REPROBE_MS_MAX
+from gateway.south.poll import Poller
 from gateway.testing.clock import FakeClock
-from tests.support.south import NS_PER_MS, Slaves, a_device, a_field, a_profile
-
-COST = LineCost(1.0, 10.0)  # 11 registers are bridged, 12 are not
-FAR = [a_field(0), a_field(100), a_field(200)]  # three reads
-NEAR = [a_field(n) for n in range(8)]  # one read
-
-
-class Bench:
-    """One group of one device on a scripted bus."""
-
-    def __init__(self, fields: Sequence[Field]) -> None:
-        self.clock, self.counters = FakeClock(), Counters()
-        self.slaves = Slaves(self.clock)
-        device = a_device("m", (fields, 1000))
-        self.poller = Poller("bus-1", device, device.polled[0], COST, self.clock, self.counters)
-
-    async def poll(self, patience: int = 2) -> Outcome:
-        """One poll, in as much virtual time as it needs."""
-        self.slaves.asked.clear()
-        task = asyncio.create_task(self.poller.poll(self.slaves, patience))  # noqa: TID251 - time has to move beside it
-        while not task.done():
-            await self.clock.advance(10)
-        return await task
-
-    @property
-    def asked(self) -> list[tuple[int, int]]:
-        """Address and count of each request of the last poll."""
-        return [(address, count) for _, address, count in self.slaves.asked]
-
-    def failures(self, cause: str) -> float:
-        """Reads that failed so."""
-        return self.counters.get("read_failures", bus="bus-1", device="m", cause=cause)
-
-
-def _codes(outcome: Outcome) -> list[tuple[str, object]]:
-    return [(event.code, event.detail) for event in outcome.events]
+from tests.support.polls import COST, FAR, NEAR, Bench, Groups, codes
+from tests.support.south import a_device, a_field, a_profile
 
 
 async def test_a_row_has_every_field_and_the_time_of_the_first_byte() -> None:
@@ -89,27 +54,6 @@ async def test_nothing_good_makes_no_row_but_a_cause() -> None:
     assert len(bench.asked) == 2
     assert len((await bench.poll(patience=1)).events) == 0
     assert len(bench.asked) == 1
-
-
-async def test_reads_that_stay_silent_cannot_hide_those_that_answer() -> None:
-    """Two of three blocks are never answered: the third is found, and asked first from then on."""
-    bench = Bench(FAR)
-    bench.slaves.answers = {(0, 1): NoReply(), (100, 1): NoReply()}
-    rows = [(await bench.poll(patience=1)).row for _ in range(4)]
-    assert rows[:2] == [None, None]
-    assert all(row is not None and row.values == (None, None, 200) for row in rows[2:])
-    assert bench.asked[0] == (200, 1)
-
-
-async def test_exception_2_splits_the_read_and_keeps_the_rest_of_the_row() -> None:
-    """One illegal register of eight: seven values in the very same poll, told once."""
-    bench = Bench(NEAR)
-    bench.slaves.illegal = {5}
-    outcome = await bench.poll()
-    assert outcome.row is not None
-    assert outcome.row.values == (0, 1, 2, 3, 4, None, 6, 7)
-    assert outcome.row.quality == ((5, Quality.REFUSED),)
-    assert _codes(outcome) == [("field_refused", "holding_5")]
 
 
 async def test_what_was_refused_is_read_around() -> None:
@@ -200,58 +144,20 @@ async def test_a_hole_is_forgotten_after_an_hour() -> None:
     assert bench.asked == [(0, 1), (6, 1)]
 
 
-async def test_other_exceptions_null_the_fields_and_split_nothing() -> None:
-    """Busy (6) is an answer: no fields are learned as refused, the device is alive; told when nothing else is good."""
-    bench = Bench(NEAR)
-    bench.slaves.answers[0, 8] = DeviceException(6)
-    outcome = await bench.poll()
-    assert (outcome.row, outcome.cause, outcome.answered) == (None, Quality.REFUSED, True)
-    assert _codes(outcome) == [("no_good_field", "refused")]
-    assert (await bench.poll()).events == ()
-    assert bench.failures("exception_6") == 2
-    bench.slaves.answers.clear()
-    assert (await bench.poll()).row is not None
-    bench.slaves.answers[0, 8] = DeviceException(6)
-    assert _codes(await bench.poll()) == [("no_good_field", "refused")]
-
-
-@pytest.mark.parametrize("exception", [10, 11])
-async def test_a_converter_that_reaches_nobody_is_no_answer(exception: int) -> None:
-    """Exceptions 10 and 11 are the converter's; the device behind it is silent."""
+@pytest.mark.parametrize("exception", [1, 4, 7, 8])
+async def test_other_exceptions_null_the_fields_and_split_nothing(exception: int) -> None:
+    """An answer: no fields are learned as refused, the device is alive; told when nothing else is good."""
     bench = Bench(NEAR)
     bench.slaves.answers[0, 8] = DeviceException(exception)
     outcome = await bench.poll()
-    assert (outcome.cause, outcome.answered) == (Quality.NO_REPLY, False)
-
-
-async def test_a_barred_read_is_made_in_halves() -> None:
-    """Other lengths, so that the late reply cannot be taken for them; the row is whole."""
-    bench = Bench(NEAR)
-    bench.slaves.bars[0, 8] = 10**15
-    outcome = await bench.poll()
-    assert bench.asked == [(0, 4), (4, 4)]
-    assert outcome.row is not None
-    assert outcome.row.values == tuple(range(8))
-
-
-async def test_a_barred_read_of_one_field_waits_while_the_rest_goes_on() -> None:
-    """It is null in the row; the outcome says when it may be asked."""
-    bench = Bench(FAR)
-    until_ns = bench.clock.boot_ns() + 1500 * NS_PER_MS + 1
-    bench.slaves.bars[100, 1] = until_ns
-    outcome = await bench.poll()
-    assert outcome.row is not None
-    assert outcome.row.quality == ((1, Quality.NO_REPLY),)
-    assert outcome.waits_until == until_ns // NS_PER_MS + 1
-
-
-async def test_nothing_but_barred_reads_is_no_failure() -> None:
-    """Nothing was asked, so nothing is known."""
-    bench = Bench([a_field(0)])
-    bench.slaves.bars[0, 1] = bench.clock.boot_ns() + 5 * NS_PER_MS
-    outcome = await bench.poll()
-    assert (outcome.row, outcome.cause, outcome.answered) == (None, None, False)
-    assert outcome.waits_until == bench.clock.boot_ms() - 10 + 5
+    assert (outcome.row, outcome.cause, outcome.answered) == (None, Quality.REFUSED, True)
+    assert codes(outcome) == [("no_good_field", "refused")]
+    assert (await bench.poll()).events == ()
+    assert bench.failures(f"exception_{exception}") == 2
+    bench.slaves.answers.clear()
+    assert (await bench.poll()).row is not None
+    bench.slaves.answers[0, 8] = DeviceException(exception)
+    assert codes(await bench.poll()) == [("no_good_field", "refused")]
 
 
 async def test_what_was_read_before_the_bus_went_away_is_kept() -> None:
@@ -267,13 +173,61 @@ async def test_what_was_read_before_the_bus_went_away_is_kept() -> None:
     assert (outcome.row, outcome.cause) == (None, None)
 
 
-async def test_a_deadline_allows_for_the_bytes_on_the_wire() -> None:
-    """Timeout of the device, plus the modelled time of the exchange: 15 characters of 1 ms, 10 ms of silences."""
-    bench = Bench([a_field(0)])
-    bench.slaves.dead = {1}
-    start = bench.clock.boot_ms()
-    await bench.poll(patience=1)
-    assert bench.clock.boot_ms() - start == pytest.approx(200 + 25, abs=10)
+async def test_groups_that_are_due_together_share_reads() -> None:
+    """One read brings the fields of both; each has its own row, and what came with one reply has one time."""
+    bench = Groups([a_field(0), a_field(2)], [a_field(1), a_field(100)])
+    often, seldom = await bench.together()
+    assert bench.asked == [(0, 3), (100, 1)]
+    assert often.row is not None
+    assert seldom.row is not None
+    assert (often.row.group, seldom.row.group) == tuple(poller.polled.group for poller in bench.pollers)
+    assert (often.row.values, seldom.row.values) == ((0, 2), (1, 100))
+    assert often.row.at == seldom.row.at
+
+
+async def test_a_group_whose_reads_fail_fails_alone() -> None:
+    """The device answers; the fields of the second group do not come."""
+    bench = Groups([a_field(0)], [a_field(100)])
+    bench.slaves.answers[100, 1] = NoReply()
+    often, seldom = await bench.together()
+    assert often.row is not None
+    assert (seldom.row, seldom.cause, seldom.answered, seldom.reached) == (None, Quality.NO_REPLY, False, True)
+
+
+async def test_groups_split_and_learn_together() -> None:
+    """A refused register is told by the group that it belongs to, and known to both."""
+    bench = Groups([a_field(0), a_field(2)], [a_field(1), a_field(3)])
+    bench.slaves.illegal = {1}
+    often, seldom = await bench.together()
+    assert often.row is not None
+    assert often.row.quality == ()
+    assert seldom.row is not None
+    assert seldom.row.values == (None, 3)
+    assert (codes(often), codes(seldom)) == ([], [("field_refused", "holding_1")])
+    await bench.together()
+    assert bench.asked == [(0, 1), (2, 2)]
+
+
+async def test_hidden_fields_are_read_and_not_reported() -> None:
+    """The power of ten of another field; in two groups it is read once, and each row has its scaled values only."""
+    power = replace(a_field(2), name="power", hidden=True)
+    one, other = (replace(a_field(at), scale_from="power") for at in (3, 5))
+    bench = Groups([one, power], [other, power])
+    bench.pollers = [_reporting_first(poller, bench) for poller in bench.pollers]
+    often, seldom = await bench.together()
+    assert bench.asked == [(2, 4)]
+    assert often.row is not None
+    assert seldom.row is not None
+    assert (often.row.values, seldom.row.values) == ((300.0,), (500.0,))
+
+
+def _reporting_first(poller: Poller, bench: Groups) -> Poller:
+    """The same group, but for its hidden fields."""
+    group = poller.polled.group
+    shown = replace(group, fields=group.fields[:1], letters=group.letters[:1])
+    device = a_device("m", (poller.polled.fields, 1000))
+    polled = replace(poller.polled, group=shown)
+    return Poller("bus-1", device, polled, COST, bench.clock, bench.counters, bench.pollers[0].memory)
 
 
 def test_only_modbus_devices_are_polled() -> None:
@@ -283,3 +237,14 @@ def test_only_modbus_devices_are_polled() -> None:
     stream = Device("s", a_profile([], serial), 0, device.polled)
     with pytest.raises(TypeError):
         Poller("bus-1", stream, device.polled[0], COST, FakeClock(), Counters())
+
+
+async def test_a_row_that_scaling_leaves_empty_is_none() -> None:
+    """The power of ten is none: the device answered, and nothing that it said means anything."""
+    power = replace(a_field(99), name="power", hidden=True)
+    bench = Groups([replace(a_field(98), scale_from="power"), power], [])
+    poller = _reporting_first(bench.pollers[0], bench)
+    bench.pollers = [poller]
+    (outcome,) = await bench.together()
+    assert (outcome.row, outcome.cause, outcome.answered) == (None, Quality.OUT_OF_RANGE, True)
+    assert codes(outcome) == [("no_good_field", "out_of_range")]

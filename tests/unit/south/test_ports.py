@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import os
 import pty
 import socket
 import termios
 import tty
+from array import array
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,8 +19,17 @@ from gateway.clock.kernel import SystemClock
 from gateway.errors import LinkDown
 from gateway.profile.profile import Line
 from gateway.seams import ByteStream
-from gateway.south.ports import HELD_MAX_BYTES, FdStream, open_serial, open_tcp
+from gateway.south.ports import (
+    HELD_MAX_BYTES,
+    SER_RS485_ENABLED,
+    TIOCGRS485,
+    FdStream,
+    open_serial,
+    open_tcp,
+)
 
+TIOCSRS485 = 0x542F
+RTS_ON_SEND = 2
 FAR_NS = 60_000_000_000
 
 
@@ -105,6 +117,41 @@ async def test_a_file_is_no_port(clock: SystemClock, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LinkDown, match="file"):
         await open_serial(str(tmp_path / "file"), Line(), clock)
+
+
+async def test_a_port_that_cannot_switch_direction_is_link_down(clock: SystemClock, terminal: tuple[int, str]) -> None:
+    """A pseudo-terminal has no RS-485 mode: its cause is told, and the port is free again."""
+    with pytest.raises(LinkDown, match="RS485"):
+        await open_serial(terminal[1], Line(), clock, rs485=True)
+    await (await open_serial(terminal[1], Line(), clock)).close()
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_the_kernel_switches_the_direction_of_a_line(
+    clock: SystemClock, terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch, *, heeds: bool
+) -> None:
+    """RTS high while sending; a driver that says yes and does not do it is found out."""
+    flags = [0]
+
+    def driver(_fd: int, request: int, settings: "array[int]") -> int:
+        if request == TIOCSRS485:
+            flags[0] = settings[0] if heeds else 0
+        elif request == TIOCGRS485:
+            settings[0] = flags[0]
+        else:
+            raise OSError(errno.ENOTTY, "not here")
+        return 0
+
+    monkeypatch.setattr(fcntl, "ioctl", driver)
+    monkeypatch.setattr("serial.Serial.reset_input_buffer", lambda _: None)
+    for name in ("_update_dtr_state", "_update_rts_state"):
+        monkeypatch.setattr(f"serial.Serial.{name}", lambda _: None)
+    if heeds:
+        await (await open_serial(terminal[1], Line(), clock, rs485=True)).close()
+        assert flags == [SER_RS485_ENABLED | RTS_ON_SEND]
+    else:
+        with pytest.raises(LinkDown, match="does not switch"):
+            await open_serial(terminal[1], Line(), clock, rs485=True)
 
 
 async def test_impossible_settings_are_link_down(clock: SystemClock, terminal: tuple[int, str]) -> None:

@@ -1,6 +1,7 @@
 """The pymodbus adapter where it differs from our links; the shared behaviour is in tests/contract/test_links.py."""
 
 import logging
+import socket
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,10 @@ from gateway.errors import BadReply, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.site import Bus
+from gateway.south.link import NotSent
+from gateway.south.ports import UNANSWERED_MAX_MS
 from gateway.south.pymodbus_link import open_link
+from gateway.south.trace import Trace
 from tests.support.modbus_server import ModbusServer
 
 FAR_NS = 20_000_000_000
@@ -48,6 +52,48 @@ async def test_it_is_blind_and_quiet(caplog: pytest.LogCaptureFixture) -> None:
             await link.request(1, REQUEST, clock.boot_ns() + 1_000_000)
         assert link.drain() is None
         assert [record for record in caplog.records if record.name.startswith("pymodbus")] == []
+        await link.close()
+    clock.close()
+
+
+async def test_what_goes_over_the_wire_is_noted_once() -> None:
+    """Each chunk as it came, though pymodbus looks at what it holds again and again; a wake byte too."""
+    clock, trace = SystemClock("system"), Trace()
+    async with ModbusServer("rtu") as server:
+        server.faults[1] = lambda asked: [(0, asked.good()[:5]), (0.03, asked.good()[5:])]
+        link = await open_link(Bus("b", "rtu", "pymodbus", server.endpoint, Line(115_200), ()), clock, trace)
+        link.wake(b"\0")
+        await clock.wire_wait(clock.boot_ns() + 20_000_000)
+        await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        await link.close()
+        sent = b"".join(chunk.data for chunk in trace.chunks() if chunk.sent)
+        came = b"".join(chunk.data for chunk in trace.chunks() if not chunk.sent)
+        assert (sent, came) == (b"\0" + server.asked[0].raw, server.asked[0].good())
+        with pytest.raises(NotSent):
+            link.wake(b"\0")
+    clock.close()
+
+
+async def test_a_frame_that_it_cannot_take_apart_is_bad_and_ends_nothing() -> None:
+    """By itself pymodbus lets its exception run into the event loop, which ends the connection."""
+    clock = SystemClock("system")
+    async with ModbusServer("tcp") as server:
+        server.faults[1] = lambda asked: [(0, asked.wire(bytes.fromhex("03 08 0001 0002")))]
+        link = await open_link(Bus("b", "tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        with pytest.raises(BadReply):
+            await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        await link.request(1, REQUEST, clock.boot_ns() + FAR_NS)
+        await link.close()
+    clock.close()
+
+
+async def test_a_vanished_peer_is_noticed_by_the_kernel() -> None:
+    """The socket has our bound on bytes that nobody acknowledges."""
+    clock = SystemClock("system")
+    async with ModbusServer("tcp") as server:
+        link = await open_link(Bus("b", "tcp", "pymodbus", server.endpoint, Line(), ()), clock)
+        connection = link._client.ctx.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNANSWERED_MAX_MS
         await link.close()
     clock.close()
 

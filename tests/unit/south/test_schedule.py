@@ -1,13 +1,15 @@
 """gateway.south.schedule with plain integers for time: periods, misses, probes, who goes down and when."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from random import Random
 
 from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device
-from gateway.south.schedule import MISSES_DOWN, RETRY_MS_MAX, Idle, Poll, Probe, Schedule, Turn
+from gateway.south.schedule import RETRY_MS_MAX, Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
+from gateway.south.silence import MISSES_DOWN, Turn
 from tests.support.south import a_bus, a_device, a_field
 
 START = 1_000_000
@@ -16,21 +18,32 @@ START = 1_000_000
 class Play:
     """Drives a schedule through virtual time; `took` says how long a step keeps the bus and whether it was answered."""
 
-    def __init__(self, *devices: Device, took: Callable[[Poll | Probe, int], tuple[int, bool]]) -> None:
+    def __init__(
+        self, *devices: Device, took: Callable[[Poll | Probe, int], tuple[int, bool]], transport: str = "rtu"
+    ) -> None:
         self.counters = Counters()
-        self.schedule = Schedule(a_bus(*devices), BootMs(START), Random(1), self.counters)
+        self.schedule = Schedule(a_bus(*devices, transport=transport), BootMs(START), Random(1), self.counters)
         self.now = START
         self.steps: list[tuple[int, Poll | Probe]] = []
         self.turns: list[tuple[int, str, Turn]] = []
+        self.visits: list[int] = []
+        self.reopened: list[int] = []
         self._took = took
 
-    def until(self, end: int) -> "Play":
-        """Let the bus run until `end` ms after the start."""
+    def until(self, end: int, wish: Callable[[int], Wish | None] = lambda _now: None, visit_ms: int = 0) -> "Play":
+        """Let the bus run until `end` ms after the start; `wish` is asked before each step."""
         while self.now < START + end:
-            step = self.schedule.step(BootMs(self.now))
+            step = self.schedule.step(BootMs(self.now), wish(self.now))
             if isinstance(step, Idle):
                 assert step.until > self.now, "an idle step that does not move time would spin"
                 self.now = min(step.until, START + end)
+            elif isinstance(step, Reopen):
+                self.reopened.append(self.now - START)
+                self.schedule.resume(BootMs(self.now), after_outage=False)
+            elif isinstance(step, Visit):
+                self.visits.append(self.now - START)
+                self.now += visit_ms
+                self.schedule.visited(step, BootMs(self.now))
             else:
                 self._run(step)
         return self
@@ -44,12 +57,16 @@ class Play:
         return self.counters.get("polls_missed", bus="bus-1", device=device, cause=cause)
 
     def _run(self, step: Poll | Probe) -> None:
-        self.steps.append((self.now, step))
-        took, answered = self._took(step, self.now - START)
-        self.now += took
-        turn = self.schedule.done(step) if answered else self.schedule.failed(step, BootMs(self.now))
-        if turn:
-            self.turns.append((self.now - START, step.device.name, turn))
+        for part in (step, *step.also) if isinstance(step, Poll) else (step,):
+            self.steps.append((self.now, part))
+            took, answered = self._took(part, self.now - START)
+            self.now += took
+            self._conclude(part, answered=answered)
+
+    def _conclude(self, part: Poll | Probe, *, answered: bool) -> None:
+        now = BootMs(self.now)
+        news = self.schedule.done(part, now) if answered else self.schedule.failed(part, now, "no_reply")
+        self.turns += [(self.now - START, one.subject, one.turn) for one in news]
 
 
 def _meter(name: str, period_ms: int = 1000, timeout_ms: int = 200) -> Device:
@@ -77,9 +94,27 @@ def test_polls_do_not_drift() -> None:
 
 
 def test_first_polls_are_staggered_within_a_second() -> None:
-    """Ten devices of ten seconds start 100 ms apart, and stay so; none waits for its whole period."""
-    play = Play(*(_meter(f"m{n}", 10_000) for n in range(10)), took=_answers()).until(25_000)
-    assert [play.times(f"m{n}") for n in (0, 9)] == [[0, 10_000, 20_000], [900, 10_900, 20_900]]
+    """Eight devices of ten seconds start two by two, a quarter of a second apart, and stay so."""
+    play = Play(*(_meter(f"m{n}", 10_000) for n in range(8)), took=_answers()).until(25_000)
+    firsts = [play.times(f"m{n}")[0] for n in range(8)]
+    assert firsts == [0, 20, 250, 270, 500, 520, 750, 770]
+    assert play.times("m7") == [770, 10_770, 20_770]
+
+
+def test_a_fast_group_has_a_finer_grid() -> None:
+    """Four devices of 400 ms: 100 ms apart would be, on the grid of 50 ms, just that."""
+    play = Play(*(_meter(f"m{n}", 400) for n in range(4)), took=_answers(1)).until(1000)
+    assert [play.times(f"m{n}")[0] for n in range(4)] == [0, 100, 200, 300]
+
+
+def test_the_first_poll_does_not_wait_for_the_grid() -> None:
+    """Between two points of the grid: due since the last one, asked at once, and from then on at the points."""
+    schedule = Schedule(a_bus(_meter("m")), BootMs(START + 249), Random(1), Counters())
+    poll = schedule.step(BootMs(START + 249))
+    assert isinstance(poll, Poll)
+    assert poll.deadline == START + 1000
+    schedule.done(poll, BootMs(START + 260))
+    assert schedule.step(BootMs(START + 260)) == Idle(BootMs(START + 1000))
 
 
 def test_the_earliest_deadline_goes_first() -> None:
@@ -165,10 +200,9 @@ def test_on_a_full_bus_probes_take_no_more_than_their_share() -> None:
 
 
 def test_nothing_but_dead_devices_is_probed_at_leisure() -> None:
-    """A bus without a living device idles between probes."""
+    """A bus without a living device idles between probes: each device is asked in turn, one in five seconds."""
     play = Play(_meter("m0"), _meter("m1"), took=_answers(dead=lambda _name, _at: True)).until(600_000)
-    assert len(play.steps) < 60
-    assert play.schedule.down == ("m0", "m1")
+    assert 100 < len(play.steps) < 140
 
 
 def test_a_silent_group_does_not_take_its_device_down() -> None:
@@ -226,19 +260,22 @@ def test_after_an_outage_of_the_bus_the_silent_are_asked_at_once() -> None:
 
 def test_a_spared_step_is_not_repeated_at_once() -> None:
     """Neither a poll nor a probe can spin; a poll that may still begin in its period is not lost."""
-    schedule = Schedule(a_bus(_meter("m")), BootMs(START), Random(1), Counters())
+    counters = Counters()
+    schedule = Schedule(a_bus(_meter("m")), BootMs(START), Random(1), counters)
     poll = schedule.step(BootMs(START))
     assert isinstance(poll, Poll)
-    assert not schedule.spared(poll, BootMs(START + 500))
+    schedule.spared(poll, BootMs(START + 500), "barred")
     assert schedule.step(BootMs(START)) == Idle(BootMs(START + 500))
     assert schedule.step(BootMs(START + 500)) == poll
-    assert schedule.spared(poll, BootMs(START + 1000))
+    assert counters.total("polls_missed") == 0
+    schedule.spared(poll, BootMs(START + 1000), "barred")
+    assert counters.get("polls_missed", bus="bus-1", device="m", cause="barred") == 1
     poll = schedule.step(BootMs(START + 1000))
     assert isinstance(poll, Poll)
-    schedule.failed(poll, BootMs(START + 1200))
+    schedule.failed(poll, BootMs(START + 1200), "no_reply")
     probe = schedule.step(BootMs(START + 5000))
     assert isinstance(probe, Probe)
-    assert not schedule.spared(probe, BootMs(START + 7777))
+    schedule.spared(probe, BootMs(START + 7777), "refused")
     assert schedule.step(BootMs(START + 5000)) == Idle(BootMs(START + 7777))
 
 
@@ -247,3 +284,175 @@ def test_a_bus_without_devices_idles() -> None:
     step = Schedule(a_bus(), BootMs(START), Random(1), Counters()).step(BootMs(START))
     assert isinstance(step, Idle)
     assert step.until > START
+
+
+def test_one_visit_serves_the_groups_of_a_device_that_are_next_anyway() -> None:
+    """Due together and nobody else more urgent: one step, both done; the slow one is not made to jump the queue."""
+    both = a_device("m", ([a_field(0)], 1000), ([a_field(100)], 10_000))
+    alone = Schedule(a_bus(both), BootMs(START), Random(1), Counters())
+    step = alone.step(BootMs(START))
+    assert isinstance(step, Poll)
+    assert [part.polled.period_ms for part in (step, *step.also)] == [1000, 10_000]
+    busy = Schedule(a_bus(both, _meter("x", 2000)), BootMs(START), Random(1), Counters())
+    step = busy.step(BootMs(START + 900))
+    assert isinstance(step, Poll)
+    assert step.also == ()
+
+
+def test_a_group_that_was_not_reached_is_as_due_as_before() -> None:
+    """Its poll is the next one, with the same deadline; nothing is counted."""
+    both = a_device("m", ([a_field(0)], 1000), ([a_field(100)], 10_000))
+    schedule = Schedule(a_bus(both), BootMs(START), Random(1), Counters())
+    step = schedule.step(BootMs(START))
+    assert isinstance(step, Poll)
+    schedule.done(step, BootMs(START + 10))
+    (slow,) = step.also
+    schedule.unreached(slow, BootMs(START + 10))
+    assert schedule.step(BootMs(START + 10)) == slow
+
+
+def _always(now: int) -> Wish:
+    """Somebody who wants 100 ms, and has waited for a second."""
+    return Wish(BootMs(now - 1000), 100)
+
+
+def test_a_visitor_goes_at_once_where_it_fits_before_the_next_poll() -> None:
+    """Nobody is late for it, though it never ends."""
+    play = Play(_meter("m"), took=_answers(20)).until(10_000, lambda now: Wish(BootMs(now), 100), visit_ms=100)
+    assert play.times("m") == list(range(0, 10_000, 1000))
+    assert len(play.visits) == 90
+    assert all(120 <= at % 1000 + 100 <= 1000 for at in play.visits)
+
+
+def test_on_a_full_bus_visitors_have_their_share_and_no_more() -> None:
+    """Always one waiting, never idle: jobs go on, at most the share of the time and one exchange beyond it."""
+    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100)).until(600_000, _always, visit_ms=100)
+    taken = 100 * len(play.visits)
+    assert 0.04 * 600_000 < taken <= 0.045 * 600_000 + 350
+    assert max(later - earlier for earlier, later in pairwise(play.visits)) <= 2500
+    assert play.counters.total("polls_missed") <= 0.05 * 6000
+
+
+def test_on_a_bus_with_a_tenth_to_spare_visitors_cost_no_poll() -> None:
+    """No exchange fits into what is idle, and the share pays; every device keeps its period."""
+    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(90)).until(600_000, _always, visit_ms=100)
+    assert 100 * len(play.visits) > 0.04 * 600_000
+    assert play.counters.total("polls_missed") == 0
+
+
+def test_a_visitor_on_a_full_bus_waits_a_little_for_idle_time_first() -> None:
+    """Half a second, then the share pays; one that took a second is paid back before the next."""
+    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100))
+    play.until(30_000, lambda _now: Wish(BootMs(START), 1000), visit_ms=1000)
+    first, second = play.visits[:2]
+    assert 500 <= first <= 700
+    assert second - first >= 16_000
+
+
+def test_a_probe_and_a_visitor_do_not_wait_for_each_other() -> None:
+    """A scan that never ends leaves the silent devices their probes."""
+    alive, dead = _meter("alive"), _meter("dead")
+    play = Play(alive, dead, took=_answers(dead=lambda name, _at: name == "dead"))
+    play.until(600_000, lambda now: Wish(BootMs(now), 100), visit_ms=100)
+    assert ("dead", Turn.DOWN) in [(subject, turn) for _, subject, turn in play.turns]
+    assert len(play.times("dead", Probe)) >= 8
+
+
+def test_down_is_told_in_time_on_a_full_bus_with_many_dead() -> None:
+    """32 devices that fill the bus, 20 of them die: all are told within three minutes, one alone within half of one."""
+    devices = [_meter(f"m{n}", 2000) for n in range(32)]
+    for dead, most_ms in ((1, 30_000), (20, 180_000)):
+        names = {f"m{n}" for n in range(dead)}
+        play = Play(*devices, took=_answers(66, dead=_from_10_s(names)))
+        play.until(10_000 + most_ms)
+        assert set(play.schedule.down) == names, dead
+        assert {subject for _, subject, _ in play.turns} == names
+
+
+def _from_10_s(names: AbstractSet[str]) -> Callable[[str, int], bool]:
+    return lambda name, at: name in names and at > 10_000
+
+
+def test_a_lossy_device_is_not_told_down() -> None:
+    """Each tenth reply is lost, on a full bus too: not once in an hour."""
+    chance = Random(5)
+    devices = [_meter(f"m{n}", 2000) for n in range(32)]
+    play = Play(*devices, took=lambda step, _at: (66, step.device.name != "m7" or chance.random() > 0.1))
+    play.until(3_600_000)
+    assert play.turns == []
+
+
+def test_a_cable_that_is_cut_is_told_of_the_bus_and_of_no_device() -> None:
+    """Once, within half a minute for 32 devices; once more when the first is heard; then all are polled as before."""
+    devices = [_meter(f"m{n}", 2000) for n in range(32)]
+    play = Play(*devices, took=_answers(30, dead=lambda _name, at: 10_000 <= at < 300_000)).until(400_000)
+    (silent_at, silent, turn), (heard_at, heard, end) = play.turns
+    assert (silent, turn, heard, end) == ("bus-1", Turn.SILENT, "bus-1", Turn.HEARD)
+    assert silent_at < 40_000
+    assert 300_000 <= heard_at <= 315_000
+    assert not play.schedule.silent
+    assert all(len([at for at in play.times(f"m{n}", Poll) if at >= 320_000]) == 40 for n in range(32))
+
+
+def test_a_silent_bus_that_can_be_opened_again_is_so_before_anything_is_told() -> None:
+    """A half-open connection: after the second opening everything answers, and nobody hears of it."""
+    play = Play(_meter("m0"), _meter("m1"), took=lambda _step, _at: (200, True), transport="tcp")
+    play._took = lambda _step, at: (200, at < 10_000 or bool(play.reopened))
+    play.until(60_000)
+    assert len(play.reopened) == 1
+    assert play.turns == []
+    assert play.times("m0", Poll)[-1] == 59_000
+
+
+def test_opening_again_does_not_help_is_told_and_tried_less_and_less_often() -> None:
+    """The converter is there, its serial side is dead."""
+    play = Play(_meter("m0"), _meter("m1"), took=_answers(dead=lambda _name, _at: True), transport="tcp")
+    play.until(3_600_000)
+    assert [(subject, turn) for _, subject, turn in play.turns] == [("bus-1", Turn.SILENT)]
+    gaps = [later - earlier for earlier, later in pairwise(play.reopened)]
+    assert gaps[:3] == sorted(gaps[:3])
+    assert all(300_000 <= gap < 400_000 for gap in gaps[5:])
+    assert 12 <= len(play.reopened) <= 18
+
+
+def test_a_port_is_not_opened_again_for_silence() -> None:
+    """Nothing is half open about a serial port."""
+    play = Play(_meter("m0"), _meter("m1"), took=_answers(dead=lambda _name, _at: True)).until(600_000)
+    assert play.reopened == []
+    assert [turn for _, _, turn in play.turns] == [Turn.SILENT]
+
+
+def test_a_device_that_dies_between_rare_polls_of_the_others_is_told_by_a_witness() -> None:
+    """The other one is due once an hour, and asked out of turn, once."""
+    play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
+    play.until(60_000)
+    assert [(subject, turn) for _, subject, turn in play.turns] == [("m0", Turn.DOWN)]
+    assert len(play.times("m1")) == 2
+    assert isinstance(play.steps[-1][1], Probe)
+
+
+def test_a_link_that_goes_away_once_is_the_bus_s_and_twice_running_the_device_s() -> None:
+    """The step is made again at once; the second time its device is asked like a silent one."""
+    counters = Counters()
+    schedule = Schedule(a_bus(_meter("m"), _meter("x", 60_000)), BootMs(START), Random(1), counters)
+    step = schedule.step(BootMs(START))
+    assert isinstance(step, Poll)
+    assert schedule.cut_off(step, BootMs(START), sent=True) == (Cut.BUS, [])
+    assert schedule.step(BootMs(START)) == step
+    assert schedule.cut_off(step, BootMs(START), sent=True) == (Cut.DEVICE, [])
+    after = schedule.step(BootMs(START + 500))
+    assert isinstance(after, Poll)
+    assert after.device.name == "x"
+    assert counters.total("polls_missed") == 0
+
+
+def test_a_request_that_never_went_out_is_no_device_s_fault() -> None:
+    """Nor is any where the device is alone: the step is spared for a period, and counted."""
+    for devices, sent in (((_meter("m"), _meter("x", 60_000)), False), ((_meter("m"),), True)):
+        counters = Counters()
+        schedule = Schedule(a_bus(*devices), BootMs(START), Random(1), counters)
+        step = schedule.step(BootMs(START))
+        assert isinstance(step, Poll)
+        for _ in range(2):
+            assert schedule.cut_off(step, BootMs(START), sent=sent) == (Cut.BUS, [])
+        assert counters.get("polls_missed", bus="bus-1", device="m", cause="bus_down") == 1

@@ -73,3 +73,52 @@ async def test_an_exchange_is_never_cut() -> None:
         assert not task.done()
         await clock.advance(100)
         assert task.result() == "answered"
+
+
+async def _nap(stop: Stop, clock: FakeClock) -> str:
+    await stop.nap(clock.sleep_until(BootMs(clock.boot_ms() + 1000)))
+    return "went on"
+
+
+async def test_a_call_ends_a_nap() -> None:
+    """However often; the task is not left cancelled, and nothing is asked to stop."""
+    clock, stop = FakeClock(), Stop()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(_nap(stop, clock))
+        await turns()
+        stop.call()
+        stop.call()
+        assert await task == "went on"
+    assert task.cancelling() == 0
+    assert not stop.asked()
+
+
+async def test_a_call_ends_no_other_wait() -> None:
+    """Nor the next nap."""
+    clock, stop = FakeClock(), Stop()
+    async with asyncio.TaskGroup() as tasks:
+        waits = tasks.create_task(_wait(stop, clock))
+        await turns()
+        stop.call()
+        await turns()
+        assert not waits.done()
+        await clock.advance(1000)
+        assert waits.done()
+        naps = tasks.create_task(_nap(stop, clock))
+        await turns()
+        assert not naps.done()
+        stop.call()
+        stop.ask()
+        assert await naps == "went on"
+    assert naps.cancelling() == 0
+
+
+async def test_a_nap_that_is_cancelled_from_outside_stays_cancelled() -> None:
+    """Also when it was called in the same moment."""
+    clock, stop = FakeClock(), Stop()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(_nap(stop, clock))
+        await turns()
+        stop.call()
+        task.cancel()
+    assert task.cancelled()
