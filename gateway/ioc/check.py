@@ -156,8 +156,7 @@ def _document(message: Message, topics: Topics, now: UtcMs) -> Document:
         return Document(gateway, lines, tuple(("catalog", line.partition(b" ")[0].decode()) for line in lines))
     if message.topic == topics.outcome:
         outcome = command.decode_outcome(message.payload)
-        fields = {"id": outcome.id, "ok": outcome.ok, "code": outcome.code}
-        return Document(gateway, (line_protocol.outcome_point(gateway, outcome.id, fields, now),))
+        return Document(gateway, (line_protocol.outcome_point(gateway, outcome, now),))
     raise Malformed("schema", "a topic that the IOC itself writes")
 
 

@@ -6,7 +6,7 @@ all, and the session with them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,15 +14,14 @@ from gateway.counters import Counters
 from gateway.errors import ConnectionLost, Malformed, PeerError, SpoolError
 from gateway.model import Batch, BatchId, BootMs, Event, Receipt, UtcMs
 from gateway.north.backlog import Backlog
-from gateway.north.commands import CommandGate
 from gateway.north.complaints import Complaints
+from gateway.north.desk import Desk
 from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.window import FAILURE, Window
 from gateway.seams import Clock, Connection, Message
 from gateway.wire import batch as wire_batch
 from gateway.wire import command as wire_command
 from gateway.wire import receipt as wire_receipt
-from gateway.wire.command import Command, Outcome
 from gateway.wire.documents import Catalog, Status, encode_catalog, encode_status
 from gateway.wire.topic import Topics
 
@@ -37,7 +36,6 @@ STOP_STEP_MS = 50
 STOP_STATUS_MS = 1_000  # the last status may still go
 
 T = TypeVar("T")
-CarryOut: TypeAlias = Callable[[Command], Awaitable[Outcome]]
 Documents: TypeAlias = Callable[[], tuple[Status, Catalog]]
 OnReceiptNow: TypeAlias = Callable[[BootMs, BootMs, UtcMs], None]
 
@@ -59,8 +57,7 @@ class Parts:
     window: Window
     clock: Clock
     counters: Counters
-    gate: CommandGate
-    carry_out: Mapping[str, CarryOut]
+    desk: Desk
     status_interval_ms: int
     documents: Documents
     on_event: Callable[[Event], None]
@@ -118,6 +115,7 @@ class Session:
             ("wake", self._wake()),
             ("tick", self._tick()),
             ("report", self._report()),
+            ("answer", self._answer()),
         ):
             self._spawn(name, task)
         self._do(
@@ -132,7 +130,7 @@ class Session:
     async def _receive(self) -> None:
         async for message in self._connection.messages():
             try:
-                await self._take(message)
+                self._take(message)
             except Malformed as error:
                 self._parts.counters.add("north_malformed", why=error.why)
             self._connection.ack(message)
@@ -169,6 +167,13 @@ class Session:
                 told_catalog = catalog
             await self._sleep(REPORT_CHECK_MS)
 
+    async def _answer(self) -> None:
+        """An outcome that a lost connection cut short is still there for the next one."""
+        while True:
+            outcome = await self._parts.desk.next()
+            await self._publish(self._parts.topics.outcome, wire_command.encode(outcome))
+            self._parts.desk.sent(outcome)
+
     async def _end_after(self, until: Coroutine[Any, Any, None]) -> None:
         await until
         raise _Over
@@ -189,11 +194,11 @@ class Session:
 
     # Messages down.
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         if message.topic == self._parts.topics.receipt:
             self._receipt(wire_receipt.decode(message.payload))
         elif message.topic == self._parts.topics.command:
-            await self._command(wire_command.decode(message.payload))
+            self._parts.desk.put(wire_command.decode(message.payload))
         else:
             self._parts.counters.add("north_malformed", why="topic")
 
@@ -206,16 +211,6 @@ class Session:
             if BatchId(receipt.gateway, receipt.epoch, seq) not in self._out:
                 counters.add("receipts_not_in_flight")
         self._do(self._window.received(receipt, self._now))
-
-    async def _command(self, command: Command) -> None:
-        clock = self._parts.clock
-        code = self._parts.gate.admit(command, clock.utc_ms() if clock.synchronised() else None)
-        if code is None:
-            outcome = await self._parts.carry_out[command.name](command)
-        else:
-            outcome = Outcome(command.id, ok=False, code=code)
-        self._parts.counters.add("commands", code=outcome.code)
-        await self._publish(self._parts.topics.outcome, wire_command.encode(outcome))
 
     # Effects of the window.
 

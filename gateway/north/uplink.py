@@ -20,8 +20,9 @@ from gateway.model import Batch, BootMs, Detail, Event
 from gateway.north.backlog import Backlog
 from gateway.north.commands import CommandGate
 from gateway.north.complaints import Complaints
+from gateway.north.desk import CarryOut, Desk
 from gateway.north.doors import HOME_AFTER_MS, Doors
-from gateway.north.session import CarryOut, Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
+from gateway.north.session import Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
 from gateway.north.window import BATCHES_MAX, Window
 from gateway.seams import Broker, Clock, Connect, Connection
 from gateway.site import UplinkSettings
@@ -55,9 +56,13 @@ class Uplink:
         on_receipt_now: OnReceiptNow,
         *,
         carry_out: Mapping[str, CarryOut] | None = None,
+        gate: CommandGate | None = None,
         batches_max: int = BATCHES_MAX,
     ) -> None:
-        """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock."""
+        """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
+
+        `gate` says which commands of `carry_out` may run; None = each of them, once.
+        """
         if settings.settle != "receipt":
             raise ValueError(f"settle = {settings.settle!r} is not built yet")
         self._settings = settings
@@ -82,8 +87,7 @@ class Uplink:
             window=self._window,
             clock=clock,
             counters=counters,
-            gate=CommandGate(frozenset(carry_out or ())),
-            carry_out=carry_out or {},
+            desk=Desk(gate or CommandGate(frozenset(carry_out or ())), carry_out or {}, clock, counters),
             status_interval_ms=settings.status_interval_ms,
             documents=documents,
             on_event=on_event,
@@ -117,14 +121,21 @@ class Uplink:
 
     async def run(self) -> None:
         """Until `stop`, or cancelled (then the will tells that we are offline)."""
-        try:
-            while not self._stopping.is_set():
-                connection = self._take_moved() or await self._unless_stopped(self._attempt())
-                if connection is not None:
-                    await self._use(connection)
-        finally:
-            if self._moved is not None:
-                await self._moved.close(reason=DISCONNECT_WITH_WILL)
+        async with asyncio.TaskGroup() as tasks:
+            commands = tasks.create_task(self._parts.desk.run(), name="north commands")
+            try:
+                await self._connections()
+            finally:
+                commands.cancel()
+                if self._moved is not None:
+                    await self._moved.close(reason=DISCONNECT_WITH_WILL)
+
+    async def _connections(self) -> None:
+        """One after another, until `stop`."""
+        while not self._stopping.is_set():
+            connection = self._take_moved() or await self._unless_stopped(self._attempt())
+            if connection is not None:
+                await self._use(connection)
 
     async def _attempt(self) -> Connection | None:
         """One try at one server; None after the wait that follows a failure."""

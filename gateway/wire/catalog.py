@@ -19,6 +19,7 @@ MAX_FIELDS: Final = 1024  # of one device, all its groups together
 MAX_LANGUAGES: Final = 8
 
 _DECIMALS_MAX: Final = 15
+_MARKS: Final = ("counter", "restarts")  # of a field; left out when false
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class CatalogField:
     high: float | None
     period_ms: int
     title: tuple[tuple[str, str], ...] = ()
+    counter: bool = False
+    restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ def _written_field(field: CatalogField, *, title: bool) -> dict[str, object]:
         "high": field.high,
         "period_ms": field.period_ms,
     }
+    written |= {name: True for name in _MARKS if getattr(field, name)}
     return written | ({"title": _told(dict(field.title))} if title else {})
 
 
@@ -175,7 +179,8 @@ def _device(value: object) -> dict[str, object]:
 def _field(value: object) -> dict[str, object]:
     field = checked.obj(value, "field")
     low, high = field.get("low"), field.get("high")
-    return {
+    marks = {name: True for name in _MARKS if checked.boolean(field.get(name, False), name)}
+    return marks | {
         "name": checked.name(field.get("name"), "field", checked.FIELD),
         "quantity": checked.text(field.get("quantity"), "quantity", checked.WORD_BYTES_MAX),
         "unit": checked.text(field.get("unit"), "unit", checked.WORD_BYTES_MAX),

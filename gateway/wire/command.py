@@ -2,22 +2,26 @@
 
     {"v":1,"id":"c-20261124-7","expires":1795484690000,"name":"recall","arguments":{...}}
     {"v":1,"id":"c-20261124-7","ok":false,"code":"expired"}
+    {"v":1,"id":"c-20261124-8","ok":true,"code":"ok","value":0.25}
 
 The id makes a command idempotent: a gateway carries out an id once, however often it comes. Whether it has expired is
 for whoever has a trusted clock to say; an unknown name is answered with an outcome, so it is no error here.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from gateway.model import UtcMs
+from gateway.errors import Malformed
+from gateway.model import UtcMs, Value
 from gateway.wire import checked
 
 MAX_BYTES: Final = 16 * 1024
 MAX_ARGUMENTS: Final = 64
+MAX_VALUE_BYTES: Final = 255  # of a text, as in a row (W-39)
 COMMAND_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -38,6 +42,18 @@ class Outcome:
     id: str
     ok: bool
     code: str
+    detail: str = ""  # for people
+    value: Value | None = None  # of a write: what the field holds now, as it was read back
+    was: str = ""  # of a repeated command: the code of its first outcome
+
+
+@dataclass(frozen=True, slots=True)
+class WriteArguments:
+    """What the command `write` asks for (W-83); whether it may be is for the gateway to say."""
+
+    device: str
+    field: str
+    value: Value
 
 
 def decode(message: bytes) -> Command:
@@ -53,9 +69,37 @@ def decode(message: bytes) -> Command:
     )
 
 
+def write_arguments(arguments: Mapping[str, object]) -> WriteArguments:
+    """Raises Malformed; arguments that a later version may add are ignored (W-3)."""
+    return WriteArguments(
+        checked.name(arguments.get("device"), "device"),
+        checked.name(arguments.get("field"), "field", checked.FIELD),
+        value_of(arguments.get("value"), "value"),
+    )
+
+
+def value_of(value: object, what: str) -> Value:
+    """A value of a field: a boolean, a finite number or a bounded text; raises Malformed."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        number = checked.finite(value)
+        if number is None:
+            raise Malformed("schema", f"{what}: not a finite number")
+        return number
+    return checked.text(value, what, MAX_VALUE_BYTES)
+
+
 def encode(outcome: Outcome) -> bytes:
-    """The payload of up/outcome."""
-    return orjson.dumps({"v": checked.VERSION, "id": outcome.id, "ok": outcome.ok, "code": outcome.code})
+    """The payload of up/outcome; what there is nothing to say of is left out."""
+    document: dict[str, object] = {"v": checked.VERSION, "id": outcome.id, "ok": outcome.ok, "code": outcome.code}
+    if outcome.detail:
+        document["detail"] = checked.cleaned(outcome.detail)
+    if outcome.value is not None:
+        document["value"] = outcome.value
+    if outcome.was:
+        document["was"] = outcome.was
+    return orjson.dumps(document)
 
 
 def encode_command(command: Command) -> bytes:
@@ -81,4 +125,7 @@ def decode_outcome(message: bytes) -> Outcome:
         checked.name(document.get("id"), "id", COMMAND_ID),
         checked.boolean(document.get("ok"), "ok"),
         checked.name(document.get("code"), "code", checked.WORD),
+        checked.text(document.get("detail", ""), "detail"),
+        None if document.get("value") is None else value_of(document["value"], "value"),
+        checked.name(document["was"], "was", checked.WORD) if "was" in document else "",
     )

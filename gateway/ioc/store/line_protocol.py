@@ -19,6 +19,7 @@ import orjson
 from gateway.errors import Malformed
 from gateway.model import Batch, Gap, UtcMs, Value
 from gateway.wire.body import Body, BodyEvent, GroupRows
+from gateway.wire.command import Outcome
 
 NS_PER_MS = 1_000_000
 DAY_MS = 86_400_000
@@ -87,10 +88,12 @@ def catalog_points(gateway: str, document: Mapping[str, object], arrived: UtcMs)
     return lines
 
 
-def outcome_point(gateway: str, command: str, document: Mapping[str, object], arrived: UtcMs) -> bytes:
-    """What became of a command; outcomes of one step are told apart by the command's id."""
-    at = _arrival(arrived) + crc32(command.encode()) % NS_PER_MS
-    return point("gw_outcome", {"gateway": gateway}, document, at)
+def outcome_point(gateway: str, outcome: Outcome, arrived: UtcMs) -> bytes:
+    """What became of a command. Outcomes of one step are told apart by id and code: `repeated` hides no first one."""
+    at = _arrival(arrived) + crc32(f"{outcome.id} {outcome.code}".encode()) % NS_PER_MS
+    value = None if outcome.value is None else orjson.dumps(outcome.value).decode()  # a field has one type
+    fields = {"id": outcome.id, "ok": outcome.ok, "code": outcome.code, "detail": outcome.detail or None}
+    return point("gw_outcome", {"gateway": gateway}, fields | {"value": value, "was": outcome.was or None}, at)
 
 
 def point(measurement: str, tags: Mapping[str, str], fields: Mapping[str, object], time: int) -> bytes:

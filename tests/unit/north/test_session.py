@@ -103,6 +103,26 @@ async def test_every_command_is_answered() -> None:
         ]
 
 
+async def test_a_command_outlives_its_connection() -> None:
+    """Cut while it is carried out: it goes on, receipts are not held up by it, and the next connection hears of it."""
+    bench = UplinkBench()
+    async with bench.running():
+        bench.hold.clear()
+        asked = Command("c-1", UtcMs(bench.clock.utc_ms() + 60_000), "renew", {})
+        await bench.broker.publish(TOPICS.command, wire_command.encode_command(asked))
+        batch = bench.backlog.append()
+        await bench.clock.advance(10)
+        await bench.answer(batch)
+        assert bench.backlog.pending == []
+        bench.broker.cut(GATEWAY)
+        await bench.clock.advance(10)
+        bench.hold.set()
+        await bench.clock.advance(60_000)
+        assert len(bench.broker.connects) > 1
+        (payload,) = bench.broker.payloads(TOPICS.outcome)
+        assert wire_command.decode_outcome(payload).code == "done"
+
+
 @pytest.mark.parametrize("topic", [TOPICS.receipt, TOPICS.command])
 async def test_what_cannot_be_read_is_counted_and_acked(topic: str) -> None:
     """A stranger's bytes neither end the session nor block what comes after."""

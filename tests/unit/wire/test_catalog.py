@@ -31,6 +31,16 @@ def test_people_write_what_they_like() -> None:
     assert found["devices"][0]["fields"][0]["title"] == {"vi": "Mực nước"}
 
 
+def test_what_a_counter_does() -> None:
+    """W-67: that it only rises, and whether it begins again, is said of counters alone."""
+    counter = replace(FIELD, counter=True, restarts=True)
+    device = replace(DEVICE, fields=(FIELD, counter))
+    found: Any = catalog.decode_catalog(catalog.encode_catalog(Catalog("hc-0001", None, None, (device,))))
+    plain, marked = found["devices"][0]["fields"]
+    assert marked == plain | {"counter": True, "restarts": True}
+    assert plain.keys().isdisjoint({"counter", "restarts"})
+
+
 def test_a_big_catalog_gives_up_the_titles_of_fields() -> None:
     """W-68: 5,000 fields still fit; what is measured is told before what it is called."""
     titled = replace(FIELD, title=(("vi", "x" * 150),))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.errors import Malformed
-from gateway.model import UtcMs
+from gateway.model import UtcMs, Value
 from gateway.wire import command
 
 DOCUMENT = {"v": 1, "id": "c-1", "expires": 1_795_484_690_000, "name": "recall", "arguments": {"from": 1}}
@@ -42,7 +42,19 @@ def test_a_wrong_command_is_refused(changes: dict[str, Any], why: str) -> None:
     assert refused.value.why == why
 
 
-@pytest.mark.parametrize("changes", [{"id": None}, {"ok": 1}, {"code": "Not ok"}, {"v": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": None},
+        {"ok": 1},
+        {"code": "Not ok"},
+        {"v": None},
+        {"detail": 5},
+        {"detail": "\x00"},
+        {"value": []},
+        {"was": ""},
+    ],
+)
 def test_a_wrong_outcome_is_refused(changes: dict[str, Any]) -> None:
     """W-82: the IOC's side is as strict."""
     document = orjson.loads(command.encode(command.Outcome("c-1", ok=True, code="done"))) | changes
@@ -55,3 +67,40 @@ def test_a_command_that_nobody_would_read_is_not_sent() -> None:
     """W-80: 16 KiB."""
     with pytest.raises(ValueError, match="bytes"):
         command.encode_command(command.Command("c-1", UtcMs(1), "recall", {"x": "y" * 17_000}))
+
+
+@pytest.mark.parametrize(("value", "read"), [(1, 1.0), (0.25, 0.25), (True, True), ("auto", "auto")])
+def test_the_arguments_of_a_write(value: object, read: Value) -> None:
+    """W-87: device, field, value; a number is a float, true is none; what else stands there is a later version's."""
+    asked = DOCUMENT | {"arguments": {"device": "level-1", "field": "mode", "value": value, "later": 1}}
+    found = command.write_arguments(command.decode(orjson.dumps(asked)).arguments)
+    assert found == command.WriteArguments("level-1", "mode", read)
+    assert type(found.value) is type(read)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device": None},
+        {"device": "Level 1"},
+        {"field": "time"},
+        {"value": None},
+        {"value": [1]},
+        {"value": "x" * 256},
+        {"value": 10**400},
+    ],
+)
+def test_wrong_arguments_of_a_write(changes: dict[str, Any]) -> None:
+    """W-87: all three, each of its kind."""
+    arguments = {"device": "level-1", "field": "mode", "value": 1} | changes
+    with pytest.raises(Malformed):
+        command.write_arguments(arguments)
+
+
+def test_an_outcome_says_no_more_than_there_is() -> None:
+    """W-83: a detail is cut to what a reader takes; false and 0 are values."""
+    said = command.encode(command.Outcome("c-1", ok=False, code="no_reply", detail="x" * 300 + "\n", value=False))
+    assert command.decode_outcome(said) == command.Outcome(
+        "c-1", ok=False, code="no_reply", detail="x" * 256, value=False
+    )
+    assert command.encode(command.Outcome("c-1", ok=True, code="ok")) == b'{"v":1,"id":"c-1","ok":true,"code":"ok"}'

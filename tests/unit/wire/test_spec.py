@@ -9,7 +9,7 @@ from gateway.wire import body, body_reader, catalog, checked, command, documents
 
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "docs" / "specs" / "wire.md").read_text(encoding="utf-8")
-BATCH, RECEIPT, STATUS, COMMANDS = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
+BATCH, RECEIPT, STATUS, COMMANDS, WRITE = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
 CLAUSES = re.findall(r"\*\*(W-\d+)\*\*", SPEC)
 CITED_IN = ("gateway/wire", "gateway/pipeline", "tests/unit/wire", "tests/unit/pipeline", "tests/property")
 
@@ -50,6 +50,14 @@ def test_the_commands_of_the_spec_are_some() -> None:
     """Section 7: one down, one up."""
     asked, answered = COMMANDS.split("\n")
     assert command.decode(asked.encode()).id == command.decode_outcome(answered.encode()).id
+
+
+def test_the_write_of_the_spec_is_one() -> None:
+    """Section 7: what was asked for is what was read back."""
+    asked, answered = WRITE.split("\n")
+    arguments = command.write_arguments(command.decode(asked.encode()).arguments)
+    assert arguments == command.WriteArguments("level-1", "zero_offset", 0.25)
+    assert command.decode_outcome(answered.encode()).value == arguments.value
 
 
 def test_every_word_of_ours_is_in_the_spec() -> None:

@@ -167,15 +167,17 @@ def test_catalog_both_ways(case: dict[str, Any]) -> None:
     assert documents.encode_catalog(_catalog(case["means"])) == message(case)
 
 
-def test_command_and_outcome_both_ways() -> None:
-    """W-80, W-82: both sides read and write both messages."""
-    asked, answered = (case.values[0] for case in cases("commands.json"))
-    found = command.decode(message(asked))
-    assert found == command.Command(**asked["means"])
-    assert command.encode_command(found) == message(asked)
-    outcome = command.decode_outcome(message(answered))
-    assert outcome == command.Outcome(**answered["means"])
-    assert command.encode(outcome) == message(answered)
+@pytest.mark.parametrize("case", cases("commands.json"))
+def test_command_and_outcome_both_ways(case: dict[str, Any]) -> None:
+    """W-80, W-82, W-83: both sides read and write both messages; what a later version added is read over."""
+    if "name" in case["means"]:
+        asked = command.decode(message(case))
+        assert asked == command.Command(**case["means"])
+        assert command.encode_command(asked) == message(case)
+        return
+    outcome = command.decode_outcome(message(case))
+    assert outcome == command.Outcome(**case["means"])
+    assert command.encode(outcome) == message(case).replace(b',"took_ms":12', b"")
 
 
 def _row_dicts(group: Any, t0: int) -> list[dict[str, Any]]:

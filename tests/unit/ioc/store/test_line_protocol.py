@@ -9,6 +9,7 @@ from gateway.ioc.store import line_protocol
 from gateway.model import BootMs, Event, Gap, Group, Origin, UtcMs, Value
 from gateway.wire import batch as batches
 from gateway.wire.body import Body
+from gateway.wire.command import Outcome
 from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch, raw_batch, row
 
 NS = 1_000_000
@@ -115,9 +116,21 @@ def test_status_and_catalog() -> None:
 
 
 def test_outcomes_of_one_moment() -> None:
-    """Two outcomes in one step are two points; the same outcome is the same point."""
-    points = {line_protocol.outcome_point(GATEWAY, name, {"ok": True}, T0) for name in ("c-1", "c-2", "c-1")}
-    assert len(points) == 2
+    """Two commands are two points, and so are a first and a repeated outcome; the same outcome is the same point."""
+    first = Outcome("c-1", ok=True, code="ok", value=0.25)
+    again = Outcome("c-1", ok=False, code="repeated", was="ok")
+    said = (first, Outcome("c-2", ok=True, code="ok", value=0.25), again, first)
+    assert len({line_protocol.outcome_point(GATEWAY, outcome, T0) for outcome in said}) == 3
+
+
+def test_what_an_outcome_says() -> None:
+    """The value as text, because one field has one type; what there is nothing of is left out."""
+    whole = Outcome("c-1", ok=False, code="repeated", detail="x", value=True, was="ok")
+    assert b'id="c-1",ok=false,code="repeated",detail="x",value="true",was="ok" ' in line_protocol.outcome_point(
+        GATEWAY, whole, T0
+    )
+    bare = Outcome("c-1", ok=False, code="expired")
+    assert b'id="c-1",ok=false,code="expired" ' in line_protocol.outcome_point(GATEWAY, bare, T0)
 
 
 @pytest.mark.parametrize("value", ["", "a\\", "a\nb"])
