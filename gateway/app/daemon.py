@@ -11,16 +11,19 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from gateway import __version__
-from gateway.app import log, secrets, sites, watchdog
+from gateway.app import commands, field_requests, journal, log, secrets, sites, trace_requests, watchdog
+from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
+from gateway.app.jobs import job_handlers
+from gateway.app.learned import Learned
 from gateway.app.status import StatusBoard
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
@@ -37,6 +40,7 @@ from gateway.pipeline.packer import Packer
 from gateway.seams import Broker
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
+from gateway.south.served import BusServer
 from gateway.spool.spool import Spool, open_spool
 from gateway.wire.topic import Topics
 from gateway.worker import ThreadWorker
@@ -46,6 +50,7 @@ EXIT_IN_USE = 4
 DISK_STALLED_S = 30.0
 OURS_ALONE = 0o077  # files of ours are nobody else's, also where no unit says UMask=
 BUSES_STOP_S = 5.0  # of the 15 that systemd waits: disk and uplink need the rest
+WRITE_STOP_S = 2.0  # that one which is on may take to end well
 SOCKET = "control.sock"
 
 _log = logging.getLogger(__name__)
@@ -91,12 +96,16 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     inbox = Inbox(clock, counters)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
-        buses = loops(site, clock, counters, random, inbox.put, inbox.put)
+        learned = _learned(site, clock, counters, inbox)
+        buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories)
+        fields, kept = await _fields(site, buses, clock, counters, inbox)
         board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
-        uplink = _uplink(site, brokers, spool, timeline, clock, counters, random, inbox, board)
+        uplink = _uplink(site, brokers, spool, timeline, clock, counters, random, inbox, board, fields, kept)
         board.north = uplink
         _announce(site, inbox, clock, alarms)
-        parts = Parts(site, boot, clock, counters, inbox, spool, timeline, buses, uplink, board, folder)
+        parts = Parts(
+            site, boot, clock, counters, inbox, spool, timeline, buses, fields, uplink, board, folder, learned
+        )
         await _serve(parts, _told_to_stop())
     for name, labels, value in counters:
         _log.info("counted name=%s labels=%s value=%g", name, labels, value)
@@ -115,23 +124,33 @@ class Parts:
     spool: Spool
     timeline: Timeline
     buses: Sequence[Loop]
+    fields: Fields
     uplink: Uplink
     board: StatusBoard
     folder: Path
+    learned: Learned
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
-    answers = handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock)
+    answers = {
+        **handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock),
+        **field_requests.handlers(parts.fields, parts.boot, clock),
+        **trace_requests.handlers(parts.site.buses, parts.buses, clock),
+        **job_handlers(parts.site.buses, parts.buses),
+    }
     async with asyncio.TaskGroup() as tasks:
         services = [
             tasks.create_task(
                 follow(clock, parts.timeline, spool.date, inbox.put, refused=lambda: clock.refused), name="clock"
             ),
             tasks.create_task(spool.run(), name="spool"),
+            tasks.create_task(parts.fields.run(), name="fields"),
+            tasks.create_task(parts.learned.run(), name="learned"),
             tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
+            *(tasks.create_task(server.run(), name=f"serve {at}") for at, server in enumerate(_servers(parts))),
         ]
         collector = tasks.create_task(_collect(parts), name="collect")
         uplink = tasks.create_task(parts.uplink.run(), name="uplink")
@@ -139,15 +158,25 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         watchdog.notify("READY=1")
         await stopping.wait()
         watchdog.notify("STOPPING=1")
+        await parts.fields.close(WRITE_STOP_S)
         for bus in parts.buses:
             bus.stop()
         await asyncio.wait(buses, timeout=BUSES_STOP_S) if buses else None  # a port that hangs is left behind
+        await parts.fields.close(WRITE_STOP_S)  # one that had not ended has lost its bus by now
         inbox.close()
         await asyncio.wait([collector])
         parts.uplink.stop()
         await asyncio.wait([uplink])
+        await parts.learned.keep()
         for left in (*buses, *services):
             left.cancel()
+
+
+def _servers(parts: Parts) -> Iterator[BusServer]:
+    """Of the buses that others read through us."""
+    for bus, loop in zip(parts.site.buses, parts.buses, strict=True):
+        if bus.serve and loop.asks is not None:
+            yield BusServer(bus, bus.serve, loop.asks, parts.clock, parts.counters, parts.inbox.put)
 
 
 async def _control(server: Server, parts: Parts) -> None:
@@ -241,6 +270,25 @@ async def _opened(
         worker.close()
 
 
+def _learned(site: Site, clock: SystemClock, counters: Counters, inbox: Inbox) -> Learned:
+    """What the devices taught before this start."""
+    learned = Learned(site, clock, counters, ThreadWorker("learned"))
+    for event in learned.load():
+        inbox.put(event)
+    return learned
+
+
+async def _fields(
+    site: Site, buses: Sequence[Loop], clock: SystemClock, counters: Counters, inbox: Inbox
+) -> tuple[Fields, journal.Kept]:
+    """What is read and written on request, and what was so before this start: told, and not done again."""
+    noted = journal.Journal(Path(site.spool.path) / journal.NAME, ThreadWorker("journal"))
+    kept = await noted.open()
+    commands.tell(kept, clock.boot_ms(), inbox.put)
+    asks = {bus.name: loop.asks for bus, loop in zip(site.buses, buses, strict=True) if loop.asks is not None}
+    return Fields(site, asks, clock, counters, noted, inbox.put), kept
+
+
 def _uplink(
     site: Site,
     brokers: tuple[Broker, ...],
@@ -251,6 +299,8 @@ def _uplink(
     random: Random,
     inbox: Inbox,
     board: StatusBoard,
+    fields: Fields,
+    kept: journal.Kept,
 ) -> Uplink:
     """The IOC's way out: the first uplink."""
 
@@ -271,6 +321,8 @@ def _uplink(
         inbox.put,
         board.documents,
         on_receipt_now,
+        carry_out=commands.steps(fields),
+        gate=commands.gate(site.commands, kept),
     )
 
 

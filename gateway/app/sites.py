@@ -15,10 +15,12 @@ from pathlib import Path
 
 from gateway import site as sites
 from gateway import sources
+from gateway.app import files
 from gateway.errors import GatewayError
 from gateway.site import Site
 
 COMPILE_TIMEOUT_S = 60
+SITE_BYTES_MAX = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +64,9 @@ def _kept_at(path: Path) -> Path:
 
 def _read(kept_at: Path) -> Site | None:
     try:
-        with kept_at.open("rb") as file:
-            if os.fstat(file.fileno()).st_uid not in {os.geteuid(), 0}:
-                return None  # somebody else left it there: it may say where to send
-            return sites.loads(file.read())
+        return sites.loads(files.read(kept_at, SITE_BYTES_MAX))
     except (OSError, ValueError):
-        return None  # absent, torn or of another version: the child makes a new one
+        return None  # absent, torn, of another version or somebody else's: the child makes a new one
 
 
 def _parsed(compiled: bytes) -> Site | None:
@@ -95,14 +94,8 @@ def _compile(path: Path, folders: Sequence[Path]) -> bytes | None:
 
 
 def _keep(kept_at: Path, compiled: bytes) -> None:
-    """Whole or not at all; a folder that can't be written only costs the next start a child."""
-    new = kept_at.with_suffix(".new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC  # through no link of somebody else
+    """A folder that can't be written only costs the next start a child."""
     try:
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-            file.write(compiled)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(kept_at)
+        files.keep(kept_at, compiled)
     except OSError as error:
         _log.warning("site_not_kept file=%s error=%s", kept_at, error)

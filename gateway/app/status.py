@@ -103,8 +103,19 @@ def catalog(site: Site) -> Catalog:
 
 def _device(bus: str, device: Device) -> CatalogDevice:
     fields = tuple(
-        CatalogField(f.name, f.quantity, f.unit, f.decimals, f.low, f.high, polled.period_ms)
+        CatalogField(
+            f.name,
+            f.quantity,
+            f.unit,
+            f.decimals,
+            f.low,
+            f.high,
+            polled.period_ms,
+            counter=f.counter,
+            restarts=f.restarts,
+        )
         for polled in device.polled
         for f in polled.fields
+        if not f.hidden
     )
     return CatalogDevice(device.name, bus, device.profile.kind, device.profile.ref, device.profile.title, fields)

@@ -33,7 +33,7 @@ def _show(compiled: Compiled[GatewayConfig], lang: str, out: TextIO) -> None:
     _, fine_text, note_text = SUMMARY[_known(lang)]
     out.writelines(f"{note_text}: {paragraph(note, lang)}" for note in compiled.notes)
     devices = [device for bus in compiled.site.buses for device in bus.devices]
-    fields = sum(len(polled.fields) for device in devices for polled in device.polled)
+    fields = sum(len(polled.group.fields) for device in devices for polled in device.polled)
     out.write(f"{fine_text.format(len(compiled.site.buses), len(devices), fields)}\n")
 
 

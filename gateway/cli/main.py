@@ -11,7 +11,13 @@ from gateway.cli import check as checks
 from gateway.cli import demo as demos
 from gateway.cli import ioc, profile
 from gateway.cli import plan as plans
+from gateway.cli import probe as probes
+from gateway.cli import read as reads
+from gateway.cli import scan as scans
 from gateway.cli import status as statuses
+from gateway.cli import trace as traces
+from gateway.cli import write as writes
+from gateway.protocols.modbus_pdu import Table
 
 LANG = Annotated[str, typer.Option("--lang", help="vi or en", envvar="GATEWAY_LANG")]
 PROFILES = Annotated[
@@ -20,6 +26,9 @@ PROFILES = Annotated[
 ]
 SITE_FILE = Annotated[Path, typer.Argument(metavar="SITE.toml")]
 SITE_DEFAULT = Path("/etc/gateway/gateway.toml")
+SOCKET = Annotated[Path, typer.Option("--socket", help="the daemon's control socket", envvar="GATEWAY_SOCKET")]
+DEVICE = Annotated[str, typer.Argument(metavar="DEVICE")]
+TARGET = Annotated[str, typer.Argument(metavar="BUS|PORT|HOST", help="a bus of the gateway, ttyUSB0, or HOST[:PORT]")]
 IOC_FILE = Annotated[Path, typer.Argument(metavar="IOC.toml")]
 IOC_DEFAULT = Path("/etc/gateway/ioc.toml")
 
@@ -65,9 +74,15 @@ def check(file: SITE_FILE = SITE_DEFAULT, profile_folders: PROFILES = None, lang
 
 
 @app.command()
-def plan(file: SITE_FILE = SITE_DEFAULT, profile_folders: PROFILES = None, lang: LANG = "en") -> int:
-    """Show each read, its fields and time, and the load of each bus."""
-    return plans.show(file, profile_folders or [], lang, sys.stdout)
+def plan(
+    file: SITE_FILE = SITE_DEFAULT,
+    profile_folders: PROFILES = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Show each read and its time, the load of each bus and what to do about it, and what the uplink carries."""
+    return plans.show(file, profile_folders or [], lang, sys.stdout, as_json=json)
 
 
 @app.command()
@@ -81,6 +96,85 @@ def status(
 ) -> int:
     """Show what the running gateway knows of itself: clock, devices, values, spool, uplink."""
     return statuses.show(socket, lang, as_json=json)
+
+
+@app.command()
+def read(
+    device: DEVICE,
+    fields: Annotated[Optional[list[str]], typer.Argument(metavar="FIELD")] = None,  # noqa: UP045 - Typer reads the annotation
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    file: Annotated[Path, typer.Option("--site", help="where no gateway runs: its site file")] = SITE_DEFAULT,
+    profile_folders: PROFILES = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="the answer as it is")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Read fields of a device now, settings included; all of them where none is named."""
+    where = reads.Where(socket, file, profile_folders or ())
+    return reads.show(where, device, fields or (), lang, as_json=json)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})  # a value may begin with a minus
+def write(
+    device: DEVICE,
+    field: Annotated[str, typer.Argument(metavar="FIELD")],
+    value: Annotated[str, typer.Argument(metavar="VALUE")],
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="without being asked")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Write a field of a device where profile and site allow it, and read it back; the centre is told."""
+    return writes.write(socket, device, field, value, lang, sure=yes)
+
+
+@app.command()
+def trace(
+    bus: Annotated[str, typer.Argument(metavar="BUS", help="or the file of a recording")],
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    last: Annotated[int, typer.Option("--last", min=0, help="so many frames; 0 = all that are kept")] = 20,
+    record: Annotated[Optional[Path], typer.Option("--record", help="write all to this file")] = None,  # noqa: UP045 - Typer reads the annotation
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until Ctrl-C")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, for programs")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Show what went over a bus: each frame, its bytes, and what they mean."""
+    return traces.show(socket, bus, traces.Wanted(last, follow, record, json, lang))
+
+
+@app.command()
+def scan(
+    target: TARGET,
+    line: Annotated[str, typer.Option("--line", metavar="LINE", help="only this one, as 9600 8N1")] = "",
+    unit_ids: Annotated[str, typer.Option("--unit-ids", metavar="IDS", help="only these, as 1-20,144")] = "",
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    profile_folders: PROFILES = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="every unit_id on every line, when nobody answers")] = False,
+    json: Annotated[bool, typer.Option("--json", help="a JSON line for each finding")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Find every Modbus device, name its profile, print what to copy into the site file; only reads."""
+    wanted = scans.Wanted(target, line, unit_ids, socket, profile_folders or (), all_)
+    return scans.show(wanted, lang, as_json=json)
+
+
+@app.command()
+def probe(
+    target: TARGET,
+    unit_id: Annotated[int, typer.Argument(metavar="UNIT_ID", min=0, max=255)],
+    stretch: Annotated[str, typer.Argument(metavar="FIRST[-LAST]", help="addresses, as 0-79 or 0x5B00-0x5B40")],
+    table: Annotated[Table, typer.Option("--table")] = Table.HOLDING,
+    line: Annotated[str, typer.Option("--line", metavar="LINE", help="of a port of our own")] = "9600 8N1",
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Read a stretch of registers and show it in every type and order, likely values marked; only reads."""
+    wanted = probes.Wanted(target, unit_id, stretch, str(table), line, socket)
+    return probes.show(wanted, lang, as_json=json)
 
 
 @app.command()
@@ -117,6 +211,22 @@ def audit(
 ) -> int:
     """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones."""
     return ioc.audit(file, gateway, sys.stdout, lang)
+
+
+@centre.command("command", context_settings={"ignore_unknown_options": True})
+def ioc_command(
+    gateway: Annotated[str, typer.Argument(metavar="GATEWAY")],
+    name: Annotated[str, typer.Argument(metavar="COMMAND", help="write device=D field=F value=V")],
+    arguments: Annotated[Optional[list[str]], typer.Argument(metavar="KEY=VALUE")] = None,  # noqa: UP045 - Typer reads the annotation
+    file: Annotated[
+        Path, typer.Option("--file", help="the centre's file; commands go as its [operator]")
+    ] = IOC_DEFAULT,
+    command_id: Annotated[str, typer.Option("--id", help="of a command sent before, to hear what became of it")] = "",
+    lasts_s: Annotated[int, typer.Option("--expires", min=1, max=86_400, help="seconds until it is refused")] = 60,
+    lang: LANG = "en",
+) -> int:
+    """Send a command to a gateway and wait for its outcome; exit 1 when it was not carried out, 3 when none came."""
+    return ioc.command(file, ioc.Order(gateway, name, arguments or (), command_id, lasts_s), sys.stdout, lang)
 
 
 @profiles.command("check")

@@ -21,7 +21,7 @@ def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> 
         return WRONG_FILE
     out.writelines(paragraph(note, lang) for note in library.notes)
     out.writelines(
-        f"{ref}: {len(profile.fields)} fields, {profile.confidence}\n"
+        f"{ref}: {len(profile.reported)} fields, {profile.confidence}\n"
         for ref, profile in sorted(library.profiles.items())
     )
     return 0

@@ -15,7 +15,7 @@ from typing import Any
 from gateway.counters import Counters
 from gateway.errors import BadReply
 from gateway.model import BootMs, Event, Quality, Row
-from gateway.profile.codec import Part, decode_parts
+from gateway.profile.parts import Part, decode_parts
 from gateway.profile.profile import SerialSource
 from gateway.protocols.framing import FrameReader
 from gateway.protocols.parse import parts
@@ -25,6 +25,8 @@ from gateway.south.door import Door
 from gateway.south.ports import open_serial
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
+from gateway.south.trace import Trace
+from gateway.south.turns import Asks
 from gateway.wire.documents import SouthStatus
 
 READ_MAX_BYTES = 4096
@@ -35,11 +37,13 @@ NS_PER_MS = 1_000_000
 
 async def open_port(bus: Bus, clock: Clock) -> ByteStream:
     """The serial port of a bus; raises LinkDown."""
-    return await open_serial(bus.endpoint, bus.line, clock)
+    return await open_serial(bus.endpoint, bus.line, clock, rs485=bus.rs485)
 
 
 class StreamLoop:
     """A bus that talks by itself: `bus.Loop` for one device. The callables never block."""
+
+    asks: Asks | None = None  # nobody is asked here
 
     def __init__(
         self,
@@ -55,6 +59,8 @@ class StreamLoop:
         source = self._device.profile.source
         if not isinstance(source, SerialSource):
             raise TypeError(f"{self._device.name} does not send by itself")
+        self.name = bus.name
+        self.trace = Trace()
         self._source = source
         self._bus = bus
         self._clock = clock
@@ -93,6 +99,8 @@ class StreamLoop:
         while not self._stop.asked():
             came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
             data, at_ns = came or (b"", 0)
+            if data:
+                self.trace.note(at_ns, data, sent=False)
             self._take_all(list(frames.feed(data, BootMs(at_ns // NS_PER_MS))))
             if frames.bad:
                 self._fail(Quality.BAD_REPLY, frames.take_bad())
