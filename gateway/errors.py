@@ -3,7 +3,7 @@
     GatewayError
     +-- Invalid            the author of a config or profile: all its problems at once
     +-- DeviceError        the device: NoReply, BadReply, DeviceException
-    +-- LinkDown           the bus: port gone, endpoint unreachable
+    +-- LinkDown           the bus: port gone, endpoint unreachable; BusBusy (no time for this exchange)
     +-- SpoolError         the disk: SpoolFull, SpoolFailed, SpoolInUse
     +-- PeerError          the broker or the IOC: ConnectionLost, Refused, Malformed
     +-- StoreError         the IOC's database: StoreBusy (retry), StoreRefused (bisect)
@@ -72,6 +72,12 @@ class LinkDown(GatewayError):
     """The bus itself is gone: no device on it can be blamed."""
 
     code = "link_down"
+
+
+class BusBusy(LinkDown):
+    """The bus is there, and had no time for an exchange between its polls."""
+
+    code = "bus_busy"
 
 
 class SpoolError(GatewayError):

@@ -23,7 +23,7 @@ from gateway.seams import Broker
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """A group with its fields and period."""
+    """A group with its fields and period; behind the group's fields, the hidden ones that they are read with."""
 
     group: Group
     fields: tuple[Field, ...]

@@ -25,9 +25,10 @@ from gateway.cli.main import app
 from gateway.config.gateway import GatewayConfig
 from gateway.config.ioc import IocFile
 from gateway.profile import load, vectors
-from gateway.profile.profile import Field, Line, ModbusSource, Profile
+from gateway.profile.profile import Field, Line, ModbusSource, Profile, Setup
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import ProfileSchema
+from gateway.profile.word import BYTES
 from gateway.text import words
 from gateway.toml_file import Strict, read_located
 from scripts.reference_keys import default, kind, sections
@@ -99,7 +100,7 @@ def devices() -> Iterator[str]:
     )
     yield from table(("profile", "device", "transport", "fields", "confidence"), map(_overview, _sorted(library)))
     for profile in _sorted(library):
-        yield from _device(profile, library.files[profile.ref])
+        yield from _device(profile, library.files[profile.ref], library.variants.get(profile.ref, {}))
 
 
 def _sorted(library: load.Library) -> list[Profile]:
@@ -108,11 +109,11 @@ def _sorted(library: load.Library) -> list[Profile]:
 
 def _overview(profile: Profile) -> tuple[str, ...]:
     anchor = re.sub(r"[^a-z0-9-]", "", profile.ref)
-    fields = str(len(profile.fields))
+    fields = str(len(profile.reported))
     return f"[`{profile.ref}`](#{anchor})", _both(profile.title), _transport(profile), fields, profile.confidence
 
 
-def _device(profile: Profile, path: Path) -> Iterator[str]:
+def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> Iterator[str]:
     head = read_located(path, ProfileSchema).value.profile
     frames = vectors.read(vectors.path_of(path)).value.vector
     yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
@@ -121,8 +122,21 @@ def _device(profile: Profile, path: Path) -> Iterator[str]:
     yield f"- Confidence: {profile.confidence}. Sources: {'; '.join(head.sources)}."
     counted = sorted(Counter(frame.evidence for frame in frames).items())
     yield f"- Vectors: {len(frames)} ({', '.join(f'{count} {evidence}' for evidence, count in counted)})."
+    for name, variant in variants.items():
+        yield f"- Variant `{name}`: {_both(variant.title)}."
+    if isinstance(profile.source, ModbusSource) and profile.source.setup:
+        yield f"- Set up by {_setup(profile.source.setup)}."
     yield ""
     yield from table(("field", "unit", "decimals", "plausible", "class", "where"), map(_field, profile.fields))
+
+
+def _setup(setup: Setup) -> str:
+    """Where address and line are set, and to what."""
+    told = [] if setup.unit_id is None else [f"`unit_id` at {setup.unit_id:#06x}"]
+    for name, address, words_of in (("baud", setup.baud, setup.bauds), ("parity", setup.parity, setup.parities)):
+        if address is not None:
+            told.append(f"`{name}` at {address:#06x} ({', '.join(f'{meant} = {raw}' for raw, meant in words_of)})")
+    return f"{', '.join(told)}, each written as {setup.type}"
 
 
 def _transport(profile: Profile) -> str:
@@ -138,11 +152,32 @@ def _line(line: Line) -> str:
 
 def _field(field: Field) -> tuple[str, ...]:
     bounds = [] if field.low is None or field.high is None else [f"{field.low:g} to {field.high:g}"]
-    where = f"{field.table} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
+    place = f"{field.table} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
+    where = ", ".join([place, *_shape(field)])
     number = field.letter == "f"
     decimals = str(field.decimals) if number else "-"
-    meaning = "" if field.quantity == field.name else f" ({field.quantity})"
-    return f"`{field.name}`{meaning}", _unit(field.unit), decimals, *(bounds or ["-"]), field.every, where
+    meaning = "" if field.quantity in ("", field.name) else f" ({field.quantity})"
+    read = "on request" if field.parameter else "with others" if field.hidden else field.every
+    return f"`{field.name}`{meaning}", _unit(field.unit), decimals, *(bounds or ["-"]), read, where
+
+
+def _shape(field: Field) -> Iterator[str]:
+    """What is more than a plain number."""
+    if field.bits and field.type in BYTES:
+        yield "high byte" if field.bits[0] else "low byte"
+    elif field.bits:
+        lowest, count = field.bits
+        yield f"bit {lowest}" if count == 1 else f"bits {lowest} to {lowest + count - 1}"
+    if field.length:
+        yield f"{field.length} registers"
+    if field.labels:
+        yield "; ".join(f"{raw} = {label}" for raw, label in field.labels)
+    if field.scale_from:
+        yield f"times 10 to the power of `{field.scale_from}`"
+    if field.not_fitted:
+        yield "0 = not fitted"
+    if field.write:
+        yield "may be written"
 
 
 def _unit(unit: str) -> str:
@@ -263,7 +298,7 @@ def _said(code: str, lang: str) -> str:
 
 def quantity_page() -> Iterator[str]:
     """The controlled list."""
-    about = "What a field means city-wide. A letter: `f` number, `b` boolean. Units are UCUM."
+    about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
     rows = (
         (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi"))) for q in _listed()

@@ -11,7 +11,21 @@ from pydantic.fields import FieldInfo
 
 from gateway.config import gateway as site_file
 from gateway.profile import types
-from gateway.profile.schema import BUILT_TYPES, RisingRange, model_id, register_type, sentinel
+from gateway.profile.schema import (
+    BUILT_TYPES,
+    NUMBER_TYPES,
+    SCALE_MAX,
+    SCALE_MIN,
+    RisingRange,
+    bit_number,
+    bit_span,
+    factor,
+    label_numbers,
+    model_id,
+    number_type,
+    register_type,
+    sentinel,
+)
 from gateway.toml_file import Strict
 
 KINDS = {  # how people write what a check of ours looks at
@@ -20,6 +34,11 @@ KINDS = {  # how people write what a check of ours looks at
     types.kind_name: "name",
     model_id: "`vendor/model`",
     register_type: " ".join(f"`{name}`" for name in BUILT_TYPES),
+    number_type: " ".join(f"`{name}`" for name in NUMBER_TYPES),
+    factor: f"number, {SCALE_MIN:g} to {SCALE_MAX:g}, or the same below 0",
+    bit_number: "whole number, 0 to 15",
+    bit_span: "`[lowest, how many]`",
+    label_numbers: "`{ number = text }`",
     sentinel: 'hex word, `"0xFFFF"`',
     get_args(types.Duration)[1].func: 'duration, `"10s"`',
     get_args(types.LineText)[1].func: '`"9600 8N1"`',
@@ -51,17 +70,21 @@ class Section:
     keys: tuple[Key, ...]
 
 
-def sections(model: type[Strict], path: str = "", head: str = "") -> Iterator[Section]:
-    """The tables of a file, outermost first."""
+def sections(
+    model: type[Strict], path: str = "", head: str = "", seen: set[type[Strict]] | None = None
+) -> Iterator[Section]:
+    """The tables of a file, outermost first; one that may stand in two places is told at the first."""
+    seen = set() if seen is None else seen
+    seen.add(model)
     keys = tuple(Key(f"{path}{name}", name, info) for name, info in model.model_fields.items())
     yield Section(head, model, keys)
     for key in keys:
         below = _model_in(key.info.annotation)
-        if below is None:
+        if below is None or below in seen:
             continue
         many, named = _is_a(key.info.annotation, tuple), _is_a(key.info.annotation, dict)
         inner = f"{key.path}.NAME" if named else key.path
-        yield from sections(below, f"{inner}.", f"[[{inner}]]" if many else f"[{inner}]")
+        yield from sections(below, f"{inner}.", f"[[{inner}]]" if many else f"[{inner}]", seen)
 
 
 def kind(info: FieldInfo) -> str:

@@ -1,34 +1,45 @@
 """[[bus]] and [[device]] -> buses with their devices, groups and periods, and what does not fit together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
 
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.model import Group
 from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
 from gateway.profile.types import duration_ms, serial_line
-from gateway.site import Bus, Device, Polled
+from gateway.site import Bus, Device, Polled, Serve
 from gateway.toml_file import Step, nearest
 
 EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
 PERIOD_MIN_MS = 50
 PERIOD_MAX_MS = 86_400_000
 RTU_BITS = 8
+Variants: TypeAlias = Mapping[str, Mapping[str, Profile]]
 UNIT_ID_MAX = 247  # by the specification; some devices answer above it
 
 
-def compile_buses(config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings) -> tuple[Bus, ...]:
-    """In the order of the file; groups of a device by period."""
-    return tuple(_Compiler(config, profiles, findings).buses())
+def compile_buses(
+    config: GatewayConfig,
+    profiles: Mapping[str, Profile],
+    findings: Findings,
+    variants: Variants = MappingProxyType({}),
+) -> tuple[Bus, ...]:
+    """In the order of the file; groups of a device by period. `variants` are profiles by ref and name."""
+    return tuple(_Compiler(config, profiles, findings, variants).buses())
 
 
 class _Compiler:
     """What every step needs: the file, the profiles, where to put what is found."""
 
-    def __init__(self, config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings) -> None:
+    def __init__(
+        self, config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings, variants: Variants
+    ) -> None:
         self._config = config
         self._profiles = profiles
         self._findings = findings
+        self._variants = variants
 
     def buses(self) -> Iterator[Bus]:
         names = [bus.name for bus in self._config.bus]
@@ -38,6 +49,10 @@ class _Compiler:
             if device.profile not in self._profiles:
                 detail = f"{device.profile}{nearest(device.profile, sorted(self._profiles))}"
                 self._findings.report("unknown_profile", detail, "device", n, "profile")
+            elif device.variant and self._profile(device) is None:
+                known = list(self._variants.get(device.profile, {}))
+                detail = f"{device.profile} has no variant {device.variant}{nearest(device.variant, known)}"
+                self._findings.report("unknown_variant", detail, "device", n, "variant")
         ends: dict[str, str] = {}
         for n, bus in enumerate(self._config.bus):
             end = bus.port or bus.host or ""
@@ -74,7 +89,22 @@ class _Compiler:
             endpoint=bus.port or bus.host or "",
             line=line,
             devices=tuple(devices),
+            rs485=bus.rs485,
+            mode=bus.mode,
+            serve=self._serve(n, bus, transport),
         )
+
+    def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
+        if bus.serve is None:
+            return None
+        if transport == "stream":
+            self._findings.report("wrong_bus", f"{bus.name} does not speak Modbus", "bus", n, "serve")
+        for other in self._config.bus[:n]:
+            if other.serve and other.serve.tcp == bus.serve.tcp:
+                detail = f"{bus.serve.tcp} also serves {other.name}"
+                self._findings.report("doubled_endpoint", detail, "bus", n, "serve", "tcp")
+        host, _, port = bus.serve.tcp.rpartition(":")
+        return Serve(host.strip("[]"), int(port))
 
     def _line(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> Line:
         """As written; else as the devices come from their makers, when they agree."""
@@ -88,11 +118,19 @@ class _Compiler:
 
     def _on(self, bus: BusConfig, n: int, entry: DeviceConfig) -> Device | None:
         """The device, when it is on this bus and its profile is known."""
-        profile = self._profiles.get(entry.profile)
+        profile = self._profile(entry)
         if entry.bus != bus.name or profile is None:
             return None
         polled = tuple(self._polled(n, entry, profile))
-        return Device(entry.name, profile, self._unit_id(n, entry, profile), polled)
+        writable = tuple(self._writable(n, entry, profile))
+        unit_id = self._unit_id(n, entry, profile)
+        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "")
+
+    def _profile(self, entry: DeviceConfig) -> Profile | None:
+        """What the device is: its profile, or the variant of it that is named."""
+        if entry.variant is None:
+            return self._profiles.get(entry.profile)
+        return self._variants.get(entry.profile, {}).get(entry.variant)
 
     def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
         if isinstance(profile.source, SerialSource):
@@ -111,24 +149,37 @@ class _Compiler:
         return unit_id
 
     def _wants(self, entry: DeviceConfig) -> int | None:
-        profile = self._profiles.get(entry.profile)
+        profile = self._profile(entry)
         if profile is None or not isinstance(profile.source, ModbusSource):
             return None
         return entry.unit_id or profile.source.unit_id
 
     def _polled(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[Polled]:
-        known = [field.name for field in profile.fields]
+        known = [field.name for field in profile.fields if not field.hidden]
         for name in entry.fields:
             if name not in known:
                 detail = f"{profile.ref} has no {name}{nearest(name, known)}"
                 self._findings.report("unknown_field", detail, "device", n, "fields", name)
         periods: dict[int, list[Field]] = {}
-        for field in profile.fields:
+        for field in profile.reported:
             periods.setdefault(self._period_ms(n, entry, profile, field), []).append(field)
         for period_ms, fields in sorted(periods.items()):
             names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
             group = Group(entry.name, profile.kind, profile.ref, names, letters)
-            yield Polled(group, tuple(fields), period_ms)
+            yield Polled(group, (*fields, *_behind(fields, profile)), period_ms)
+
+    def _writable(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[str]:
+        """The fields that this site allows to be written, in the profile's order."""
+        for field in profile.fields:
+            own = entry.fields.get(field.name)
+            steps: tuple[Step, ...] = ("device", n, "fields", field.name)
+            if own and own.every and field.parameter:
+                self._findings.report("bad_value", f"{field.name} is a setting: it is not polled", *steps, "every")
+            if own and own.writable and field.write is None:
+                detail = f"{profile.ref} does not allow {field.name} to be written"
+                self._findings.report("not_writable", detail, *steps, "writable")
+            elif own and own.writable:
+                yield field.name
 
     def _period_ms(self, n: int, entry: DeviceConfig, profile: Profile, field: Field) -> int:
         own = entry.fields.get(field.name)
@@ -143,3 +194,9 @@ class _Compiler:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)
         return period_ms
+
+
+def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
+    """The hidden fields that these are read with: not reported, so not in their group."""
+    wanted = {field.scale_from for field in fields}
+    return (field for field in profile.fields if field.hidden and field.name in wanted)

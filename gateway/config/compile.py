@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from gateway import sources, toml_file
-from gateway.config.buses import compile_buses
+from gateway.config.buses import Variants, compile_buses
 from gateway.config.findings import Findings
 from gateway.config.gateway import GatewayConfig, SimulatorConfig, size_bytes
 from gateway.config.uplinks import compile_uplinks
@@ -46,6 +47,7 @@ def compile_site(
     profiles: Mapping[str, Profile],
     findings: Findings | None = None,
     from_sources: tuple[tuple[str, str], ...] = (),
+    variants: Variants = MappingProxyType({}),
 ) -> Site:
     """Raises Invalid with every problem: unknown profile, doubled name, doubled unit id, impossible period, ..."""
     findings = findings or Findings(Places("", {}))
@@ -63,8 +65,9 @@ def compile_site(
             archive_days=config.spool.archive_days,
         ),
         uplinks=compile_uplinks(config, folder, findings),
-        buses=compile_buses(config, profiles, findings),
+        buses=compile_buses(config, profiles, findings, variants),
         sources=from_sources,
+        commands=tuple(dict.fromkeys(config.gateway.commands)),
     )
     if findings.problems:
         raise Invalid(tuple(sorted(findings.problems, key=lambda problem: (problem.file, problem.line))))
@@ -92,7 +95,7 @@ def _compile_file(path: Path, folders: Sequence[Path], model: type[C]) -> Compil
     if found is None or found.value is None or library is None:
         raise Invalid(tuple(problems))
     findings = Findings(found.places, problems)
-    site = compile_site(found.value, library.profiles, findings, now)
+    site = compile_site(found.value, library.profiles, findings, now, library.variants)
     return Compiled(site, found.value, (*library.notes, *findings.notes))
 
 

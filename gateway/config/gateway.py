@@ -1,6 +1,7 @@
 """gateway.toml: who I am, where I send, which buses and devices I read. `config.compile` checks it as a whole.
 
-A simulator's file is the same file with [signal] besides: what its devices measure. A gateway refuses that key.
+A simulator's file is the same file with [signal], [fault] and [converter] besides: what its devices measure, how they
+fail, and what stands between a TCP endpoint and them. A gateway refuses those keys.
 """
 
 import re
@@ -16,6 +17,8 @@ UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 PORT_FOLDERS = ("by-id/", "by-path/")
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 MODBUS_PORT = 502
+PORT_MAX = 65_535
+LOOPBACK = "127.0.0.1"
 LABEL_MAX = 63  # of one part of a host name, RFC 1035
 QUOTA_MIN_BYTES = 16 * 10**6  # less is mostly write-ahead log, and gives readings up within the hour
 
@@ -49,6 +52,14 @@ def endpoint(text: str) -> str:
     if port < 0 or parts.netloc != text or "@" in text or not fits:
         raise refused("bad_host", f"{text!r}: a name or an address, with :PORT where it is not {MODBUS_PORT}")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def served(text: str) -> str:
+    """:PORT is on this box alone; ADDRESS:PORT on what has that address, 0.0.0.0 on every network of the box."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isdecimal() and 0 < int(port) <= PORT_MAX):
+        raise refused("bad_host", f"{text!r}: :PORT for this box alone, or ADDRESS:PORT")
+    return endpoint(f"{host or LOOPBACK}:{port}")
 
 
 def broker_url(text: str) -> SplitResult:
@@ -92,6 +103,7 @@ Size: TypeAlias = Annotated[str, AfterValidator(_checked_size)]
 Url: TypeAlias = Annotated[str, AfterValidator(_checked_url)]
 Port: TypeAlias = Annotated[str, AfterValidator(serial_port)]
 Host: TypeAlias = Annotated[str, AfterValidator(endpoint)]
+Served: TypeAlias = Annotated[str, AfterValidator(served)]
 Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -118,6 +130,7 @@ class IdentityConfig(Strict):
     root: Id = "city"
     area: AreaConfig | None = None
     location: LocationConfig | None = None
+    commands: Annotated[tuple[Literal["write"], ...], Field(max_length=16)] = ()
 
 
 class ClockConfig(Strict):
@@ -173,10 +186,9 @@ class ServerConfig(Strict):
 class UplinkConfig(Strict):
     """[[uplink]]: one way out."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"budget_mb"})
-
     name: Id
     network: Literal["wired", "mobile", "scarce"] = "wired"
+    budget_mb: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     settle: Literal["receipt", "puback"] = "receipt"
     server: Annotated[tuple[ServerConfig, ...], Field(min_length=1, max_length=8)]
 
@@ -187,10 +199,21 @@ class UplinkConfig(Strict):
         return self
 
 
+class ServeConfig(Strict):
+    """serve = { tcp = ":1502" } of a bus: others read it through us."""
+
+    tcp: Served
+    read_only: bool = True
+
+    @model_validator(mode="after")
+    def _only_reads(self) -> "ServeConfig":
+        if not self.read_only:
+            raise refused("not_built_yet", "read_only = false is planned, but this version lets nobody write")
+        return self
+
+
 class BusConfig(Strict):
     """[[bus]]: a serial port or a TCP endpoint."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"mode", "serve"})
 
     name: Id
     port: Port | None = None
@@ -198,6 +221,9 @@ class BusConfig(Strict):
     line: LineText | None = None
     link: Literal["own", "pymodbus"] = "own"
     framing: Literal["tcp", "rtu", "ascii", "udp", "tls"] | None = None
+    rs485: bool = False
+    mode: Literal["poll", "listen"] = "poll"
+    serve: ServeConfig | None = None
 
     @model_validator(mode="after")
     def _one_medium(self) -> "BusConfig":
@@ -209,6 +235,10 @@ class BusConfig(Strict):
             raise refused("bad_value", "framing = tcp needs a host")
         if self.host and self.line:
             raise refused("bad_value", "line is of a port; behind a host it is set in the converter")
+        if self.rs485 and (self.host or self.link == "pymodbus"):
+            raise refused("bad_value", "rs485 is of a port, and of our own link")
+        if self.mode == "listen" and (self.host or self.link == "pymodbus" or self.serve):
+            raise refused("bad_value", "who listens has a port, our own link, and nothing to serve")
         return self
 
 
@@ -226,18 +256,18 @@ class DeviceFieldConfig(Strict):
     not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "alarm", "derived", "fast"})
 
     every: Duration | None = None
+    writable: bool = False
 
 
 class DeviceConfig(Strict):
     """[[device]]: a pinned profile at one unit_id on one bus."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {"report", "correct", "alarm", "derived", "fast", "variant", "serve"}
-    )
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "alarm", "derived", "fast", "serve"})
 
     name: Id
     bus: str
     profile: Annotated[str, Field(pattern=r"^[^@\s]+@[1-9][0-9]{0,3}$")]
+    variant: Id | None = None
     unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
     every: Annotated[EveryConfig, BeforeValidator(_for_all)] = EveryConfig()
     fields: dict[str, DeviceFieldConfig] = Field(default_factory=dict)
@@ -270,11 +300,44 @@ def _flat(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
     return flat
 
 
+def _listed(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over
+    """One table of a name is a list of one; [fault.meter-1.voltage_l1] is of "meter-1.voltage_l1"."""
+    if not isinstance(value, dict):
+        return value
+    listed: dict[str, object] = {}
+    for name, entry in value.items():
+        if (
+            isinstance(entry, dict)
+            and entry
+            and all(isinstance(inner, dict | list | tuple) for inner in entry.values())
+        ):
+            listed |= {f"{name}.{field}": _some(inner) for field, inner in entry.items()}
+        else:
+            listed[name] = _some(entry)
+    return listed
+
+
+def _some(entry: object) -> object:
+    return (entry,) if isinstance(entry, dict) else entry
+
+
+class ConverterConfig(Strict):
+    """[converter.BUS]: what stands between a TCP endpoint and the line with the devices."""
+
+    line: LineText | None = None  # the speed of that line; without it no time passes on it
+    absent: Annotated[int, Field(ge=1, le=11)] | None = None  # the exception for a unit_id that does not answer
+    timeout: Duration = "500ms"  # how long it waits for such a one
+    shared: bool = True  # one queue for all devices
+
+
 class SimulatorConfig(GatewayConfig):
     """The whole file of a simulator: "device.field" -> a table that `simulators` reads."""
-
-    not_built: ClassVar[frozenset[str]] = GatewayConfig.not_built | {"fault"}
 
     signal: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9_]+$")], dict[str, Any]], BeforeValidator(_flat)
     ] = Field(default_factory=dict)
+    fault: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9_]+)?$")], tuple[dict[str, Any], ...]],
+        BeforeValidator(_listed),
+    ] = Field(default_factory=dict)
+    converter: dict[Id, ConverterConfig] = Field(default_factory=dict)

@@ -14,6 +14,9 @@
     dead_letters = "/var/lib/gateway-ioc/dead"
     relays = ["floods-relay"]
     retention_days = 365
+    [operator]                            # who sends commands: not the workers
+    certificate = "/etc/gateway/operator.pem"
+    key = "/etc/gateway/operator.key"
 
 Passwords and tokens stand in files of their own, named here.
 """
@@ -60,6 +63,15 @@ class StoreTable(Strict):
     token_file: str = ""
 
 
+class OperatorTable(Strict):
+    """The table `[operator]`: as whom commands are sent."""
+
+    certificate: str = ""
+    key: str = ""
+    username: str = ""
+    password_file: str = ""
+
+
 class IngestTable(Strict):
     """The table `[ingest]`."""
 
@@ -79,6 +91,7 @@ class IocFile(Strict):
     broker: BrokerTable
     store: StoreTable
     ingest: IngestTable
+    operator: OperatorTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +120,24 @@ class IocSettings:
     retention_days: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What sending a command needs; nothing of the store."""
+
+    root: str
+    broker: Broker  # its client_id is empty
+
+
 def read_ioc(path: Path) -> IocSettings:
     """Read, check, compile, with the secrets from their files; raises Invalid with all problems."""
     located = read_located(path, IocFile)
     return _Compile(located.value, located.places).settings()
+
+
+def read_operator(path: Path) -> OperatorSettings:
+    """The same file for who sends commands: as `[operator]`, or as the workers where there is none; raises Invalid."""
+    located = read_located(path, IocFile)
+    return _Compile(located.value, located.places).operator()
 
 
 class _Compile:
@@ -136,6 +163,15 @@ class _Compile:
             raise Invalid(tuple(self._problems))
         return settings
 
+    def operator(self) -> OperatorSettings:
+        table, own = self._file.broker, self._file.operator
+        if own is not None:
+            table = table.model_copy(update=own.model_dump())
+        settings = OperatorSettings(self._root(), self._broker(table, "broker" if own is None else "operator"))
+        if self._problems:
+            raise Invalid(tuple(self._problems))
+        return settings
+
     def _root(self) -> str:
         if not _ROOT.fullmatch(self._file.root):
             self._problem("bad_value", "root: levels of a-z, 0-9 and -, at most four", "root")
@@ -147,23 +183,25 @@ class _Compile:
                 self._problem("bad_value", f"{relay!r} is no gateway id", "ingest", "relays", index)
         return self._file.ingest.relays
 
-    def _broker(self, table: BrokerTable) -> Broker:
+    def _broker(self, table: BrokerTable, identity: str = "broker") -> Broker:
+        """`identity`: the table that says who comes."""
         url = self._url(table.url, ("mqtt", "mqtts"), "broker")
-        tls = self._tls(table, encrypted=url.scheme == "mqtts")
-        password = self._secret(table.password_file, "broker", "password_file")
+        tls = self._tls(table, identity, encrypted=url.scheme == "mqtts")
+        password = self._secret(table.password_file, identity, "password_file")
         port = url.port or PORTS.get(url.scheme, 0)
         return Broker(url.hostname or "", port, "", tls, table.username, password)
 
-    def _tls(self, table: BrokerTable, *, encrypted: bool) -> Tls | None:
+    def _tls(self, table: BrokerTable, identity: str, *, encrypted: bool) -> Tls | None:
         if not encrypted:
             for key in ("ca", "certificate", "key", "crl"):
                 if getattr(table, key):
-                    self._problem("bad_value", f"{key} means nothing without mqtts://", "broker", key)
+                    at = identity if key in OperatorTable.model_fields else "broker"
+                    self._problem("bad_value", f"{key} means nothing without mqtts://", at, key)
             return None
         if not table.ca:
             self._problem("missing_key", "mqtts:// needs ca: the broker is always verified", "broker", "ca")
         if bool(table.certificate) != bool(table.key):
-            self._problem("missing_key", "certificate and key go together", "broker", "certificate")
+            self._problem("missing_key", "certificate and key go together", identity, "certificate")
         return Tls(table.ca, table.certificate, table.key, table.crl)
 
     def _store(self, table: StoreTable) -> StoreSettings:

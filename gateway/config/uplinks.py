@@ -49,6 +49,7 @@ def _uplink(uplink: UplinkConfig, client_id: str, folder: Path) -> UplinkSetting
         max_age_ms=MAX_AGE_MS[uplink.network],
         status_interval_ms=STATUS_INTERVAL_MS[uplink.network],
         settle=uplink.settle,
+        budget_mb=uplink.budget_mb,
         password_files=tuple(_secret(server.password_file or "", folder) for server in uplink.server),
     )
 

@@ -6,11 +6,13 @@ is taken away has its reason in `Judged.dropped` for the caller to count, and a 
 by an event when that begins and when it ends, instead of a row at every poll.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from gateway.model import BootMs, Event, Group, Quality, Row, Value
-from gateway.site import Polled, Site
+from gateway.profile.profile import Field
+from gateway.site import Site
 from gateway.wire.body_reader import MAX_VALUE_BYTES
 from gateway.wire.checked import finite, is_text
 
@@ -51,7 +53,7 @@ class Judge:
 
     def __init__(self, site: Site) -> None:
         polled = (polled for bus in site.buses for device in bus.devices for polled in device.polled)
-        self._ranges = {each.group: _ranges(each) for each in polled}
+        self._ranges = {each.group: _ranges(each.group, each.fields) for each in polled}
         self._seen: dict[Group, _Seen] = {}
         self._nulls: dict[tuple[str, str], BootMs] = {}  # the latest row with a null, by device and kind
 
@@ -92,13 +94,19 @@ class Judge:
         return row
 
 
-def _ranges(polled: Polled) -> tuple[_Range, ...]:
+def plausible(row: Row, fields: Sequence[Field]) -> Row:
+    """As `Judge.believed`, of a row that was read on request and belongs to no group of the site."""
+    values, quality = _believed(row, _ranges(row.group, fields))
+    return Row(row.group, row.at, values, quality)
+
+
+def _ranges(group: Group, fields: Sequence[Field]) -> tuple[_Range, ...]:
     """Plausible low and high of each field of the group, in its order."""
     found = {
         field.name: (_ANY[0] if field.low is None else field.low, _ANY[1] if field.high is None else field.high)
-        for field in polled.fields
+        for field in fields
     }
-    return tuple(found.get(name, _ANY) for name in polled.group.fields)
+    return tuple(found.get(name, _ANY) for name in group.fields)
 
 
 def _believed(row: Row, ranges: tuple[_Range, ...]) -> tuple[tuple[Value | None, ...], tuple[tuple[int, Quality], ...]]:

@@ -22,6 +22,7 @@ from tests.integration.test_shipped_broker import NOT_AUTHORISED, ShippedBroker
 from tests.support.certificates import Issued
 from tests.support.city import City
 from tests.support.ioc import EPOCH, ROOT, make_batch, numbered, row
+from tests.support.mqtt import next_message
 from tests.unit.ioc.test_deadletter import letters_in
 
 pytestmark = pytest.mark.server
@@ -93,12 +94,30 @@ async def test_the_broker_keeps_nothing_for_it(city: City, broker: ShippedBroker
         assert await stranger.publish(f"{ROOT}/{EVIL}/{topic}", bytes(1000), retain=True) == NOT_AUTHORISED
 
 
-@pytest.mark.parametrize("topic", [f"{GOOD}/up/data", f"{GOOD}/up/status", f"{GOOD}/down/other", "x", f"{GOOD}/down"])
-async def test_ingest_writes_receipts_and_commands_only(city: City, broker: ShippedBroker, topic: str) -> None:
-    """A stolen worker cannot speak as a gateway."""
+@pytest.mark.parametrize(
+    "topic", [f"{GOOD}/up/data", f"{GOOD}/up/status", f"{GOOD}/down/command", f"{GOOD}/down/other", "x", f"{GOOD}/down"]
+)
+async def test_ingest_writes_receipts_only(city: City, broker: ShippedBroker, topic: str) -> None:
+    """A stolen worker cannot speak as a gateway, and cannot have one do anything."""
     async with entering(city, broker.centre_port, city.ingest_keys, "ingest-1") as worker:
         assert await worker.publish(f"{ROOT}/{GOOD}/down/receipt", b"x") in OK
         assert await worker.publish(f"{ROOT}/{topic}", b"x") == NOT_AUTHORISED
+
+
+@pytest.mark.parametrize("topic", [f"{GOOD}/up/data", f"{GOOD}/up/outcome", f"{GOOD}/down/receipt", "x"])
+async def test_the_operator_writes_commands_only(city: City, broker: ShippedBroker, topic: str) -> None:
+    """A stolen operator settles no batch, and sees no reading: only what became of commands."""
+    async with (
+        entering(city, broker.centre_port, city.operator_keys, "operator-1") as operator,
+        entering(city, broker.port, city.box, GOOD) as box,
+    ):
+        for name in ("#", "outcome"):
+            await operator.subscribe(f"{ROOT}/{GOOD}/up/{name}")
+        for name in ("data", "status", "outcome"):
+            assert await box.publish(f"{ROOT}/{GOOD}/up/{name}", name.encode()) in OK
+        assert (await next_message(operator)).payload == b"outcome"
+        assert await operator.publish(f"{ROOT}/{GOOD}/down/command", b"x") in OK
+        assert await operator.publish(f"{ROOT}/{topic}", b"x") == NOT_AUTHORISED
 
 
 async def test_the_others_get_their_receipts(city: City, broker: ShippedBroker, evil: Issued) -> None:

@@ -18,6 +18,7 @@ Rules
 4. How far the rows are from their first replies is reported: half of them, 99 % and the worst; P99_MS is the limit.
 5. A read for one group may step over fields of another: a value that is not stored is excused as `in_passing` when a
    value of another group of the same reply is, and none of its own group.
+6. A value that was said while a fault was on (`fault` in its line) may be stored and need not be.
 A comparison that matched nothing is a failure.
 """
 
@@ -159,9 +160,13 @@ def check(
 
 
 def read_truth(path: Path) -> list[Truth]:
-    """The values of one log; a last line that was cut short is left out; raises ValueError for any other bad line."""
+    """The values of one log; a last line that was cut short is left out; raises ValueError for any other bad line.
+
+    Lines that only tell of a fault have no value.
+    """
     whole = path.read_bytes().rpartition(b"\n")[0]
-    return [_truth(json.loads(line)) for line in whole.splitlines()]
+    lines = (json.loads(line) for line in whole.splitlines())
+    return [_truth(line) for line in lines if "value" in line or "fault" not in line]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -202,6 +207,8 @@ class _Excuses:
                 self._groups[truth.device, truth.via, truth.n].add(truth.group)
 
     def __call__(self, truth: Truth) -> str:
+        if truth.fault:
+            return "fault"
         if any(outage.covers(truth.at_ms) for outage in self._outages):
             return "outage"
         if truth.via == "stream" and self._not_ready(truth):
@@ -283,7 +290,8 @@ def _truth(line: Mapping[str, object]) -> Truth:
     device, name, kind, via = (str(line[key]) for key in ("device", "field", "kind", "via"))
     at_ms, n, group = int(str(line["utc_ms"])), int(str(line["n"])), line.get("group", 0)
     every_ms = int(str(line.get("every_ms") or 0))
-    return Truth(device, name, kind, value, at_ms, via, n, None if group is None else int(str(group)), every_ms)
+    number, fault = None if group is None else int(str(group)), str(line.get("fault", ""))
+    return Truth(device, name, kind, value, at_ms, via, n, number, every_ms, fault)
 
 
 def _span(text: str) -> tuple[float, float]:

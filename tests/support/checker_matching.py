@@ -26,6 +26,7 @@ class Truth:
     n: int
     group: int | None = 0
     every_ms: int = 0  # how often it is to be reported; 0: as often as it comes
+    fault: str = ""  # it was said in a way that may have been lost
 
     @property
     def key(self) -> Key:

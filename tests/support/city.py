@@ -35,6 +35,7 @@ class City:
         self.authority = Authority(folder, "city-ca")
         self.box = self.authority.issue(GATEWAY)
         self.ingest_keys = self.authority.issue("ioc-ingest")
+        self.operator_keys = self.authority.issue("ioc-operator")
         self.server = self.authority.issue("broker")
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ from gateway.model import Group
 from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table
 from gateway.seams import Clock
-from gateway.site import Bus, Device, Polled
+from gateway.site import Bus, Device, Polled, Site, SpoolSettings
 from gateway.south.link import PLAIN, Heard, Manner, Reply
 
 NS_PER_MS = 1_000_000
@@ -41,6 +41,11 @@ def a_bus(*devices: Device, transport: str = "rtu") -> Bus:
     return Bus("bus-1", transport, "own", "/dev/test", Line(), devices)
 
 
+def a_site(*buses: Bus, spool: str = "/none") -> Site:
+    """A site of these buses, without an uplink."""
+    return Site("hc-0001", "city", None, None, "system", SpoolSettings(spool, 10**8, 60), (), buses, ())
+
+
 def _polled(device: str, fields: Sequence[Field], period_ms: int) -> Polled:
     names, letters = tuple(one.name for one in fields), "".join(one.letter for one in fields)
     return Polled(Group(device, "thing", "test/thing@1", names, letters), tuple(fields), period_ms)
@@ -59,6 +64,7 @@ class Slaves:
     dead: set[int] = field(default_factory=set)
     killers: set[int] = field(default_factory=set)  # unit_ids that make the other end hang up
     answers: dict[tuple[int, int], Exception | Callable[[], Exception | None]] = field(default_factory=dict)
+    refusal: Callable[[ReadRequest], Exception | None] = lambda _: None
     bars: dict[tuple[int, int], int] = field(default_factory=dict)  # (address, count) -> until ns
     unplugged: bool = False
     asked: list[tuple[int, int, int]] = field(default_factory=list)  # (unit_id, address, count)
@@ -82,6 +88,10 @@ class Slaves:
         assert unit_id
         assert isinstance(request, ReadRequest)
         return self.bars.get((request.address, request.count))
+
+    def wake(self, data: bytes) -> None:
+        """Nobody sleeps here."""
+        assert data
 
     def drain(self) -> Heard | None:
         """Nothing ever comes unasked here; a lost port is noticed."""
@@ -110,6 +120,7 @@ class Slaves:
     def _refuse(self, request: ReadRequest) -> None:
         answer = self.answers.get((request.address, request.count))
         error = answer if isinstance(answer, Exception) or answer is None else answer()
+        error = error or self.refusal(request)
         if error is not None:
             raise error
         if self.illegal & set(range(request.address, request.address + request.count)):

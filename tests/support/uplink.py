@@ -36,10 +36,12 @@ class UplinkBench:
     nows: list[tuple[BootMs, BootMs, UtcMs]] = field(default_factory=list)
     devices_down: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=lambda: Catalog(GATEWAY, None, None, ()))
+    hold: asyncio.Event = field(default_factory=asyncio.Event)  # cleared, `renew` waits
     uplink: Uplink = field(init=False)
 
     def __post_init__(self) -> None:
         """One uplink, two servers."""
+        self.hold.set()
         settings = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
         self.uplink = Uplink(
             settings,
@@ -74,6 +76,7 @@ class UplinkBench:
 
     async def renew(self, command: Command) -> Outcome:
         """A command that can be carried out."""
+        await self.hold.wait()
         return Outcome(command.id, ok=True, code="done")
 
     @property

@@ -9,11 +9,12 @@ from gateway import site as sites
 from gateway import sources
 from gateway.model import Group
 from gateway.profile.load import load
-from gateway.profile.profile import Line, Profile
+from gateway.profile.profile import Field, Line, ModbusSource, Profile, Setup, Writable
 from gateway.seams import Broker, Tls
 from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
 
-PROFILES = load([sources.shipped()]).profiles
+LIBRARY = load([sources.shipped()])
+PROFILES = LIBRARY.profiles
 
 
 def device(profile: Profile, name: str = "d-1") -> Device:
@@ -48,9 +49,23 @@ def site(*buses: Bus) -> Site:
     )  # fmt: skip
 
 
+SHAPES = replace(
+    PROFILES["xy/md02@1"],
+    fields=(
+        Field("a", "a", "1", "s", 0, type="u16", bits=(4, 2), labels=((0, "off"), (1, "on")), write=Writable()),
+        Field("b", "b", "1", "s", 0, type="text", length=4, encoding="latin-1", parameter=True),
+        Field("c", "c", "1", "f", 1, type="i16", scale_from="d", write=Writable(-1.5, 1.5, (0.5,)), not_fitted=True),
+        Field("d", "", "1", "f", 0, type="u8", bits=(8, 8), hidden=True, counter=True, restarts=True),
+    ),
+    source=ModbusSource(
+        Line(), 1, wake=b"\0", wake_ms=5, setup=Setup(1, 2, ((0, 9600),), 3, ((0, "N"), (3, "N2")), "f32", "CDAB")
+    ),
+)
 EVERYTHING = site(
     *(bus(f"b-{n}", device(profile, f"d-{n}")) for n, profile in enumerate(PROFILES.values())),
     bus("twice", device(PROFILES["xy/md02@1"]), device(PROFILES["xy/md02@1"], "d-9")),
+    bus("varied", replace(device(LIBRARY.variants["xy/md02@1"]["hundredths"], "d-10"), variant="hundredths")),
+    bus("shapes", device(SHAPES, "d-11")),
 )
 
 

@@ -1,4 +1,4 @@
-"""gateway ioc ingest | audit: exit statuses and what is said, with real files and the embedded store."""
+"""gateway ioc ingest | audit | command: exit statuses and what is said, with real files and the embedded store."""
 
 import asyncio
 from io import StringIO
@@ -9,9 +9,16 @@ import pytest
 from gateway.app import ingest as worker
 from gateway.cli import ioc
 from gateway.config.ioc import IocSettings
+from gateway.errors import ConnectionLost, GatewayError, Refused
+from gateway.ioc import commander
+from gateway.ioc.commander import GatewayOffline, NoOutcome
 from gateway.ioc.store import line_protocol
 from gateway.ioc.store.sqlite import SqliteStore
+from gateway.model import UtcMs
+from gateway.seams import Broker
 from gateway.text import words
+from gateway.wire.command import Command, Outcome
+from gateway.wire.topic import Topics
 from tests.support.cabinet import ioc_text
 from tests.support.ioc import EPOCH, GATEWAY, make_batch
 from tests.support.servers import free_port
@@ -119,3 +126,90 @@ def test_a_good_file_starts_the_worker(path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(worker, "main", run)
     assert ioc.ingest(path, "ingest-7") == 0
     assert started == [(f"sqlite:{path.parent}/store.db", "ingest-7")]
+
+
+# --- command ----------------------------------------------------------------------------------------------------------
+
+
+def order(*arguments: str, gateway: str = "hc-0001", name: str = "write", command_id: str = "") -> ioc.Order:
+    """As it was typed."""
+    return ioc.Order(gateway, name, arguments, command_id)
+
+
+def sent(path: Path, asked: ioc.Order, lang: str = "en") -> tuple[int, str]:
+    """Exit status and what was printed."""
+    out = StringIO()
+    return ioc.command(path, asked, out, lang), out.getvalue()
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, outcome: Outcome | GatewayError) -> list[Command]:
+    """A gateway that answers so; what it was sent."""
+    commands: list[Command] = []
+
+    async def send(_connect: object, broker: Broker, topics: Topics, command: Command, patience_s: float) -> Outcome:
+        assert broker.client_id.startswith("operator-")
+        assert (topics.command, patience_s) == ("city/hc-0001/down/command", 90.0)
+        commands.append(command)
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(commander, "send", send)
+    return commands
+
+
+def test_a_command_goes_out_and_its_outcome_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers as numbers, words as words; an id, an expiry; what was read back."""
+    commands = answered(monkeypatch, Outcome("c-1", ok=True, code="ok", value=0.25))
+    assert sent(path, order("device=level-1", "field=mode", "value=0.25")) == (0, "c-1: Done, = 0.25\n")
+    (command,) = commands
+    assert command.arguments == {"device": "level-1", "field": "mode", "value": 0.25}
+    assert command.id.startswith("c-")
+    assert command.expires > UtcMs(1_700_000_000_000)
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_an_outcome_that_is_not_ok_is_exit_1(path: Path, lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why, and what it was the first time."""
+    answered(monkeypatch, Outcome("c-1", ok=False, code="repeated", detail="x", value=True, was="not_confirmed"))
+    code, said = sent(path, order(command_id="c-1"), lang)
+    assert code == 1
+    assert words.title("repeated", lang) in said
+    assert words.title("not_confirmed", lang) in said
+    assert "= true" in said
+    assert words.next_step("repeated", lang) in said
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+@pytest.mark.parametrize("error", [GatewayOffline("hc-0001"), NoOutcome("x"), ConnectionLost("x"), Refused(135, "x")])
+def test_no_outcome_is_exit_3(
+    path: Path, lang: str, error: GatewayError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the id, by which what became of it can be asked."""
+    answered(monkeypatch, error)
+    assert sent(path, order(command_id="c-7"), lang) == (3, "")
+    err = capsys.readouterr().err
+    assert err.startswith("c-7: ")
+    assert words.title(error.code, lang) in err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        order(gateway="HC 1"),
+        order(name="Write"),
+        order("device"),
+        order("=1"),
+        order(command_id="a b"),
+        order("value=" + "x" * 17_000),
+    ],
+)
+def test_what_no_gateway_would_read_is_not_sent(path: Path, asked: ioc.Order) -> None:
+    """Exit 2."""
+    assert sent(path, asked) == (2, "")
+
+
+def test_a_command_needs_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, with its problems."""
+    assert sent(tmp_path / "none.toml", order()) == (2, "")
+    assert words.title("file_unreadable", "en") in capsys.readouterr().err

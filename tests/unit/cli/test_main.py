@@ -10,7 +10,7 @@ import gateway.__main__ as entry
 from gateway import __version__
 from gateway.app import compile as compiler
 from gateway.app import daemon
-from gateway.cli import check, demo, ioc, main, plan, profile, status
+from gateway.cli import check, demo, ioc, main, plan, probe, profile, scan, status
 
 
 class Called:
@@ -38,6 +38,18 @@ class Called:
         ("check", check, "check", (Path("/etc/gateway/gateway.toml"), [], "en")),
         ("plan a.toml", plan, "show", (Path("a.toml"), [], "en")),
         ("status --socket s --json", status, "show", (Path("s"), "en", True)),
+        (
+            "scan ttyUSB0 --unit-ids 1-9 --all --socket s --json --lang vi",
+            scan,
+            "show",
+            (scan.Wanted("ttyUSB0", "", "1-9", Path("s"), (), everything=True), "vi", True),
+        ),
+        (
+            "probe rs485-1 7 0-9 --table input --socket s",
+            probe,
+            "show",
+            (probe.Wanted("rs485-1", 7, "0-9", "input", "9600 8N1", Path("s")), "en", False),
+        ),
         ("demo --seconds 3 --plain", demo, "show", (3.0, True)),
         ("demo", demo, "show", (None, False)),
         ("ioc ingest i.toml --name x", ioc, "ingest", (Path("i.toml"), "x", "en")),

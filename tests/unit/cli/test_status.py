@@ -1,8 +1,7 @@
 """gateway status: what the technician sees."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from gateway.cli.status import health, show, values
-from gateway.control.server import Handler, Server
+from gateway.control.server import Handler
 from gateway.text import words
+from tests.support.daemon import daemon, says
 
 STATUS: dict[str, Any] = {
     "gw": "hc-0001",
@@ -90,27 +90,6 @@ def test_a_value_its_age_and_why_there_is_none() -> None:
     assert "[/] [red]x" in said
     assert f"- {words.title('no_reply', 'en')}" in said
     assert f"- {words.title('no_reply', 'vi')}" in table_of(ROW, "vi")
-
-
-@asynccontextmanager
-async def daemon(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[None]:
-    """Something that answers on the control socket."""
-    async with asyncio.TaskGroup() as tasks:
-        server = tasks.create_task(Server(path, handlers).run())
-        while not path.exists():  # noqa: ASYNC110, ASYNC240 - a file has no event, and costs nothing
-            await asyncio.sleep(0.01)  # noqa: TID251 - a real socket
-        yield
-        server.cancel()
-
-
-def says(*answers: object) -> Handler:
-    """A handler with these answers."""
-
-    async def handler(_: dict[str, object]) -> AsyncIterator[object]:
-        for answer in answers:
-            yield answer
-
-    return handler
 
 
 async def asked(path: Path, lang: str = "en", *, as_json: bool = False) -> int:

@@ -11,11 +11,12 @@ from gateway.config.findings import Findings
 from gateway.config.gateway import GatewayConfig, SimulatorConfig
 from gateway.errors import Problem
 from gateway.profile.load import load
-from gateway.profile.profile import Line
-from gateway.site import Bus
+from gateway.profile.profile import Line, Writable
+from gateway.site import Bus, Serve
 from tests.support.written import BUS, SITE, write
 
-PROFILES = load([sources.shipped()]).profiles
+LIBRARY = load([sources.shipped()])
+PROFILES = LIBRARY.profiles
 HOST = '[[bus]]\nname = "tcp-1"\nhost = "10.0.0.7"\n'
 
 
@@ -31,7 +32,8 @@ def compiled(
     """Buses, problems, notes."""
     read = toml_file.read_located(write(folder / "gateway.toml", SITE + text), model)
     findings = Findings(read.places)
-    return compile_buses(read.value, PROFILES, findings), findings.problems, findings.notes
+    buses = compile_buses(read.value, PROFILES, findings, LIBRARY.variants)
+    return buses, findings.problems, findings.notes
 
 
 def bus(folder: Path, text: str) -> Bus:
@@ -52,7 +54,7 @@ def test_fields_of_one_period_are_a_group(tmp_path: Path) -> None:
     assert normal.group.fields == tuple(field.name for field in normal.fields)
     assert set(normal.group.letters) == {"f"}
     assert "energy_import" in slow.group.fields
-    assert sorted(normal.group.fields + slow.group.fields) == sorted(f.name for f in meter.profile.fields)
+    assert sorted(normal.group.fields + slow.group.fields) == sorted(f.name for f in meter.profile.reported)
 
 
 def test_every_of_a_device_and_of_a_field(tmp_path: Path) -> None:
@@ -94,6 +96,12 @@ def test_a_line_comes_from_the_file_or_from_the_devices(tmp_path: Path) -> None:
     assert bus(tmp_path, BUS + device("air-1", "xy/md02@1")).line == Line(9600, 8, "N", 1)
     written = BUS + 'line = "19200 8E1"\n' + device("air-1", "xy/md02@1")
     assert bus(tmp_path, written).line == Line(19200, 8, "E", 1)
+
+
+def test_a_port_may_need_its_direction_switched(tmp_path: Path) -> None:
+    """Off unless the file says so."""
+    assert not bus(tmp_path, BUS + device("air-1", "xy/md02@1")).rs485
+    assert bus(tmp_path, BUS + "rs485 = true\n" + device("air-1", "xy/md02@1")).rs485
 
 
 def test_a_unit_id_comes_from_the_file_or_from_the_profile(tmp_path: Path) -> None:
@@ -181,3 +189,103 @@ def test_a_simulator_may_take_any_free_port(tmp_path: Path) -> None:
     buses, problems, _ = compiled(tmp_path, text, SimulatorConfig)
     assert problems == []
     assert [b.endpoint for b in buses] == ["10.0.0.7:0", "10.0.0.7:0"]
+
+
+WRITABLE = {
+    "acme/dosing@1": replace(
+        PROFILES["xy/md02@1"],
+        ref="acme/dosing@1",
+        fields=(
+            *PROFILES["xy/md02@1"].fields,
+            replace(
+                PROFILES["xy/md02@1"].fields[0],
+                name="set_point",
+                address=40,
+                parameter=True,
+                write=Writable(0.0, 50.0),
+            ),
+        ),
+    )
+}
+
+
+def written(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> tuple[tuple[Bus, ...], list[Problem]]:
+    """A device with a setting that its profile lets be written."""
+    monkeypatch.setattr("tests.unit.config.test_buses.PROFILES", WRITABLE)
+    buses, problems, _ = compiled(folder, BUS + device("dosing-1", "acme/dosing@1", *lines))
+    return buses, problems
+
+
+def test_a_field_is_writable_where_the_site_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing by default; a setting can be named though it is not polled."""
+    (one,), problems = written(tmp_path, monkeypatch)
+    assert (one.devices[0].writable, problems) == ((), [])
+    (one,), problems = written(tmp_path, monkeypatch, "fields.set_point.writable = true")
+    assert (one.devices[0].writable, problems) == (("set_point",), [])
+    assert "set_point" not in {name for polled in one.devices[0].polled for name in polled.group.fields}
+    (one,), problems = written(tmp_path, monkeypatch, "fields.set_point.writable = false")
+    assert (one.devices[0].writable, problems) == ((), [])
+
+
+def test_a_site_cannot_allow_what_the_profile_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a setting has no period."""
+    lines = ("fields.temperature.writable = true", 'fields.set_point.every = "1s"')
+    _, problems = written(tmp_path, monkeypatch, *lines)
+    assert sorted((problem.code, problem.path) for problem in problems) == [
+        ("bad_value", "device[0].fields.set_point.every"),
+        ("not_writable", "device[0].fields.temperature.writable"),
+    ]
+
+
+def test_what_is_read_for_others_stands_behind_them(tmp_path: Path) -> None:
+    """A scale register is read with its group and not reported; a setting is not read at all."""
+    (polled,) = bus(tmp_path, BUS + device("level-1", "qdy/qdy30a@1")).devices[0].polled
+    assert [field.name for field in polled.fields] == ["level", "places"]
+    assert (polled.group.fields, polled.group.letters) == (("level",), "f")
+
+
+def test_a_variant_is_a_profile_of_its_own(tmp_path: Path) -> None:
+    """The device says which; it has the ref of the profile all the same."""
+    text = (
+        BUS + device("level-1", "qdy/qdy30a@1", 'variant = "millimetres"') + device("air-1", "xy/md02@1", "unit_id = 2")
+    )
+    level, air = bus(tmp_path, text).devices
+    assert (level.variant, level.profile.ref, level.profile.fields[0].tens) == ("millimetres", "qdy/qdy30a@1", 3)
+    assert (air.variant, air.profile) == ("", PROFILES["xy/md02@1"])
+    assert level.polled[0].fields[0].tens == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "variant", "hint"),
+    [("qdy/qdy30a@1", "millimeters", "; the nearest is millimetres"), ("gill/windsonic@1", "fine", "")],
+)
+def test_an_unknown_variant_is_named(tmp_path: Path, model: str, variant: str, hint: str) -> None:
+    """Nothing is read as something else instead."""
+    _, (problem,), _ = compiled(tmp_path, BUS + device("a", model, f'variant = "{variant}"'))
+    assert (problem.code, problem.path) == ("unknown_variant", "device[0].variant")
+    assert problem.detail == f"{model} has no variant {variant}{hint}"
+
+
+def test_a_hidden_field_is_no_field_of_a_site(tmp_path: Path) -> None:
+    """It cannot be given a period: it is read with those that need it."""
+    _, problems, _ = compiled(tmp_path, BUS + device("a", "qdy/qdy30a@1", 'fields.places.every = "1s"'))
+    assert [(p.code, p.path) for p in problems] == [("unknown_field", "device[0].fields.places")]
+
+
+def test_a_bus_is_listened_to_or_served(tmp_path: Path) -> None:
+    """Who may read it through us stands in the site; without a word nobody may, and we are the one who asks."""
+    plain = bus(tmp_path, BUS + device("air-1", "xy/md02@1"))
+    assert (plain.mode, plain.serve) == ("poll", None)
+    assert bus(tmp_path, BUS + 'mode = "listen"\n' + device("air-1", "xy/md02@1")).mode == "listen"
+    for tcp, host in ((":1502", "127.0.0.1"), ("0.0.0.0:1502", "0.0.0.0"), ("[::1]:1502", "::1")):
+        served = bus(tmp_path, BUS + f'serve = {{ tcp = "{tcp}", read_only = true }}\n' + device("air-1", "xy/md02@1"))
+        assert served.serve == Serve(host, 1502)
+
+
+def test_only_a_bus_of_modbus_is_served_and_each_at_its_own_port(tmp_path: Path) -> None:
+    """A sensor that sends by itself has no registers; two buses on one port would hide each other."""
+    serve = 'serve = { tcp = ":1502" }\n'
+    _, problems, _ = compiled(tmp_path, BUS + serve + device("wind-1", "gill/windsonic@1"))
+    assert [(one.code, one.path) for one in problems] == [("wrong_bus", "bus[0].serve")]
+    _, problems, _ = compiled(tmp_path, BUS + serve + HOST + serve)
+    assert [(one.code, one.path) for one in problems] == [("doubled_endpoint", "bus[1].serve.tcp")]

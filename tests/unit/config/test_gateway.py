@@ -26,6 +26,7 @@ def test_defaults(tmp_path: Path) -> None:
     """What a box does when nobody says otherwise."""
     config = toml_file.read(write(tmp_path / "a.toml", SITE), GatewayConfig)
     assert (config.gateway.root, config.clock.trust) == ("city", "kernel")
+    assert config.gateway.commands == ()
     assert (config.spool.path, config.spool.quota, config.spool.archive_days) == ("/var/lib/gateway/spool", "4 GB", 60)
     assert (config.uplink[0].network, config.uplink[0].settle) == ("wired", "receipt")
 
@@ -45,13 +46,14 @@ def test_every_is_for_all_classes_or_for_some(tmp_path: Path) -> None:
         ("config_version = 1\n", "", ("missing_key", "config_version")),
         ('id = "hc-0001"', 'id = "HC 1"', ("bad_id", "gateway.id")),
         ('id = "hc-0001"', 'id = "hc-0001"\nroot = "a/b"', ("bad_id", "gateway.root")),
+        ('id = "hc-0001"', 'id = "hc-0001"\ncommands = ["recall"]', ("not_one_of", "gateway.commands[0]")),
         ("[[uplink]]", '[clock]\ntrust = "gps"\n[[uplink]]', ("not_one_of", "clock.trust")),
         ("[[uplink]]", '[clock]\ntrust = "ioc"\n[[uplink]]', ("not_built_yet", "clock")),
         ("[[uplink]]", '[spool]\nquota = "4GB"\n[[uplink]]', ("bad_size", "spool.quota")),
         ("[[uplink]]", '[spool]\nquota = "15 MB"\n[[uplink]]', ("out_of_bounds", "spool.quota")),
         ("[[uplink]]", "[signal]\n[[uplink]]", ("unknown_key", "signal")),
         ("[[uplink]]", "[fault]\n[[uplink]]", ("unknown_key", "fault")),
-        ('name = "ioc"', 'name = "ioc"\nbudget_mb = 1000', ("not_built_yet", "uplink[0].budget_mb")),
+        ('name = "ioc"', 'name = "ioc"\nbudget_mb = 0', ("out_of_bounds", "uplink[0].budget_mb")),
         ('name = "ioc"', 'name = "ioc"\nsettle = "puback"', ("not_built_yet", "uplink[0]")),
         ('name = "ioc"', 'name = "ioc"\nnetwork = "4g"', ("not_one_of", "uplink[0].network")),
         ("mqtt://127.0.0.1:1883", "http://127.0.0.1", ("bad_url", "uplink[0].server[0].url")),
@@ -75,15 +77,31 @@ def test_every_is_for_all_classes_or_for_some(tmp_path: Path) -> None:
         ('port = "/dev/serial/by-id/usb-1"', 'host = "a:70000"', ("bad_host", "bus[0].host")),
         ('port = "/dev/serial/by-id/usb-1"', 'host = "a"\nframing = "udp"', ("not_built_yet", "bus[0]")),
         ('port = "/dev/serial/by-id/usb-1"', 'host = "a"\nline = "9600 8N1"', ("bad_value", "bus[0]")),
-        ('name = "rs485-1"', 'name = "rs485-1"\nmode = "listen"', ("not_built_yet", "bus[0].mode")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nmode = "hear"', ("not_one_of", "bus[0].mode")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nmode = "listen"\nlink = "pymodbus"', ("bad_value", "bus[0]")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nmode = "listen"\nserve = { tcp = ":1502" }', ("bad_value", "bus[0]")),
+        ('port = "/dev/serial/by-id/usb-1"', 'host = "a"\nmode = "listen"', ("bad_value", "bus[0]")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nserve = {}', ("missing_key", "bus[0].serve.tcp")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nserve = { tcp = "1502" }', ("bad_host", "bus[0].serve.tcp")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nserve = { tcp = ":0" }', ("bad_host", "bus[0].serve.tcp")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nserve = { tcp = ":70000" }', ("bad_host", "bus[0].serve.tcp")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nserve = { tcp = "a b:1502" }', ("bad_host", "bus[0].serve.tcp")),
+        (
+            'name = "rs485-1"',
+            'name = "rs485-1"\nserve = { tcp = ":1502", read_only = false }',
+            ("not_built_yet", "bus[0].serve"),
+        ),
         ('name = "rs485-1"', 'name = "rs485-1"\nlink = "mine"', ("not_one_of", "bus[0].link")),
         ('name = "rs485-1"', 'name = "rs485-1"\nline = "9600"', ("bad_line", "bus[0].line")),
+        ('name = "rs485-1"', 'name = "rs485-1"\nrs485 = true\nlink = "pymodbus"', ("bad_value", "bus[0]")),
+        ('port = "/dev/serial/by-id/usb-1"', 'host = "a"\nrs485 = true', ("bad_value", "bus[0]")),
         ("unit_id = 1", "unit_id = 0", ("out_of_bounds", "device[0].unit_id")),
         ("unit_id = 1", "unit_id = 256", ("out_of_bounds", "device[0].unit_id")),
         ("unit_id = 1", "unit = 1", ("unknown_key", "device[0].unit")),
         ("unit_id = 1", "derived = {}", ("not_built_yet", "device[0].derived")),
         ("unit_id = 1", 'every = "x"', ("bad_duration", "device[0].every")),
         ("unit_id = 1", 'fields.a.report = "1m"', ("not_built_yet", "device[0].fields.a.report")),
+        ("unit_id = 1", 'fields.a.writable = "yes"', ("wrong_type", "device[0].fields.a.writable")),
         ("unit_id = 1", "fields.a.alarm = []", ("not_built_yet", "device[0].fields.a.alarm")),
         ("unit_id = 1", "fields.a.correct = {}", ("not_built_yet", "device[0].fields.a.correct")),
         ("acme/probe@1", "acme/probe", ("bad_value", "device[0].profile")),
@@ -113,6 +131,9 @@ def test_an_uplink_needs_a_server(tmp_path: Path) -> None:
         (gateway.serial_port, "/dev/ttyS0", "/dev/ttyS0"),
         (gateway.endpoint, "10.0.0.7", "10.0.0.7:502"),
         (gateway.endpoint, "meter.local:1502", "meter.local:1502"),
+        (gateway.served, ":1502", "127.0.0.1:1502"),
+        (gateway.served, "0.0.0.0:1502", "0.0.0.0:1502"),
+        (gateway.served, "[::]:1502", "[::]:1502"),
         (gateway.endpoint, "[fe80::1]:502", "[fe80::1]:502"),
     ],
 )
@@ -129,11 +150,31 @@ def test_sizes_are_whole(text: str) -> None:
 
 
 def test_a_simulator_reads_signals_too(tmp_path: Path) -> None:
-    """Quoted or nested, a signal is named device.field; [fault] is not built yet."""
+    """Quoted or nested, a signal is named device.field; what a gateway cannot do yet, it cannot."""
     text = FULL + '[signal]\n"probe-1.a" = { kind = "constant" }\n[signal.probe-1.b]\nkind = "ramp"\n'
     config = toml_file.read(write(tmp_path / "a.toml", text), SimulatorConfig)
     assert config.signal == {"probe-1.a": {"kind": "constant"}, "probe-1.b": {"kind": "ramp"}}
-    assert refused(tmp_path, f"{FULL}[fault]\n", SimulatorConfig) == [("not_built_yet", "fault")]
+    assert refused(tmp_path, f"{FULL}[derived]\n", SimulatorConfig) == [("not_built_yet", "derived")]
+
+
+def test_a_simulator_reads_faults_too(tmp_path: Path) -> None:
+    """One table of a name or several, of a bus, a device, or a field of one, quoted or nested; and converters."""
+    text = (
+        FULL
+        + '[fault.rs485-1]\nkind = "vanish"\n[[fault.probe-1]]\nkind = "silent"\n[[fault.probe-1]]\nkind = "torn"\n'
+        '[fault."probe-1.a"]\nkind = "stuck"\n[fault.probe-2.b]\nkind = "jump"\n'
+        '[converter.tcp-1]\nline = "9600 8N1"\nabsent = 11\n'
+    )
+    config = toml_file.read(write(tmp_path / "a.toml", text), SimulatorConfig)
+    assert config.fault == {
+        "rs485-1": ({"kind": "vanish"},),
+        "probe-1": ({"kind": "silent"}, {"kind": "torn"}),
+        "probe-1.a": ({"kind": "stuck"},),
+        "probe-2.b": ({"kind": "jump"},),
+    }
+    assert config.converter["tcp-1"].model_dump() == {
+        "line": "9600 8N1", "absent": 11, "timeout": "500ms", "shared": True,
+    }  # fmt: skip
 
 
 def test_a_signal_names_a_field(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.ioc import IocSettings, StoreSettings, read_ioc
+from gateway.config.ioc import IocSettings, OperatorSettings, StoreSettings, read_ioc, read_operator
 from gateway.errors import Invalid
 from gateway.seams import Broker, Tls
 
@@ -103,3 +103,39 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     """Not the first."""
     text = SMALL.replace("mqtt://127.0.0.1:1884", "x").replace("sqlite:/tmp/store.db", "y")
     assert [path for _, path, _ in problems(tmp_path, text)] == ["broker.url", "store.url"]
+
+
+def operator(tmp_path: Path, text: str) -> OperatorSettings:
+    """Of a file."""
+    (tmp_path / "ioc.toml").write_text(text)
+    return read_operator(tmp_path / "ioc.toml")
+
+
+def test_commands_are_sent_as_the_operator(tmp_path: Path) -> None:
+    """Not as the workers: another certificate at the same broker; the store's secrets are not even read."""
+    text = GOOD.format(token=tmp_path / "not-mine") + '[operator]\ncertificate = "/o.pem"\nkey = "/o.key"\n'
+    tls = Tls("/etc/ca.pem", "/o.pem", "/o.key")
+    assert operator(tmp_path, text) == OperatorSettings("danang", Broker("ioc.danang.example", 8883, "", tls))
+
+
+def test_without_an_operator_commands_are_sent_as_the_workers(tmp_path: Path) -> None:
+    """For a closed network, and to try it."""
+    assert operator(tmp_path, SMALL).broker == Broker("127.0.0.1", 1884, "")
+    (tmp_path / "word").write_text("s3cret\n")
+    named = SMALL + f'[operator]\nusername = "me"\npassword_file = "{tmp_path}/word"\n'
+    found = operator(tmp_path, named).broker
+    assert (found.username, found.password) == ("me", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ('certificate = "/o.pem"', "operator.certificate"),
+        ('certificate = "/o.pem"\nkey = "/o.key"\npassword_file = "/none"', "operator.password_file"),
+    ],
+)
+def test_problems_of_the_operator_stand_in_its_table(tmp_path: Path, table: str, path: str) -> None:
+    """Where they are to be mended."""
+    with pytest.raises(Invalid) as invalid:
+        operator(tmp_path, GOOD.format(token="/none") + f"[operator]\n{table}\n")
+    assert [problem.path for problem in invalid.value.problems] == [path]

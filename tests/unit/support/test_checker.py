@@ -56,6 +56,17 @@ def test_nothing_compared_is_wrong() -> None:
     assert report.complaints == ("nothing was compared",)
 
 
+def test_a_value_said_under_a_fault_may_be_lost() -> None:
+    """Rule 6: stored or not, both are right; what it is not, nobody may store."""
+    truths, points = ramp(10)
+    truths[3], truths[4] = replace(truths[3], fault="garbage"), replace(truths[4], fault="garbage")
+    assert check(truths, points).ok
+    report = check(truths, points[:3] + points[4:])
+    assert report.ok
+    assert report.excused == {"fault": 1}
+    assert offences(check(truths, [*points[:3], replace(points[3], value=-1.0), *points[4:]])) == [("phantom", 3004)]
+
+
 def test_a_missing_value_is_found() -> None:
     """Rule 1: one value less in the store."""
     truths, points = ramp(10)
