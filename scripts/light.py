@@ -28,8 +28,8 @@ PURE = (
     "gateway.wire.body",
     "gateway.protocols.modbus_frame",
     "gateway.profile.codec",
-    "gateway.south.plan",
-    "gateway.south.schedule",
+    "gateway.south.reads.plan",
+    "gateway.south.schedule.schedule",
     "gateway.north.window",
     "gateway.pipeline.packer",
 )

@@ -9,7 +9,7 @@ from gateway.errors import Malformed
 from gateway.model import BootMs, Event
 from gateway.north.commands import INTERRUPTED, CommandGate
 from gateway.north.desk import CarryOut
-from gateway.south.access import Written
+from gateway.south.jobs.access import Written
 from gateway.wire.command import Command, Outcome, write_arguments
 
 WRITE: Final = "write"

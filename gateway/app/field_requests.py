@@ -20,7 +20,7 @@ from gateway.model import Row
 from gateway.profile.profile import Field
 from gateway.seams import Clock
 from gateway.site import Bus, Device
-from gateway.south.permit import limits, obstacle
+from gateway.south.jobs.permit import limits, obstacle
 from gateway.wire import checked
 from gateway.wire.command import write_arguments
 

@@ -16,9 +16,9 @@ from gateway.pipeline.judge import plausible
 from gateway.profile.profile import Field, ModbusSource
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site
-from gateway.south import access
-from gateway.south.access import Written
-from gateway.south.permit import Refusal, permit
+from gateway.south.jobs import access
+from gateway.south.jobs.access import Written
+from gateway.south.jobs.permit import Refusal, permit
 from gateway.south.turns import Asks
 from gateway.wire.command import Outcome
 

@@ -1,6 +1,6 @@
 """What the devices have taught us, over restarts: `learned.json` in the spool's folder.
 
-    {"v":1,"devices":[{"device":"meter-1","profile":"eastron/sdm630@1",...}]}     (gateway.south.memory)
+    {"v":1,"devices":[{"device":"meter-1","profile":"eastron/sdm630@1",...}]}     (gateway.south.reads.memory)
 
 Written at most every ten minutes, when something has changed, and at the stop. Losing it costs a few refused reads
 after the next start, so nothing here keeps the gateway from starting or stopping: what can't be read is told and left
@@ -18,7 +18,7 @@ from gateway.counters import Counters
 from gateway.model import BootMs, Event
 from gateway.seams import Clock, Worker
 from gateway.site import Site
-from gateway.south.memory import Memory, memories
+from gateway.south.reads.memory import Memory, memories
 
 FILE: Final = "learned.json"
 VERSION: Final = 1

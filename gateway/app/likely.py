@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from gateway.model import BootMs, Row, Value
 from gateway.profile.profile import Field
 from gateway.site import Bus, Polled, Site
-from gateway.south.outlook import outlook
+from gateway.south.outlook.outlook import outlook
 
 SWING: Final = 0.015  # of the range, to both sides
 MEAN: Final = 0.4  # of the range

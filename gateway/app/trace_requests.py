@@ -15,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.profile.profile import Line
 from gateway.seams import Clock
 from gateway.site import Bus
-from gateway.south.trace import Trace
+from gateway.south.links.trace import Trace
 
 BEAT_S = 2.0  # an answer at least so often, though nothing came: so each side knows that the other is there
 

@@ -13,10 +13,10 @@ from gateway.errors import BadReply, BusBusy, DeviceException, GatewayError, Lin
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Request
 from gateway.seams import Clock
-from gateway.south.link import PLAIN, Manner, Reply
-from gateway.south.lone import Lone
+from gateway.south.jobs.lone import Lone
+from gateway.south.jobs.ways import Way
+from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.south.turns import Asks
-from gateway.south.ways import Way
 from gateway.text import words
 
 ILLEGAL_ADDRESS = 2

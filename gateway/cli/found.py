@@ -14,8 +14,8 @@ from gateway.profile.fingerprint import Match, Sureness
 from gateway.profile.profile import Field, Profile
 from gateway.protocols.modbus_pdu import ReadRequest, function
 from gateway.protocols.modbus_pdu import Table as Registers
-from gateway.south.scan import Chatter, Finding, Found, Garbled, Nobody, Skipped
-from gateway.south.ways import Way
+from gateway.south.jobs.scan import Chatter, Finding, Found, Garbled, Nobody, Skipped
+from gateway.south.jobs.ways import Way
 
 TEXT = {
     "en": {

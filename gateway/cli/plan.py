@@ -14,9 +14,9 @@ from gateway.config.compile import compile_file
 from gateway.errors import Invalid
 from gateway.profile.profile import Line
 from gateway.site import Bus, Site, UplinkSettings
-from gateway.south.outlook import GroupOutlook, Outlook, at_once_ms, outlook
-from gateway.south.plan import Read
-from gateway.south.remedies import Remedy, remedies
+from gateway.south.outlook.outlook import GroupOutlook, Outlook, at_once_ms, outlook
+from gateway.south.outlook.remedies import Remedy, remedies
+from gateway.south.reads.plan import Read
 from gateway.text import words
 
 PERCENT: Final = 100

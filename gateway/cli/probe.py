@@ -23,9 +23,9 @@ from gateway.profile.fingerprint import Fingerprints
 from gateway.profile.readings import ORDERS, PAIRS, Best, plausible, reading
 from gateway.profile.types import serial_line
 from gateway.protocols import modbus_pdu
-from gateway.south.identify import Identifier
-from gateway.south.probe import TABLES_OF_BITS, Ended, Refused, Words, read_stretch
-from gateway.south.ways import Way
+from gateway.south.jobs.identify import Identifier
+from gateway.south.jobs.probe import TABLES_OF_BITS, Ended, Refused, Words, read_stretch
+from gateway.south.jobs.ways import Way
 from gateway.text import words
 
 EXIT_NOTHING = 1

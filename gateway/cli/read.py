@@ -23,12 +23,12 @@ from gateway.errors import GatewayError, Invalid
 from gateway.pipeline.judge import plausible
 from gateway.seams import Clock
 from gateway.site import Bus, Site
-from gateway.south import access
 from gateway.south.bus import open_link
-from gateway.south.link import Link
-from gateway.south.lone import Lone
-from gateway.south.trace import Trace
-from gateway.south.ways import Way
+from gateway.south.jobs import access
+from gateway.south.jobs.lone import Lone
+from gateway.south.jobs.ways import Way
+from gateway.south.links.link import Link
+from gateway.south.links.trace import Trace
 from gateway.text import words
 
 FAILED = 1

@@ -21,9 +21,9 @@ from gateway.errors import GatewayError, Invalid
 from gateway.profile import load
 from gateway.profile.profile import Profile
 from gateway.profile.types import serial_line
-from gateway.south import scan
-from gateway.south.scan import Finding, Found, Nobody, Scan
-from gateway.south.ways import TCP_WAYS, UNIT_IDS, Way, serial_ways
+from gateway.south.jobs import scan
+from gateway.south.jobs.scan import Finding, Found, Nobody, Scan
+from gateway.south.jobs.ways import TCP_WAYS, UNIT_IDS, Way, serial_ways
 
 EXIT_NOBODY = 1
 EXIT_INTERRUPTED = 130

@@ -18,8 +18,8 @@ from rich.text import Text
 from gateway.cli.status import EXIT_NO_SENSE, EXIT_NOT_RUNNING
 from gateway.control.client import NotRunning, SocketClient
 from gateway.errors import GatewayError, Malformed
-from gateway.south.trace import Chunk
-from gateway.south.traced import GAP_NS, Decoder, Said
+from gateway.south.jobs.traced import GAP_NS, Decoder, Said
+from gateway.south.links.trace import Chunk
 from gateway.text import words
 
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000

@@ -79,6 +79,8 @@ class _Compiler:
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
             self._findings.note("unstable_port", detail, "bus", n, "port")
         transport = "stream" if streams else "rtu" if bus.port else "rtu_over_tcp" if bus.framing == "rtu" else "tcp"
+        if transport == "tcp" or bus.link == "pymodbus":
+            self._refuse_sleepers(n, devices)
         line = self._line(n, bus, devices)
         if transport == "rtu" and line.bits != RTU_BITS:
             self._findings.report("bad_line", "Modbus RTU needs 8 data bits", "bus", n, "line")
@@ -93,6 +95,13 @@ class _Compiler:
             mode=bus.mode,
             serve=self._serve(n, bus, transport),
         )
+
+    def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
+        """Bytes that are no frame cannot be sent there."""
+        for device in devices:
+            if isinstance(device.profile.source, ModbusSource) and device.profile.source.wake:
+                detail = f"{device.name} has to be woken first: only our own RTU links can do that"
+                self._findings.report("wrong_bus", detail, "bus", n)
 
     def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
         if bus.serve is None:

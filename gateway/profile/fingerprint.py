@@ -184,7 +184,7 @@ class _Known:
 
     @classmethod
     def of(cls, profile: Profile, source: ModbusSource) -> "_Known":
-        samples = [_Sample.of(run) for run in _runs(profile.fields, source)]
+        samples = [_Sample.of(run) for run in _runs(profile.reported, source)]
         best = max(samples, key=lambda sample: sample.bits, default=None)
         return cls(profile, source, tuple(map(_Mark.of, source.identify)), best)
 

@@ -12,20 +12,20 @@ from gateway.profile.profile import Line, ModbusSource
 from gateway.seams import Clock
 from gateway.site import Bus, Site
 from gateway.south.door import Door
-from gateway.south.guard import Guard, silence_ns
-from gateway.south.late import LateReplies
-from gateway.south.link import Link, NotSent
+from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.late import LateReplies
+from gateway.south.links.link import Link, NotSent
+from gateway.south.links.modbus_links import open_own
+from gateway.south.links.trace import Trace
 from gateway.south.listen import ListenLoop
-from gateway.south.memory import Memory
-from gateway.south.modbus_links import open_own
-from gateway.south.plan import line_cost
-from gateway.south.poll import Guarded, Outcome, Poller, poll_together
+from gateway.south.reads.memory import Memory
+from gateway.south.reads.plan import line_cost
+from gateway.south.reads.poll import Guarded, Outcome, Poller, poll_together
 from gateway.south.rows import Rows
-from gateway.south.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
-from gateway.south.silence import News
+from gateway.south.schedule.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
+from gateway.south.schedule.silence import News
 from gateway.south.stop import Stop
 from gateway.south.stream import StreamLoop
-from gateway.south.trace import Trace
 from gateway.south.turns import Asks, Turns, Visitor
 from gateway.wire.documents import SouthStatus
 

@@ -20,11 +20,11 @@ from gateway.protocols.modbus_pdu import ReadRequest
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus, Device
 from gateway.south.door import Door
+from gateway.south.links.ports import open_port
+from gateway.south.links.trace import Trace
 from gateway.south.rounds import Rounds
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
-from gateway.south.stream import open_port
-from gateway.south.trace import Trace
 from gateway.south.turns import Asks
 from gateway.wire.documents import SouthStatus
 

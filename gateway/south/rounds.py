@@ -20,7 +20,7 @@ from gateway.model import BootMs, Quality, Row, Value
 from gateway.profile.codec import Block, finish
 from gateway.protocols.modbus_pdu import ReadRequest
 from gateway.site import Polled
-from gateway.south.plan import Span, span_of
+from gateway.south.reads.plan import Span, span_of
 
 HEARD_PERIODS = 10
 ROUND_MS_MAX = 2000

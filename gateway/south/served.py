@@ -36,8 +36,8 @@ from gateway.protocols.modbus_pdu import (
 )
 from gateway.seams import Clock
 from gateway.site import Bus, Serve
-from gateway.south.link import manner_of
-from gateway.south.plan import Span
+from gateway.south.links.link import manner_of
+from gateway.south.reads.plan import Span
 from gateway.south.turns import Asks
 
 CLIENTS_MAX = 8

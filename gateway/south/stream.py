@@ -22,10 +22,10 @@ from gateway.protocols.parse import parts
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus, Polled
 from gateway.south.door import Door
-from gateway.south.ports import open_serial
+from gateway.south.links.ports import open_port
+from gateway.south.links.trace import Trace
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
-from gateway.south.trace import Trace
 from gateway.south.turns import Asks
 from gateway.wire.documents import SouthStatus
 
@@ -33,11 +33,6 @@ READ_MAX_BYTES = 4096
 SILENT_PERIODS, SILENT_MS_MIN = 3, 3000
 LATE_MS = 200
 NS_PER_MS = 1_000_000
-
-
-async def open_port(bus: Bus, clock: Clock) -> ByteStream:
-    """The serial port of a bus; raises LinkDown."""
-    return await open_serial(bus.endpoint, bus.line, clock, rs485=bus.rs485)
 
 
 class StreamLoop:

@@ -21,8 +21,8 @@ from gateway.model import BootMs
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import Request, encode_request, reply_length
 from gateway.seams import Clock
-from gateway.south.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
-from gateway.south.poll import Guarded
+from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
+from gateway.south.reads.poll import Guarded
 
 WAITING_MAX = 32
 WAIT_MS = 5000

@@ -16,7 +16,7 @@ from gateway.profile.profile import Field, Line, ModbusSource, Profile
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.site import Bus
 from gateway.sources import search_path
-from gateway.south.plan import BITS_MAX, REGISTERS_MAX, LineCost, Read, Span, bus_ms, line_cost, plan, span_of
+from gateway.south.reads.plan import BITS_MAX, REGISTERS_MAX, LineCost, Read, Span, bus_ms, line_cost, plan, span_of
 from tests.bench.table import Budget, Row, per_cent
 
 BUDGET = Budget("bus time of a plan, against the best greedy gap filling", "never above, any profile")

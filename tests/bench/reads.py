@@ -18,10 +18,10 @@ from gateway.counters import Counters
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.seams import Clock
 from gateway.site import Bus
-from gateway.south.guard import Guard, silence_ns
-from gateway.south.link import Link
-from gateway.south.modbus_links import open_own
-from gateway.south.pymodbus_link import open_link
+from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.link import Link
+from gateway.south.links.modbus_links import open_own
+from gateway.south.links.pymodbus_link import open_link
 from tests.bench import site
 from tests.bench.table import Budget, Row
 from tests.bench.world import READY_S, command

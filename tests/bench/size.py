@@ -15,7 +15,7 @@ from gateway.pipeline.packer import Packer
 from gateway.profile.load import load
 from gateway.profile.profile import Field
 from gateway.sources import search_path
-from gateway.south.plan import LineCost, Read, plan
+from gateway.south.reads.plan import LineCost, Read, plan
 from simulators.signals import Moment, Signal, signal_for
 from tests.bench import table
 from tests.bench.backlog import open_here

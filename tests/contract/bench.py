@@ -14,11 +14,11 @@ from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table
 from gateway.seams import Clock
 from gateway.site import Bus
-from gateway.south import pymodbus_link
-from gateway.south.guard import Guard, silence_ns
-from gateway.south.late import LateReplies
-from gateway.south.link import Link
-from gateway.south.modbus_links import open_own
+from gateway.south.links import pymodbus_link
+from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.late import LateReplies
+from gateway.south.links.link import Link
+from gateway.south.links.modbus_links import open_own
 from tests.support.modbus_server import ModbusServer, content
 
 OWN = (("own", "tcp"), ("own", "rtu"), ("own", "rtu_over_tcp"))

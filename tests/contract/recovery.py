@@ -142,7 +142,7 @@ def _a_little_later(asked: Asked) -> list[Answer]:
 
 def main() -> None:
     """Print the table."""
-    with mock.patch("gateway.south.late.LATE_MIN_NS", LATE_NS):
+    with mock.patch("gateway.south.links.late.LATE_MIN_NS", LATE_NS):
         table = {link: asyncio.run(measure_all(*link)) for link in ALL}
     for name in dict.fromkeys(name for rows in table.values() for name in rows):
         cells = []

@@ -15,7 +15,7 @@ from gateway.errors import LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.site import Bus
-from gateway.south.pulse import LOST, REQUESTS_MIN
+from gateway.south.links.pulse import LOST, REQUESTS_MIN
 from tests.contract.bench import (
     ALL,
     COUNT,
@@ -147,7 +147,7 @@ async def test_a_half_open_connection_is_the_buss_failure(
     driver: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a bounded silence of everything on it: LinkDown; a new connection works, and the late rule still holds."""
-    monkeypatch.setattr("gateway.south.pulse.MUTE_NS", 3 * TIMEOUT_NS)  # 10 s in the field
+    monkeypatch.setattr("gateway.south.links.pulse.MUTE_NS", 3 * TIMEOUT_NS)  # 10 s in the field
     async with plugged(driver, transport) as bench, Proxy(bench.server.endpoint).running() as proxy:
         await bench.guard.close()
         bench.bus = Bus("bus", transport, driver, proxy.endpoint, Line(), ())
@@ -176,7 +176,7 @@ async def test_one_silent_device_among_others_is_not_the_buss_failure(
     driver: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any byte from anyone shows that the connection lives."""
-    monkeypatch.setattr("gateway.south.pulse.MUTE_NS", TIMEOUT_NS)
+    monkeypatch.setattr("gateway.south.links.pulse.MUTE_NS", TIMEOUT_NS)
     async with plugged(driver, transport) as bench:
         bench.server.dead.add(1)
         for count in range(1, 2 * REQUESTS_MIN):

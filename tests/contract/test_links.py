@@ -14,7 +14,7 @@ from gateway.protocols.modbus_pdu import (
     WriteRegisters,
     encode_exception,
 )
-from gateway.south.link import Manner
+from gateway.south.links.link import Manner
 from tests.contract.bench import COUNT, EVERY_LINK, PATIENT_NS, TIMEOUT_NS, cancelled_in_flight, plugged
 from tests.contract.faults import echo_before, echo_only, garbage_before, late, twice, unit_id_before
 from tests.support.modbus_server import Answer, Asked, Fault, content

@@ -8,10 +8,10 @@ from pymodbus.framer import FramerRTU
 
 from gateway.protocols import modbus_frame, modbus_pdu
 from gateway.protocols.modbus_pdu import ReadRequest, Table
-from gateway.south import guard, modbus_links
-from gateway.south.late import LateReplies
-from gateway.south.link import Heard
-from gateway.south.modbus_links import StreamLink
+from gateway.south.links import guard, modbus_links
+from gateway.south.links.late import LateReplies
+from gateway.south.links.link import Heard
+from gateway.south.links.modbus_links import StreamLink
 from tests.contract.bench import ALL, COUNT, LATE_NS, OWN, PATIENT_NS, TIMEOUT_NS, plugged
 from tests.contract.faults import fewer_registers, late_by, under_the_newest_transaction, wrong_data_byte
 from tests.support.modbus_server import Fault

@@ -40,8 +40,8 @@ from gateway.protocols.modbus_pdu import (
     unpack_bits,
 )
 from gateway.site import Bus, Device, Polled, Site, SpoolSettings
-from gateway.south.guard import Guard, silence_ns
-from gateway.south.modbus_links import open_own
+from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.modbus_links import open_own
 from simulators.serve import serve
 from simulators.signals import Signal
 

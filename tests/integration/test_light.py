@@ -50,5 +50,5 @@ def test_the_running_daemon_holds_nothing_heavy(tmp_path: Path) -> None:
         broker.stop()
     assert done.returncode == 0, done.stderr
     modules = set((tmp_path / "modules").read_text().split("\n"))
-    assert {"gateway.south.guard", "gateway.spool.file", "gateway.north.session", "sqlite3", "paho"} <= modules
+    assert {"gateway.south.links.guard", "gateway.spool.file", "gateway.north.session", "sqlite3", "paho"} <= modules
     assert modules & HEAVY == set()

@@ -18,10 +18,10 @@ from gateway.counters import Counters
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_frame import Frame, RtuReader, encode_rtu, request_length
 from gateway.protocols.modbus_pdu import ReadRequest, Table, decode_request, encode_reply
-from gateway.south.guard import Guard, silence_ns
-from gateway.south.link import Manner
-from gateway.south.modbus_links import RtuWire, StreamLink
-from gateway.south.ports import open_serial
+from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.link import Manner
+from gateway.south.links.modbus_links import RtuWire, StreamLink
+from gateway.south.links.ports import open_serial
 
 READS = 60
 TIMEOUT_NS = 20_000_000_000

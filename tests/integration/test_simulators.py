@@ -30,8 +30,8 @@ from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
 from gateway.seams import Clock
 from gateway.site import Site
 from gateway.south.bus import loops
-from gateway.south.guard import Guard
-from gateway.south.modbus_links import open_own
+from gateway.south.links.guard import Guard
+from gateway.south.links.modbus_links import open_own
 from tests.support import checker, station
 from tests.support.chain import wait_until
 from tests.support.checker_matching import Truth
@@ -160,7 +160,7 @@ def test_the_log_tells_of_the_fault(story: Story, device: str) -> None:
 )
 async def test_reads_back_to_back_are_not_shifted(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four replies in a row are late, the device queues, and every next read looks like the one before."""
-    monkeypatch.setattr("gateway.south.late.LATE_MIN_NS", LATE_NS)  # 2 s in the field; the rule is the same
+    monkeypatch.setattr("gateway.south.links.late.LATE_MIN_NS", LATE_NS)  # 2 s in the field; the rule is the same
     station.write_station(tmp_path / "profiles")
     path = tmp_path / "site.toml"
     bus_text = f'[[bus]]\nname = "bus-1"\n{where.format(folder=tmp_path)}\n'

@@ -1,11 +1,11 @@
-"""gateway.south.feasible against a simulated bus: earliest deadline first, no poll is interrupted."""
+"""gateway.south.outlook.feasible against a simulated bus: earliest deadline first, no poll is interrupted."""
 
 from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.south.feasible import Task, feasibility
+from gateway.south.outlook.feasible import Task, feasibility
 
 TASKS = st.lists(
     st.builds(Task, st.integers(1, 12), st.sampled_from([5, 8, 10, 12, 20, 25, 40, 60, 100])), min_size=1, max_size=6

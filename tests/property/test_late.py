@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_exception, encode_reply
-from gateway.south.late import QUEUED_MAX, LateReplies, late_max_ns, shape_of
+from gateway.south.links.late import QUEUED_MAX, LateReplies, late_max_ns, shape_of
 
 S = 1_000_000_000
 TIMEOUT_NS = S

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.model import Value
 from gateway.profile.profile import Field, Writable
 from gateway.protocols.modbus_pdu import Table, WriteCoils, WriteRegisters, encode_request
-from gateway.south.permit import Permit, Refusal, permit
+from gateway.south.jobs.permit import Permit, Refusal, permit
 from tests.support.asks import MODE, device_of, level_bus
 
 TYPES = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}

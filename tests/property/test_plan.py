@@ -1,4 +1,4 @@
-"""gateway.south.plan against brute force on small maps, and against greedy gap filling on any, the shipped ones too."""
+"""gateway.south.reads.plan against brute force on small maps, and greedy gap filling on any, the shipped too."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from gateway.profile.load import load
 from gateway.profile.profile import Field, Line, ModbusSource
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.sources import search_path
-from gateway.south.plan import BITS, LineCost, Read, Span, bus_ms, halves, line_cost, plan, span_of
+from gateway.south.reads.plan import BITS, LineCost, Read, Span, bus_ms, halves, line_cost, plan, span_of
 from tests.support.south import a_bus, a_field, a_profile, a_source
 
 PROFILES = {ref: one for ref, one in load(search_path()).profiles.items() if isinstance(one.source, ModbusSource)}

@@ -1,4 +1,4 @@
-"""gateway.south.poll: whatever a device refuses, every other field is read, in every poll, over restarts too."""
+"""gateway.south.reads.poll: whatever a device refuses, every other field is read, in every poll, over restarts too."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from gateway.counters import Counters
 from gateway.errors import DeviceException
 from gateway.model import BootMs, Quality
 from gateway.protocols.modbus_pdu import ReadRequest
-from gateway.south.memory import Memory
-from gateway.south.plan import LineCost
-from gateway.south.poll import Outcome, Poller, poll_together
+from gateway.south.reads.memory import Memory
+from gateway.south.reads.plan import LineCost
+from gateway.south.reads.poll import Outcome, Poller, poll_together
 from gateway.testing.clock import FakeClock
 from tests.support.south import Slaves, a_device, a_field
 

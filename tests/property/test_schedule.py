@@ -1,4 +1,4 @@
-"""gateway.south.schedule under any mix of devices, failures and visitors, with a fake clock; and against the theory."""
+"""gateway.south.schedule under any mix of devices, failures and visitors, with a fake clock; and against theory."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device
-from gateway.south.feasible import Task, feasibility
-from gateway.south.schedule import (
+from gateway.south.outlook.feasible import Task, feasibility
+from gateway.south.schedule.schedule import (
     JOB_SHARE,
     PROBE_SHARE,
     VISIT_SAVED_MS,
@@ -27,8 +27,8 @@ from gateway.south.schedule import (
     Visit,
     Wish,
 )
-from gateway.south.silence import News, Turn
-from gateway.south.tasks import GRIDS_MS
+from gateway.south.schedule.silence import News, Turn
+from gateway.south.schedule.tasks import GRIDS_MS
 from tests.support.south import a_bus, a_device, a_field
 
 LENGTH_MS = 120_000

@@ -13,7 +13,7 @@ from gateway.profile.load import load
 from gateway.profile.profile import ModbusSource, Profile
 from gateway.protocols import modbus_pdu
 from gateway.site import Device, Polled
-from gateway.south.plan import LineCost, plan
+from gateway.south.reads.plan import LineCost, plan
 from simulators.device import Answer, ModbusDevice
 from simulators.signals import powers, signal_for
 from simulators.waves import START_MS

@@ -9,7 +9,7 @@ from gateway.errors import DeviceError, DeviceException, GatewayError, LinkDown
 from gateway.profile.profile import Field, Writable
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table, WriteCoils, WriteRegisters, pack_bits
 from gateway.site import Bus, Device
-from gateway.south.link import PLAIN, Manner, Reply
+from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.testing.clock import FakeClock
 from tests.support.south import a_bus, a_device, a_field
 

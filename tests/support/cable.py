@@ -26,10 +26,10 @@ from gateway.protocols.modbus_pdu import (
     pack_bits,
 )
 from gateway.site import Bus
-from gateway.south.link import Link
-from gateway.south.lone import Lone
-from gateway.south.modbus_links import RtuWire, StreamLink, TcpWire
-from gateway.south.ways import Way
+from gateway.south.jobs.lone import Lone
+from gateway.south.jobs.ways import Way
+from gateway.south.links.link import Link
+from gateway.south.links.modbus_links import RtuWire, StreamLink, TcpWire
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream
 

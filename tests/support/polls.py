@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from gateway.counters import Counters
 from gateway.profile.profile import Field
-from gateway.south.memory import Memory
-from gateway.south.plan import LineCost
-from gateway.south.poll import Outcome, Poller, poll_together
+from gateway.south.reads.memory import Memory
+from gateway.south.reads.plan import LineCost
+from gateway.south.reads.poll import Outcome, Poller, poll_together
 from gateway.testing.clock import FakeClock
 from tests.support.south import Slaves, a_device, a_field
 

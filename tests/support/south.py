@@ -9,7 +9,7 @@ from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSo
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Polled, Site, SpoolSettings
-from gateway.south.link import PLAIN, Heard, Manner, Reply
+from gateway.south.links.link import PLAIN, Heard, Manner, Reply
 
 NS_PER_MS = 1_000_000
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.app.fields import WRITES_MAX, NoSuchDevice, NoSuchField, NotAsked
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.model import Quality, Value
-from gateway.south.access import READ_BACKS, Written
+from gateway.south.jobs.access import READ_BACKS, Written
 from gateway.testing.clock import turns
 from gateway.wire.command import Outcome
 from tests.support.asks import MemoryAsks, played

@@ -8,7 +8,7 @@ from gateway.app.jobs import BusNotAsked, NoSuchBus, job_handlers
 from gateway.errors import BadReply, BusBusy, DeviceException, GatewayError, LinkDown, Malformed, NoReply
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Request, Table
 from gateway.site import Bus
-from gateway.south.link import PLAIN, Manner, Reply
+from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.south.turns import Asks
 from tests.support.south import a_bus, a_device, a_field
 

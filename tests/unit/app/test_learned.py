@@ -9,7 +9,7 @@ import pytest
 from gateway.app import files
 from gateway.app.learned import FILE, KEEP_EVERY_MS, Learned
 from gateway.counters import Counters
-from gateway.south.memory import Lesson, Wanted
+from gateway.south.reads.memory import Lesson, Wanted
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 from tests.support.south import a_bus, a_device, a_field, a_site

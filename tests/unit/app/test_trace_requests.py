@@ -6,7 +6,7 @@ import pytest
 
 from gateway.app import trace_requests
 from gateway.app.trace_requests import UnknownBus, handlers
-from gateway.south.trace import Trace
+from gateway.south.links.trace import Trace
 from gateway.testing.clock import FakeClock
 from tests.support.south import a_bus, a_device, a_field
 

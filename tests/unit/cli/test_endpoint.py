@@ -10,8 +10,8 @@ from gateway.cli.endpoint import BadTarget, Remote, address_of, find, told
 from gateway.control.client import NotRunning, Refused
 from gateway.errors import BadReply, BusBusy, DeviceException, GatewayError, LinkDown, NoReply
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table
-from gateway.south.lone import Lone
-from gateway.south.ways import Way
+from gateway.south.jobs.lone import Lone
+from gateway.south.jobs.ways import Way
 from gateway.testing.clock import FakeClock
 from gateway.text import words
 from tests.support.south import a_bus, a_device, a_field

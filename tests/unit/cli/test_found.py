@@ -10,9 +10,9 @@ from gateway.cli.found import device, lasting, plain, reading, remark, site_line
 from gateway.profile.fingerprint import Match, Sureness
 from gateway.profile.profile import Line, Profile
 from gateway.protocols.modbus_pdu import Table
-from gateway.south.identify import Portrait
-from gateway.south.scan import Chatter, Finding, Found, Garbled, Nobody, Progress, Skipped
-from gateway.south.ways import Way
+from gateway.south.jobs.identify import Portrait
+from gateway.south.jobs.scan import Chatter, Finding, Found, Garbled, Nobody, Progress, Skipped
+from gateway.south.jobs.ways import Way
 from gateway.text import words
 from tests.support.south import a_field, a_profile
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.cli import endpoint
 from gateway.cli.probe import EXIT_INTERRUPTED, Wanted, show, stretch
 from gateway.protocols.modbus_pdu import Table
-from gateway.south.ways import Way
+from gateway.south.jobs.ways import Way
 from gateway.text import words
 from tests.support.cable import Cable, JumpingClock, Slave
 

@@ -15,7 +15,7 @@ from gateway.control.client import SocketClient
 from gateway.errors import LinkDown
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import Table
-from gateway.south.ways import Way
+from gateway.south.jobs.ways import Way
 from gateway.text import words
 from tests.support.cable import Cable, JumpingClock, Slave
 from tests.support.written import PROFILE, write_profile

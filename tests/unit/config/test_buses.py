@@ -11,7 +11,7 @@ from gateway.config.findings import Findings
 from gateway.config.gateway import GatewayConfig, SimulatorConfig
 from gateway.errors import Problem
 from gateway.profile.load import load
-from gateway.profile.profile import Line, Writable
+from gateway.profile.profile import Line, ModbusSource, Writable
 from gateway.site import Bus, Serve
 from tests.support.written import BUS, SITE, write
 
@@ -102,6 +102,21 @@ def test_a_port_may_need_its_direction_switched(tmp_path: Path) -> None:
     """Off unless the file says so."""
     assert not bus(tmp_path, BUS + device("air-1", "xy/md02@1")).rs485
     assert bus(tmp_path, BUS + "rs485 = true\n" + device("air-1", "xy/md02@1")).rs485
+
+
+def test_a_sleeping_device_needs_a_link_that_can_wake_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no frame go over our own RTU links only; elsewhere its silence would look like a fault."""
+    profile = PROFILES["xy/md02@1"]
+    assert isinstance(profile.source, ModbusSource)
+    sleeper = replace(profile, source=replace(profile.source, wake=b"\0"))
+    monkeypatch.setitem(PROFILES, "xy/md02@1", sleeper)
+    for text, problems in (
+        (BUS + device("a", "xy/md02@1"), []),
+        (BUS + 'link = "pymodbus"\n' + device("a", "xy/md02@1"), ["wrong_bus"]),
+        (HOST + device("a", "xy/md02@1", bus="tcp-1"), ["wrong_bus"]),
+        (HOST + 'framing = "rtu"\n' + device("a", "xy/md02@1", bus="tcp-1"), []),
+    ):
+        assert [problem.code for problem in compiled(tmp_path, text)[1]] == problems
 
 
 def test_a_unit_id_comes_from_the_file_or_from_the_profile(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
 from gateway.south.bus import BusLoop, loops, open_link
-from gateway.south.link import Link
+from gateway.south.links.link import Link
+from gateway.south.links.trace import Trace
 from gateway.south.stream import StreamLoop
-from gateway.south.trace import Trace
 from gateway.testing.clock import FakeClock, turns
 from gateway.wire.documents import SouthStatus
 from tests.support.modbus_server import ModbusServer

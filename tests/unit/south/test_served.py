@@ -15,7 +15,7 @@ from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Request, Tab
 from gateway.seams import Clock
 from gateway.site import Serve
 from gateway.south import served
-from gateway.south.link import PLAIN, Manner, Reply
+from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.south.served import BusServer
 from gateway.testing.clock import FakeClock, turns
 from tests.support.south import a_bus, a_device, a_field

@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import BusBusy, DeviceException, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table
-from gateway.south.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
+from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
 from gateway.south.turns import WAIT_MS, WAITING_MAX, Alone, Turns, Visitor, longest_ms
 from gateway.testing.clock import FakeClock, turns
 from tests.support.south import Slaves

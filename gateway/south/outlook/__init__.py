@@ -1,0 +1,1 @@
+"""What a bus will be able to do, before it runs: load, feasibility, remedies. For `gateway plan`."""
