@@ -202,7 +202,7 @@ def full() -> Iterator[str]:
 async def test_an_unroutable_host_disturbs_nobody(driver: str, full: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one bus waits for its connection, another is read as always; then the first is told down."""
     for module in ("modbus_links", "pymodbus_link"):
-        monkeypatch.setattr(f"gateway.south.{module}.CONNECT_TIMEOUT_S", 0.3)
+        monkeypatch.setattr(f"gateway.south.links.{module}.CONNECT_TIMEOUT_S", 0.3)
     async with plugged("own", "tcp") as healthy:
         opening = asyncio.ensure_future(_refusal(driver, full, healthy.clock))
         read = 0
