@@ -133,6 +133,13 @@ class SerialLine:
         while self._read():
             pass
 
+    def turn(self, state: str) -> None:
+        """The port is gone in the state "vanish", and there in any other. Told again, it changes nothing."""
+        if state == "vanish":
+            self.vanish()
+        else:
+            self.come_back()
+
     def vanish(self) -> None:
         """Take the port away: the link goes, and who has the line open finds it hung up."""
         if self._master is None:

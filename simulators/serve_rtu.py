@@ -37,7 +37,6 @@ class RtuServer:
         self._burst = b""  # what came without a silence
         self._waiting: list[tuple[int, int, int, Outcome]] = []  # first byte, running number, unit_id
         self._held: dict[int, bytes] = {}  # of a torn reply
-        self._state = ""
         self.endpoint = bus.endpoint
 
     async def __aenter__(self) -> Self:
@@ -65,13 +64,7 @@ class RtuServer:
 
     async def turn(self, state: str) -> None:
         """The bus is now in this state, as `simulators.faults` names it."""
-        if state == self._state:
-            return
-        self._state = state
-        if state == "vanish":
-            self._line.vanish()
-        else:
-            self._line.come_back()
+        self._line.turn(state)
 
     def _fed(self, data: bytes, at_ns: int) -> list[Frame]:
         """The requests; also one by a function that tells nothing of its length: a whole burst with a good checksum."""

@@ -23,7 +23,6 @@ class StreamServer:
         self._device = device
         self._run = run
         self._held = b""  # of a torn frame
-        self._state = ""
         self.endpoint = bus.endpoint
 
     async def __aenter__(self) -> Self:
@@ -46,13 +45,7 @@ class StreamServer:
 
     async def turn(self, state: str) -> None:
         """The bus is now in this state, as `simulators.faults` names it."""
-        if state == self._state:
-            return
-        self._state = state
-        if state == "vanish":
-            self._line.vanish()
-        else:
-            self._line.come_back()
+        self._line.turn(state)
 
     async def _speak(self) -> None:
         outcome, begin_ns = self._outcome(), boot_ns()
