@@ -54,7 +54,7 @@ class Serve:
 class Bus:
     """One medium, its line settings, the devices on it.
 
-    transport: rtu | tcp | rtu_over_tcp | stream. driver: own | pymodbus.
+    transport: rtu | tcp | rtu_over_tcp | stream, and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
     endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu and stream, "host:port" for tcp and rtu_over_tcp.
     """
 
@@ -67,6 +67,16 @@ class Bus:
     mode: str = "poll"  # poll | listen: another master asks, we only hear
     rs485: bool = False  # the kernel switches the direction of the line
     serve: Serve | None = None
+
+    @property
+    def serial(self) -> bool:
+        """Whether its medium is a serial port of this box."""
+        return self.transport in {"rtu", "ascii", "stream"}
+
+    @property
+    def packets(self) -> bool:
+        """Whether frames come as a network's, and cost no time on a line of ours or of a converter that we know."""
+        return self.transport in {"tcp", "udp"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def parsed(text: str) -> object:
     """As TOML would read it; what it would not is text."""
     try:
         return tomllib.loads(f"it = {text}")["it"] if "\n" not in text else text
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

@@ -45,9 +45,11 @@ async def replay(
     on_tcp = recorded.transport in ("tcp", "rtu_over_tcp")
     speaks = as_bus or recorded.transport == "stream"
     if port is not None and (speaks or not on_tcp):
-        raise BadTrace(f"{recorded.transport}{' as a bus' if as_bus else ''} is not played on TCP")
+        raise BadTrace(
+            "played as a bus it needs --pty" if as_bus else f"a recording of {recorded.transport} needs --pty"
+        )
     if pty is not None and recorded.transport == "tcp":
-        raise BadTrace("frames of TCP are not played on a pty")
+        raise BadTrace("a recording of tcp needs --tcp, and is not played as a bus")
     async with AsyncExitStack() as stack:
         play: Callable[[], Awaitable[None]]
         if pty is not None:

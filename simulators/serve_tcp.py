@@ -197,9 +197,11 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport | None = None
     held: dict[int, bytes] = field(default_factory=dict)  # of torn replies, by unit_id
     waiting: int = 0
+    boot_s: float = 0.0  # boot time, less the loop's own
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_server promises
+        self.boot_s = boot_ns() / 1e9 - asyncio.get_running_loop().time()
         self.transport = transport
         self.connections.add(self)
 
@@ -212,7 +214,7 @@ class _Connection(asyncio.Protocol):
         for frame in frames:
             said = self.desk.asked(frame, now()) if self._open else None
             if said is not None:
-                self._go_on(_Sending(said, frame.unit_id))
+                self._begin(_Sending(said, frame.unit_id))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         self.connections.discard(self)
@@ -226,13 +228,20 @@ class _Connection(asyncio.Protocol):
     def _open(self) -> bool:
         return self.transport is not None and not self.transport.is_closing()
 
+    def _begin(self, sending: _Sending) -> None:
+        """Not before an answer that waits and is due by now, however late we are."""
+        if self.waiting and sending.said.steps:
+            self._wait(self.desk.sent_ns(sending.said, sending.said.steps[0]), sending)
+        else:
+            self._go_on(sending)
+
     def _go_on(self, sending: _Sending) -> None:
         """Send what is due, and come back for the rest: one step after the other."""
         said = sending.said
         for step in said.steps[sending.done :]:
-            waits_ns = self.desk.sent_ns(said, step) - boot_ns()
-            if waits_ns > 0:
-                self._wait(waits_ns, sending)
+            at_ns = self.desk.sent_ns(said, step)
+            if at_ns > boot_ns():
+                self._wait(at_ns, sending)
                 return
             if not self._open:
                 return
@@ -241,11 +250,12 @@ class _Connection(asyncio.Protocol):
         if said.outcome is not None:
             self.desk.told(said.outcome, sending.first)
 
-    def _wait(self, waits_ns: int, sending: _Sending) -> None:
+    def _wait(self, at_ns: int, sending: _Sending) -> None:
+        """The loop's timers keep the order of these times; a delay, counted from now, would not."""
         self.waiting += 1
         if self.waiting > WAITING_MAX:
             self.abort()
-        asyncio.get_running_loop().call_later(waits_ns / 1e9, self._waited, sending)
+        asyncio.get_running_loop().call_at(at_ns / 1e9 - self.boot_s, self._waited, sending)
 
     def _waited(self, sending: _Sending) -> None:
         self.waiting -= 1

@@ -6,10 +6,11 @@
           {"code": "ok", "detail": "", "before": 0.2, "after": 0.25}
 
 While it takes its time, `{"waiting": true}` comes every BEAT_S, so that nobody takes a slow device for a dead daemon.
+Whoever goes away ends what was read for them; a write goes on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from gateway.app.fields import FIELDS_MAX, Fields
@@ -30,12 +31,17 @@ BEAT_S: Final = 2.0
 def handlers(fields: Fields, boot: str, clock: Clock) -> Mapping[str, Handler]:
     """Who may open the socket may ask: its group is the permission."""
 
-    def read(arguments: dict[str, object]) -> AsyncIterator[object]:
-        return _beating(fields, "read", _read(fields, arguments))
+    async def read(arguments: dict[str, object]) -> AsyncGenerator[object, None]:
+        reading = fields.job("read", _read(fields, arguments))
+        try:
+            async for answer in _beating(reading):
+                yield answer
+        finally:
+            reading.cancel()
 
-    def write(arguments: dict[str, object]) -> AsyncIterator[object]:
+    def write(arguments: dict[str, object]) -> AsyncGenerator[object, None]:
         own_id = f"{LOCAL}-{boot}-{clock.boot_ns()}"
-        return _beating(fields, "write", _write(fields, own_id, arguments))
+        return _beating(fields.job("write", _write(fields, own_id, arguments)))
 
     return {"read": read, "write": write}
 
@@ -77,9 +83,8 @@ async def _write(fields: Fields, own_id: str, arguments: dict[str, object]) -> d
     return {"code": written.code, "detail": written.detail, "before": written.before, "after": written.after}
 
 
-async def _beating(fields: Fields, name: str, work: Coroutine[Any, Any, dict[str, object]]) -> AsyncIterator[object]:
-    """What `work` returns, in a task that outlives the client."""
-    job = fields.job(name, work)
+async def _beating(job: asyncio.Task[dict[str, object]]) -> AsyncGenerator[object, None]:
+    """What it returns; it is not ended from here."""
     while not job.done():
         await asyncio.wait({job}, timeout=BEAT_S)
         if not job.done():

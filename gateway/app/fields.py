@@ -1,7 +1,8 @@
 """Every field of every device of this gateway, read or written on request: a technician's, or the centre's.
 
 A write is noted in the journal before a byte is sent, told as an event of its device, and goes to its end although
-whoever asked for it goes away. One at a time: writes are rare, and two of one device would disturb each other.
+whoever asked for it goes away. One at a time: writes are rare, and two of one device would disturb each other. A refusal
+takes its time too: each is an event, and who asks for nonsense as fast as they can must not fill the spool with them.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 from gateway.app.journal import Begun, Journal, NotNoted
 from gateway.counters import Counters
 from gateway.errors import GatewayError
-from gateway.model import Detail, Event, Row, Value
+from gateway.model import BootMs, Detail, Event, Row, Value
 from gateway.pipeline.judge import plausible
 from gateway.profile.profile import Field, ModbusSource
 from gateway.seams import Clock
@@ -23,6 +24,7 @@ from gateway.south.turns import Asks
 from gateway.wire.command import Outcome
 
 WRITES_MAX: Final = 8  # that wait for their turn
+REFUSAL_MS: Final = 250
 FIELDS_MAX: Final = 256  # of one read
 STOPPING: Final = Written("busy", "the gateway stops")
 
@@ -124,11 +126,11 @@ class Fields:
         bus, device = self._devices[asked.device]
         allowed = permit(bus, device, asked.field, asked.value)
         if isinstance(allowed, Refusal):
-            return self._refused(asked, allowed.code, allowed.detail)
+            return await self._refused(asked, allowed.code, allowed.detail)
         try:
             await self._journal.begin(asked)
         except NotNoted as error:
-            return self._refused(asked, error.code, str(error))
+            return await self._refused(asked, error.code, str(error))
         written = await access.write(self._asks[bus.name], device, allowed, self._clock)
         self._tell(asked, written)
         await self._ended(asked, written)
@@ -142,9 +144,10 @@ class Fields:
         except NotNoted as error:
             self._on_event(Event(self._clock.boot_ms(), "", "command_journal_failed", str(error)))
 
-    def _refused(self, asked: Begun, code: str, detail: str) -> Written:
+    async def _refused(self, asked: Begun, code: str, detail: str) -> Written:
         written = Written(code, detail)
         self._on_event(self._event("write_refused", asked, written))
+        await self._clock.sleep_until(BootMs(self._clock.boot_ms() + REFUSAL_MS))
         return written
 
     def _tell(self, asked: Begun, written: Written) -> None:

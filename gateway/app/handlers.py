@@ -1,6 +1,6 @@
 """What the control socket answers: a table from request to the stage that knows."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import orjson
@@ -42,13 +42,13 @@ def handlers(
 
 
 def _one(answer: Callable[[], object]) -> Handler:
-    async def handler(_: dict[str, object]) -> AsyncIterator[object]:
+    async def handler(_: dict[str, object]) -> AsyncGenerator[object, None]:
         yield answer()
 
     return handler
 
 
-async def _rows(buses: Sequence[HasRows], judge: Believes, clock: Clock) -> AsyncIterator[object]:
+async def _rows(buses: Sequence[HasRows], judge: Believes, clock: Clock) -> AsyncGenerator[object, None]:
     for bus in buses:
         for row in map(judge.believed, bus.last_rows):
             yield {

@@ -3,6 +3,9 @@
 When it is full the oldest item goes; what went is counted and told as an event `rows_dropped`
 [count, from_ms, to_ms], both relative to the event's own time: rows that never got a seq are named all the same.
 
+Rows come in bursts: the polls of one moment, on all buses. Whoever waits gets them together, GATHER_S after the first,
+because waking up for each of them costs as much as what is done with it then. An event, and the end, wake at once.
+
 Every event is in the journal too: why an uplink is refused must be seen on the box, without the IOC.
 """
 
@@ -15,6 +18,7 @@ from gateway.model import BootMs, Event, Row
 from gateway.seams import Clock
 
 ITEMS_MAX = 10_000
+GATHER_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +32,7 @@ class Inbox:
         self._items: deque[Row | Event] = deque()
         self._items_max = items_max
         self._arrived = asyncio.Event()
+        self._hurried = asyncio.Event()  # what arrived is not only rows
         self._dropped: list[BootMs] = []  # [earliest, latest] of what went, empty when nothing did
         self._dropped_rows = 0
         self._closed = False
@@ -41,6 +46,7 @@ class Inbox:
             self._drop(self._items.popleft())
         if isinstance(item, Event):  # repr: what a device or a server said stays in its line
             _log.info("event code=%s subject=%r detail=%r", item.code, item.subject, item.detail)
+            self._hurried.set()
         self._items.append(item)
         self._arrived.set()
 
@@ -48,6 +54,7 @@ class Inbox:
         """Nothing more will be put; what is inside is still handed out."""
         self._closed = True
         self._arrived.set()
+        self._hurried.set()
 
     @property
     def ended(self) -> bool:
@@ -73,12 +80,10 @@ class Inbox:
 
     async def _wait(self, until: BootMs | None) -> None:
         self._arrived.clear()
+        self._hurried.clear()
         seconds = None if until is None else max(0.0, (until - self._clock.boot_ms()) / 1000)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._arrived.wait()
-        except TimeoutError:
-            return
+        if await _comes(self._arrived, seconds):
+            await _comes(self._hurried, GATHER_S)
 
     def _drop(self, item: Row | Event) -> None:
         self._counters.add("inbox_dropped", what=type(item).__name__.lower())
@@ -91,3 +96,12 @@ class Inbox:
         told = Event(now, "", "rows_dropped", (self._dropped_rows, first - now, last - now), urgent=True)
         self._dropped, self._dropped_rows = [], 0
         return told
+
+
+async def _comes(event: asyncio.Event, seconds: float | None) -> bool:
+    """Whether it does, in this time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -131,7 +131,7 @@ class Journal:
     def _load(self) -> int:
         """The entries that could not be read."""
         try:
-            with self.path.open("rb") as file:
+            with files.regular(self.path) as file:
                 skipped = max(0, os.fstat(file.fileno()).st_size - BYTES_MAX)
                 file.seek(skipped)
                 lines = file.read(BYTES_MAX).split(b"\n")
@@ -206,7 +206,7 @@ def _read(line: bytes) -> Begun | Outcome | None:
 
 
 def _add(path: Path, data: bytes) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+    file = os.open(path, files.FLAGS | os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
     try:
         if os.write(file, data) != len(data):
             raise OSError("short write")

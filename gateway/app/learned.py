@@ -24,6 +24,8 @@ FILE: Final = "learned.json"
 VERSION: Final = 1
 KEEP_EVERY_MS: Final = 600_000
 FILE_BYTES_MAX: Final = 8 << 20
+DEVICES_MAX: Final = 10_000  # that are looked at
+TOLD_MAX: Final = 16  # events of one file
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +47,9 @@ class Learned:
             return ()
         except (OSError, ValueError) as error:
             return (self._unreadable(str(error)),)
-        events = [event for plain in found if (event := self._load(plain)) is not None]
+        events = [event for plain in found[:DEVICES_MAX] if (event := self._load(plain)) is not None]
         self._kept = self._changes
-        return tuple(events)
+        return tuple(events[:TOLD_MAX])
 
     async def run(self) -> None:
         """Keep it now and then, for ever."""

@@ -36,6 +36,11 @@ class SaysNorth(Protocol):
         ...
 
     @property
+    def connected(self) -> bool:
+        """As in `status`, which is not asked for at every row."""
+        ...
+
+    @property
     def alarms(self) -> frozenset[str]:
         """What is wrong with it now."""
         ...
@@ -63,7 +68,7 @@ class StatusBoard:
     @property
     def online(self) -> bool:
         """Whether a broker is connected now."""
-        return self.north.status.connected
+        return self.north.connected
 
     def status(self) -> Status:
         """As of now."""
@@ -79,6 +84,7 @@ class StatusBoard:
             south=SouthStatus(
                 tuple(sorted({name for part in parts for name in part.buses_down})),
                 tuple(sorted({name for part in parts for name in part.devices_down})),
+                tuple(sorted({name for part in parts for name in part.buses_silent})),
             ),
             spool=spool,
             north=north,

@@ -4,10 +4,11 @@
     -> {"v":1,"bus":…,"transport":…,"mode":…,"line":"9600 8N1","utc_ms":…,"boot_ns":…}     the two clocks now
     -> {"missed":0,"chunks":[[boot ns, "out"|"in", "hex"], …]}                               again and again with follow
 
-What the bytes mean is found out by whoever asked: the daemon only hands over what it holds.
+What the bytes mean is found out by whoever asked: the daemon only hands over what it holds. FOLLOWERS_MAX at a time, so
+that traces which were left running leave places on the socket for other questions.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from gateway.control.server import Handler
@@ -17,6 +18,7 @@ from gateway.seams import Clock
 from gateway.site import Bus
 from gateway.south.links.trace import Trace
 
+FOLLOWERS_MAX = 4  # half of the places on the socket
 BEAT_S = 2.0  # an answer at least so often, though nothing came: so each side knows that the other is there
 
 
@@ -40,23 +42,37 @@ class UnknownBus(GatewayError):
     code = "unknown_bus"
 
 
+class TooManyFollow(GatewayError):
+    """FOLLOWERS_MAX traces are followed already."""
+
+    code = "too_many_follow"
+
+
 def handlers(site_buses: Sequence[Bus], loops: Sequence[Traced], clock: Clock) -> Mapping[str, Handler]:
     """`trace`."""
     buses = {bus.name: bus for bus in site_buses}
     traces = {loop.name: loop.trace for loop in loops}
 
-    async def trace(arguments: dict[str, object]) -> AsyncIterator[object]:
-        name = arguments.get("bus")
+    followers = 0
+
+    async def trace(arguments: dict[str, object]) -> AsyncGenerator[object, None]:
+        nonlocal followers
+        name, follow = arguments.get("bus"), arguments.get("follow") is True
         if not isinstance(name, str) or name not in buses or name not in traces:
             raise UnknownBus(str(name))
-        yield _head(buses[name], clock)
-        since = 0
-        while True:
-            since, answer = _chunks(traces[name], since)
+        if follow and followers >= FOLLOWERS_MAX:
+            raise TooManyFollow(str(followers))
+        followers += follow
+        try:
+            yield _head(buses[name], clock)
+            since, answer = _chunks(traces[name], 0)
             yield answer
-            if arguments.get("follow") is not True:
-                return
-            await traces[name].wait(since, BEAT_S)
+            while follow:
+                await traces[name].wait(since, BEAT_S)
+                since, answer = _chunks(traces[name], since)
+                yield answer
+        finally:
+            followers -= follow
 
     return {"trace": trace}
 

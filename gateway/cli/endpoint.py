@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.config.gateway import endpoint as tcp_endpoint
 from gateway.config.gateway import serial_port
-from gateway.control.client import Client, NotRunning, Refused, first
+from gateway.control.client import Client, NoAccess, NotRunning, Refused, first
 from gateway.errors import BadReply, BusBusy, DeviceException, GatewayError, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Request
@@ -20,6 +20,7 @@ from gateway.south.turns import Asks
 from gateway.text import words
 
 ILLEGAL_ADDRESS = 2
+PATIENCE_S = 12.0  # with the running gateway, whose bus may have no time for some seconds
 DEVICES = Path("/dev")
 NOT_THE_DAEMONS = ("no_such_bus", "unknown_request")  # the second: a daemon of an older version
 
@@ -28,6 +29,12 @@ class BadTarget(GatewayError):
     """Neither a bus, nor a port, nor a host."""
 
     code = "bad_target"
+
+
+class BadLine(GatewayError):
+    """Another line than that of the running gateway, which is told."""
+
+    code = "line_in_use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,13 @@ class Endpoint:
 
 
 async def find(target: str, client: Client, clock: Clock) -> Endpoint:
-    """Raises BadTarget; NotRunning is no error here."""
+    """Raises BadTarget, NoAccess; that none runs is no error here."""
     address = address_of(target)
     for name in dict.fromkeys((target, address)):
         try:
             answer = await first(client, "bus", target=name)
+        except NoAccess:  # it runs, and owns the bus
+            raise
         except NotRunning:
             break
         except Refused as refusal:
@@ -65,13 +74,16 @@ async def find(target: str, client: Client, clock: Clock) -> Endpoint:
 
 
 def address_of(target: str) -> str:
-    """A port's path or HOST:PORT; "" for neither."""
+    """A port's path or HOST:PORT; "" for neither.
+
+    A single word is no host: most of all it is a bus whose gateway does not run, or a name that was mistyped.
+    """
     try:
         if target.startswith(("/", "by-id/", "by-path/")):
             return serial_port(target)
-        if (DEVICES / target).exists():  # ttyUSB0
+        if target.startswith("tty") or (DEVICES / target).exists():  # ttyUSB0, plugged in or not
             return str(DEVICES / target)
-        return tcp_endpoint(target)
+        return tcp_endpoint(target) if set(target) & set(".:") else ""
     except ValueError:
         return ""
 

@@ -67,7 +67,7 @@ TEXT = {
         "known": "đã khai báo là {}",
         "any": "trả lời mọi unit_id",
         "garbled": "có tín hiệu trả lời nhưng bị nhiễu: hai thiết bị trùng số?",
-        "chatter": "đường truyền này luôn có tín hiệu: có máy chủ khác, hoặc không phải Modbus",
+        "chatter": "đường truyền này luôn có tín hiệu: có master khác, hoặc không phải Modbus",
         "skipped": "cổng không nhận đường truyền này: {}",
         "nobody": "Không có thiết bị nào trả lời.",
         "copy": "Chép vào gateway.toml:",

@@ -31,6 +31,7 @@ DEVICE = Annotated[str, typer.Argument(metavar="DEVICE")]
 TARGET = Annotated[str, typer.Argument(metavar="BUS|PORT|HOST", help="a bus of the gateway, ttyUSB0, or HOST[:PORT]")]
 IOC_FILE = Annotated[Path, typer.Argument(metavar="IOC.toml")]
 IOC_DEFAULT = Path("/etc/gateway/ioc.toml")
+SITE, CABINET, OTHERS = "The site file", "At the cabinet", "More"  # groups of the help
 
 app = typer.Typer(
     help="Reads sensors, keeps every reading on its own disk, and lets go of it only on the IOC's word.",
@@ -40,26 +41,28 @@ app = typer.Typer(
 )
 centre = typer.Typer(help="The operation centre: store batches, prove completeness.", no_args_is_help=True)
 profiles = typer.Typer(help="Device profiles.", no_args_is_help=True)
-app.add_typer(centre, name="ioc")
-app.add_typer(profiles, name="profile")
+app.add_typer(centre, name="ioc", rich_help_panel=OTHERS)
+app.add_typer(profiles, name="profile", rich_help_panel=OTHERS)
 
 
 def main(arguments: list[str]) -> int:
     """Exit status; Typer's own are kept (2 for wrong usage)."""
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments, prog_name="gateway", standalone_mode=False)
     except typer.Exit as done:
         return done.exit_code
     except typer.Abort:
         return 130
     except typer.TyperException as usage:
         if said := usage.format_message():  # nothing is to be said when the help was what was asked for
-            print(f"gateway: {said}\nTry 'gateway --help'.", file=sys.stderr)
+            context = getattr(usage, "ctx", None)  # of the command where it went wrong
+            command = context.command_path if context else "gateway"
+            print(f"gateway: {said}\nTry '{command} --help'.", file=sys.stderr)
         return usage.exit_code
     return result if isinstance(result, int) else 0
 
 
-@app.command()
+@app.command(rich_help_panel=SITE)
 def run(file: SITE_FILE = SITE_DEFAULT, profile_folders: PROFILES = None) -> int:
     """Run the gateway of a site file until SIGTERM."""
     from gateway.app import daemon  # noqa: PLC0415 - `gateway run` itself never comes here: see gateway.__main__
@@ -67,13 +70,13 @@ def run(file: SITE_FILE = SITE_DEFAULT, profile_folders: PROFILES = None) -> int
     return daemon.main([str(file), *[f"--profiles={folder}" for folder in profile_folders or ()]])
 
 
-@app.command()
+@app.command(rich_help_panel=SITE)
 def check(file: SITE_FILE = SITE_DEFAULT, profile_folders: PROFILES = None, lang: LANG = "en") -> int:
     """Print every problem of a site file and its profiles, each with what to do; exit 2 when there is one."""
     return checks.check(file, profile_folders or [], lang, sys.stdout)
 
 
-@app.command()
+@app.command(rich_help_panel=SITE)
 def plan(
     file: SITE_FILE = SITE_DEFAULT,
     profile_folders: PROFILES = None,
@@ -85,7 +88,7 @@ def plan(
     return plans.show(file, profile_folders or [], lang, sys.stdout, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=CABINET)
 def status(
     socket: Annotated[
         Path, typer.Option("--socket", help="the daemon's control socket", envvar="GATEWAY_SOCKET")
@@ -98,7 +101,7 @@ def status(
     return statuses.show(socket, lang, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=CABINET)
 def read(
     device: DEVICE,
     fields: Annotated[Optional[list[str]], typer.Argument(metavar="FIELD")] = None,  # noqa: UP045 - Typer reads the annotation
@@ -114,7 +117,9 @@ def read(
     return reads.show(where, device, fields or (), lang, as_json=json)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})  # a value may begin with a minus
+@app.command(  # a value may begin with a minus
+    rich_help_panel=CABINET, context_settings={"ignore_unknown_options": True}
+)
 def write(
     device: DEVICE,
     field: Annotated[str, typer.Argument(metavar="FIELD")],
@@ -128,7 +133,7 @@ def write(
     return writes.write(socket, device, field, value, lang, sure=yes)
 
 
-@app.command()
+@app.command(rich_help_panel=CABINET)
 def trace(
     bus: Annotated[str, typer.Argument(metavar="BUS", help="or the file of a recording")],
     socket: SOCKET = statuses.SOCKET_DEFAULT,
@@ -143,7 +148,7 @@ def trace(
     return traces.show(socket, bus, traces.Wanted(last, follow, record, json, lang))
 
 
-@app.command()
+@app.command(rich_help_panel=CABINET)
 def scan(
     target: TARGET,
     line: Annotated[str, typer.Option("--line", metavar="LINE", help="only this one, as 9600 8N1")] = "",
@@ -160,13 +165,15 @@ def scan(
     return scans.show(wanted, lang, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=CABINET)
 def probe(
     target: TARGET,
     unit_id: Annotated[int, typer.Argument(metavar="UNIT_ID", min=0, max=255)],
     stretch: Annotated[str, typer.Argument(metavar="FIRST[-LAST]", help="addresses, as 0-79 or 0x5B00-0x5B40")],
     table: Annotated[Table, typer.Option("--table")] = Table.HOLDING,
-    line: Annotated[str, typer.Option("--line", metavar="LINE", help="of a port of our own")] = "9600 8N1",
+    line: Annotated[
+        str, typer.Option("--line", metavar="LINE", help="of a port that the gateway does not use; else 9600 8N1")
+    ] = "",
     socket: SOCKET = statuses.SOCKET_DEFAULT,
     *,
     json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
@@ -177,7 +184,7 @@ def probe(
     return probes.show(wanted, lang, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=OTHERS)
 def demo(
     seconds: Annotated[Optional[float], typer.Option("--seconds", min=1, help="end by itself")] = None,  # noqa: UP045 - Typer reads the annotation
     *,
@@ -187,7 +194,7 @@ def demo(
     return demos.show(seconds, plain=plain)
 
 
-@app.command()
+@app.command(rich_help_panel=OTHERS)
 def version() -> None:
     """Print the version."""
     print(__version__)
@@ -218,9 +225,7 @@ def ioc_command(
     gateway: Annotated[str, typer.Argument(metavar="GATEWAY")],
     name: Annotated[str, typer.Argument(metavar="COMMAND", help="write device=D field=F value=V")],
     arguments: Annotated[Optional[list[str]], typer.Argument(metavar="KEY=VALUE")] = None,  # noqa: UP045 - Typer reads the annotation
-    file: Annotated[
-        Path, typer.Option("--file", help="the centre's file; commands go as its [operator]")
-    ] = IOC_DEFAULT,
+    file: Annotated[Path, typer.Option("--file", help="the centre's file: commands go as its operator")] = IOC_DEFAULT,
     command_id: Annotated[str, typer.Option("--id", help="of a command sent before, to hear what became of it")] = "",
     lasts_s: Annotated[int, typer.Option("--expires", min=1, max=86_400, help="seconds until it is refused")] = 60,
     lang: LANG = "en",

@@ -1,5 +1,6 @@
 """gateway plan: each read, its fields and time, the load of each bus, what to do about it; what the uplink carries."""
 
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,7 +21,7 @@ from gateway.south.reads.plan import Read
 from gateway.text import words
 
 PERCENT: Final = 100
-WIDTH: Final = 100
+WIDTH_MAX: Final = 100
 INDENT: Final = 6  # of fields under their read
 LEFT: Final = frozenset({0, 2})  # columns of words
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -79,6 +80,8 @@ TRANSPORTS: Final = {
     "rtu": "Modbus RTU",
     "tcp": "Modbus TCP",
     "rtu_over_tcp": "Modbus RTU over TCP",
+    "ascii": "Modbus ASCII",
+    "udp": "Modbus UDP",
     "stream": "serial",
 }
 
@@ -93,16 +96,17 @@ def show(path: Path, folders: Sequence[Path], lang: str, out: TextIO, *, as_json
     if as_json:
         out.write(orjson.dumps(document(site), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        out.writelines(f"{line}\n" for line in text(site, lang))
+        width = min(shutil.get_terminal_size().columns, WIDTH_MAX) if out.isatty() else WIDTH_MAX
+        out.writelines(f"{line}\n" for line in text(site, lang, width))
     return 0
 
 
-def text(site: Site, lang: str) -> Iterator[str]:
+def text(site: Site, lang: str, width: int = WIDTH_MAX) -> Iterator[str]:
     """A paragraph a bus and one an uplink; times are modelled, nothing is measured yet."""
     said = WORDS.get(lang, WORDS["en"])
     for bus in site.buses:
         yield f"{bus.name}   {_medium(bus)}   {bus.endpoint}"
-        yield from _bus(bus, said, lang)
+        yield from _bus(bus, said, lang, width)
         yield ""
     for uplink in site.uplinks:
         yield f"{uplink.name}   {uplink.network}   {uplink.servers[0].host}:{uplink.servers[0].port}"
@@ -133,10 +137,10 @@ def duration(ms: int) -> str:
 
 
 def _medium(bus: Bus) -> str:
-    return TRANSPORTS[bus.transport] + (f" {_line(bus.line)}" if bus.transport in {"rtu", "stream"} else "")
+    return TRANSPORTS[bus.transport] + (f" {_line(bus.line)}" if bus.serial else "")
 
 
-def _bus(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
+def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[str]:
     if bus.mode == "listen":
         yield f"  {said['listen']}"
         return
@@ -148,11 +152,11 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
     if not now.groups:
         yield f"  {said['empty']}"
         return
-    yield from _table(now, said)
+    yield from _table(now, said, width)
     yield from _verdict(now, said, lang)
 
 
-def _table(now: Outlook, said: Mapping[str, str]) -> Iterator[str]:
+def _table(now: Outlook, said: Mapping[str, str], width: int) -> Iterator[str]:
     """A line a read, its fields below it."""
     heads = said["columns"].split("|")
     cells = [_cells(group, n) for group in now.groups for n in range(len(group.reads))]
@@ -162,7 +166,7 @@ def _table(now: Outlook, said: Mapping[str, str]) -> Iterator[str]:
     for group in now.groups:
         for read, _ in group.reads:
             yield _columns(next(rows), widths)
-            yield from _fields(group, read)
+            yield from _fields(group, read, width)
 
 
 def _cells(group: GroupOutlook, n: int) -> list[str]:
@@ -178,11 +182,11 @@ def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"  {'  '.join(padded)}".rstrip()
 
 
-def _fields(group: GroupOutlook, read: Read) -> list[str]:
+def _fields(group: GroupOutlook, read: Read, width: int) -> list[str]:
     """A read of a meter has dozens of them."""
     names = " ".join(group.polled.fields[place].name for place in read.fields)
     indent = " " * INDENT
-    return textwrap.wrap(names, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.wrap(names, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _verdict(now: Outlook, said: Mapping[str, str], lang: str) -> Iterator[str]:
@@ -228,7 +232,7 @@ def _bus_document(bus: Bus) -> dict[str, Any]:
         "transport": bus.transport,
         "mode": bus.mode,
         "endpoint": bus.endpoint,
-        "line": _line(bus.line) if bus.transport in {"rtu", "stream"} else None,
+        "line": _line(bus.line) if bus.serial else None,
         "load": now.verdict.load,
         "shared_load": now.shared_load,
         "holds": now.verdict.holds,

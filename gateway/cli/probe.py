@@ -11,6 +11,7 @@ import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from gateway.cli import endpoint
@@ -31,8 +32,9 @@ from gateway.text import words
 EXIT_NOTHING = 1
 EXIT_INTERRUPTED = 130
 TIMEOUT_MS = 1000.0
+COLUMNS_MAX = 1000  # of any table
+DEFAULT_LINE = "9600 8N1"
 ADDRESS_MAX = 0xFFFF
-WIDE = 170  # columns for all types in one table
 MARK = "*"
 TEXT = {
     "en": {
@@ -40,6 +42,8 @@ TEXT = {
         "text": "txt",
         "refused": "refused: exception {}",
         "no": "exc. {}",
+        "none": "All refused: try --table {}.",
+        "or": " or ",
         "nothing": "no good answer from {:#06x} on: {}",
         "says": "It says of itself: {}",
         "mute": "It does not say who it is (function 43/14).",
@@ -55,6 +59,8 @@ TEXT = {
         "text": "chữ",
         "refused": "từ chối: mã lỗi {}",
         "no": "lỗi {}",
+        "none": "Thiết bị từ chối tất cả: thử --table {}.",
+        "or": " hoặc ",
         "nothing": "từ {:#06x} không có trả lời tốt: {}",
         "says": "Thiết bị tự xưng: {}",
         "mute": "Thiết bị không tự xưng tên (hàm 43/14).",
@@ -76,7 +82,7 @@ class Wanted:
     unit_id: int
     stretch: str  # FIRST or FIRST-LAST
     table: str = "holding"
-    line: str = "9600 8N1"
+    line: str = ""  # "" = that of the running gateway's bus, or DEFAULT_LINE
     socket: Path = Path("/run/gateway/control.sock")
 
 
@@ -95,6 +101,7 @@ def show(wanted: Wanted, lang: str, *, as_json: bool) -> int:
     probed, clock = Probed(), SystemClock("system")
     try:
         first, last = stretch(wanted.stretch)
+        serial_line(wanted.line or DEFAULT_LINE)  # a wrong one is told, also where it is not used
         asyncio.run(_probe(wanted, first, last, clock, probed))
         code = 0 if probed.words else EXIT_NOTHING
     except ValueError as error:
@@ -140,19 +147,28 @@ def plain(wanted: Wanted, probed: Probed) -> dict[str, Any]:
     }
 
 
-def tables(probed: Probed, width: int, lang: str) -> Iterator[Table]:
-    """One table where all types fit beside each other, else one for each type of two registers."""
-    best = _best(probed)
-    if width >= WIDE:
-        yield _table(probed, PAIRS, best, lang)
-        return
-    for type_ in PAIRS:
-        yield _table(probed, (type_,), best, lang)
+def tables(probed: Probed, console: Console, lang: str) -> Sequence[Table]:
+    """The fewest that fit: all types side by side; one for each type of two registers; on a phone without the rest."""
+    if not probed.words:
+        return [_table(probed, (), lang)]
+    shown = [_table(probed, PAIRS, lang)]
+    if not _fit(shown, console):
+        shown = [_table(probed, (type_,), lang) for type_ in PAIRS]
+    if not _fit(shown, console):
+        shown = [_table(probed, (), lang), *(_table(probed, (type_,), lang, ones=False) for type_ in PAIRS)]
+    return shown
+
+
+def _fit(shown: Sequence[Table], console: Console) -> bool:
+    unbounded = console.options.update(max_width=COLUMNS_MAX)
+    return all(Measurement.get(console, unbounded, one).maximum <= console.width for one in shown)
 
 
 async def _probe(wanted: Wanted, first: int, last: int, clock: SystemClock, probed: Probed) -> None:
-    place = await endpoint.find(wanted.target, SocketClient(wanted.socket), clock)
-    way = place.way or (Way("rtu", serial_line(wanted.line)) if place.serial else Way("tcp"))
+    place = await endpoint.find(wanted.target, SocketClient(wanted.socket, endpoint.PATIENCE_S), clock)
+    way = place.way or (Way("rtu", serial_line(wanted.line or DEFAULT_LINE)) if place.serial else Way("tcp"))
+    if wanted.line and way.serial and way != Way("rtu", serial_line(wanted.line)):
+        raise endpoint.BadLine(str(way))
     table = modbus_pdu.Table(wanted.table)
     async with place.opens(way) as asks:
         async for step in read_stretch(asks, wanted.unit_id, table, first, last, TIMEOUT_MS):
@@ -173,11 +189,15 @@ def _print(console: Console, wanted: Wanted, probed: Probed, lang: str) -> None:
     elif wanted.table in TABLES_OF_BITS:
         console.print(_bits(probed, said))
     else:
-        for table in tables(probed, console.width, lang):
+        for table in tables(probed, console, lang):
             console.print(table)
             console.print()
-        console.print(f"[dim]{said['legend']}[/]", highlight=False)
-    if best := _best(probed):
+        if probed.words:
+            console.print(f"[dim]{said['legend']}[/]", highlight=False)
+    if probed.refused and not probed.words and probed.ended is None:
+        others = said["or"].join(str(other) for other in modbus_pdu.Table if other != wanted.table)
+        console.print(f"[yellow]{said['none'].format(others)}[/]", highlight=False)
+    if wanted.table not in TABLES_OF_BITS and (best := _best(probed)):
         line = said["best"].format(best.type, best.order, said["odd" if _starts_odd(probed, best) else "even"])
         console.print(f"[green]{line}[/]", highlight=False)
     if probed.ended is not None:
@@ -188,35 +208,37 @@ def _print(console: Console, wanted: Wanted, probed: Probed, lang: str) -> None:
         console.print(escape(said["says"].format(texts)) if texts else f"[dim]{said['mute']}[/]", highlight=False)
 
 
-def _table(probed: Probed, types: Sequence[str], best: Best | None, lang: str) -> Table:
-    said = TEXT.get(lang, TEXT["en"])
-    table = Table(said["address"], "hex", "u16", "i16", said["text"], box=None, pad_edge=False, padding=(0, 1, 0, 0))
+def _table(probed: Probed, types: Sequence[str], lang: str, *, ones: bool = True) -> Table:
+    """`ones`: with what each register is alone."""
+    said, best = TEXT.get(lang, TEXT["en"]), _best(probed)
+    heads = ("hex", "u16", "i16", said["text"]) if ones else ()
+    table = Table(said["address"], *heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for type_ in types:
         for order in ORDERS:
             table.add_column(f"{type_} {order}" if order == "ABCD" or len(types) > 1 else order)
     for column in table.columns:
         column.justify, column.no_wrap = "right", True
     for address in sorted({*probed.words, *probed.refused}):
-        table.add_row(*_row(probed, address, types, best, said))
+        alone = _alone(probed, address, said) if ones else ()
+        table.add_row(f"{address:#06x}", *alone, *_paired(probed, address, types, best))
     return table
 
 
-def _row(
-    probed: Probed, address: int, types: Sequence[str], best: Best | None, said: Mapping[str, str]
-) -> Iterator[str]:
-    yield f"{address:#06x}"
+def _alone(probed: Probed, address: int, said: Mapping[str, str]) -> Sequence[str]:
+    """One register: its cells."""
     if address in probed.refused:
-        yield from ("-", f"[yellow]{said['no'].format(probed.refused[address])}[/]")
-        return
+        return "-", f"[yellow]{said['no'].format(probed.refused[address])}[/]", "", ""
     word = probed.words[address]
-    yield f"{word:04X}"
-    for type_ in ("u16", "i16"):
-        yield _cell((word,), type_, "ABCD", None)
-    yield escape(readings.text(word))
-    following = probed.words.get(address + 1)
+    numbers = [_cell((word,), type_, "ABCD", None) for type_ in ("u16", "i16")]
+    return f"{word:04X}", *numbers, escape(readings.text(word))
+
+
+def _paired(probed: Probed, address: int, types: Sequence[str], best: Best | None) -> Iterator[str]:
+    """With the one behind it."""
+    word, following = probed.words.get(address), probed.words.get(address + 1)
     for type_ in types:
         for order in ORDERS:
-            yield "" if following is None else _cell((word, following), type_, order, best)
+            yield "" if word is None or following is None else _cell((word, following), type_, order, best)
 
 
 def _cell(pair: Sequence[int], type_: str, order: str, best: Best | None) -> str:

@@ -15,10 +15,11 @@ from rich.table import Table
 from gateway.app.field_requests import described
 from gateway.app.fields import wanted
 from gateway.cli.check import WRONG_FILE, paragraph
+from gateway.cli.found import UNITS
 from gateway.cli.status import EXIT_NO_SENSE, EXIT_NOT_RUNNING
 from gateway.clock.kernel import SystemClock
 from gateway.config.compile import compile_file
-from gateway.control.client import Client, NotRunning, Refused, SocketClient
+from gateway.control.client import Client, NoAccess, NotRunning, Refused, SocketClient
 from gateway.errors import GatewayError, Invalid
 from gateway.pipeline.judge import plausible
 from gateway.seams import Clock
@@ -52,6 +53,8 @@ def show(where: Where, device: str, fields: Sequence[str], lang: str, *, as_json
     """Exit 0 when every field has a good value, 1 when one has none or nothing could be read, 2 for a wrong file."""
     try:
         answer = asyncio.run(asked(SocketClient(where.socket), "read", device=device, fields=list(fields)))
+    except NoAccess as error:  # it runs, and owns the bus
+        return not_understood(where.socket, error, lang)
     except NotRunning:
         print(ALONE.get(lang, ALONE["en"]), file=sys.stderr)
         return _alone(where, device, fields, lang, as_json=as_json)
@@ -96,7 +99,7 @@ def with_unit(value: object, unit: str) -> str:
     if not isinstance(value, float):
         return str(value)
     text = f"{value:.0f}" if value.is_integer() and abs(value) < EXACT_BELOW else str(value)
-    return text if unit in {"", "1"} else f"{text} {unit}"
+    return f"{text} {UNITS.get(unit, unit)}".rstrip()
 
 
 def table(device: str, fields: Sequence[Mapping[str, Any]], lang: str) -> Table:

@@ -31,14 +31,12 @@ UNIT_ID_MAX = 255
 TEXT = {
     "en": {
         "through": "Through the running gateway, bus {}: its own line only, between its polls.",
-        "own_line": "The running gateway uses this port at {}: stop it to look at another line.",
         "go_on": "Nobody answers. Ask every unit_id on every line ({} min)?",
         "rerun": "To ask every unit_id on every line: the same command with --all",
         "stopped": "Stopped. So far:",
     },
     "vi": {
         "through": "Qua gateway đang chạy, bus {}: chỉ đường truyền của bus, xen giữa các lần đọc.",
-        "own_line": "Gateway đang chạy dùng cổng này ở {}: hãy dừng gateway để thử đường truyền khác.",
         "go_on": "Không có thiết bị nào trả lời. Hỏi mọi unit_id trên mọi đường truyền ({} phút)?",
         "rerun": "Để hỏi mọi unit_id trên mọi đường truyền: chạy lại lệnh này với --all",
         "stopped": "Đã dừng. Đến lúc này:",
@@ -103,6 +101,7 @@ class _Shown:
         self._numbers, self._ways, self._profiles = numbers, ways, profiles
         self._said = TEXT.get(lang, TEXT["en"])
         self._clock = SystemClock("system")
+        self._client = SocketClient(wanted.socket, endpoint.PATIENCE_S)
         self._told = Console(stderr=True)
         self._out = Console()
         self._findings: list[Finding] = []
@@ -131,7 +130,7 @@ class _Shown:
         return not any(isinstance(finding, Found) for finding in self._findings)
 
     async def _scan(self, *, likely: bool, everything: bool) -> None:
-        place = self._place or await endpoint.find(self._wanted.target, SocketClient(self._wanted.socket), self._clock)
+        place = self._place or await endpoint.find(self._wanted.target, self._client, self._clock)
         self._place = place
         ways = self._ways_of(place)
         if place.bus and likely:
@@ -147,7 +146,7 @@ class _Shown:
     def _ways_of(self, place: Endpoint) -> tuple[Way, ...]:
         if place.way:
             if self._ways and self._ways != (place.way,):
-                raise BadLine(self._said["own_line"].format(place.way))
+                raise endpoint.BadLine(str(place.way))
             return (place.way,)
         return self._ways or (serial_ways(self._profiles) if place.serial else TCP_WAYS)
 
@@ -191,9 +190,3 @@ class _Shown:
         if lines:
             self._out.print(f"[bold]{found.words(self._lang)['copy']}[/]")
             self._out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
-class BadLine(GatewayError):
-    """Another line than that of the running gateway."""
-
-    code = "line_in_use"

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,8 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
     table = Table(title=f"{status['gw']}  {status['version']}", show_header=False, title_justify="left")
     for alarm in status["alarms"]:
         table.add_row("[red]![/]", f"[red]{words.title(alarm, lang)}[/]")
-    for code, names in (("bus_down", status["buses_down"]), ("device_down", status["devices_down"])):
-        for name in names:
-            table.add_row("[red]![/]", f"[red]{name}: {words.title(code, lang)}[/]")
+    for name, code in _down(status):
+        table.add_row("[red]![/]", f"[red]{name}: {words.title(code, lang)}[/]")
     online = status["online"]
     table.add_row(
         "IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]"
@@ -59,6 +58,13 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
     waiting = f"{status['pending']}" + (f"  ({oldest / 1000:.0f} s)" if oldest else "")
     table.add_row(words.title("pending", lang), waiting)
     return table
+
+
+def _down(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Buses before devices; of a bus that is open, that it is silent."""
+    silent = status.get("buses_silent", ())
+    yield from ((name, "bus_silent" if name in silent else "bus_down") for name in status["buses_down"])
+    yield from ((name, "device_down") for name in status["devices_down"])
 
 
 def values(rows: list[Mapping[str, Any]], lang: str) -> Table:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, TextIO
@@ -21,9 +22,13 @@ from gateway.errors import GatewayError, Malformed
 from gateway.south.jobs.traced import GAP_NS, Decoder, Said
 from gateway.south.links.trace import Chunk
 from gateway.text import words
+from gateway.wire import checked
 
-NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
-HEX_BYTES = 16  # a line
+NS_PER_MS, NS_PER_S, NS_MAX = 1_000_000, 1_000_000_000, 1 << 63
+HEX_BYTES = (16, 8, 4)  # a line: as many as fit
+WIDTH_MIN = 16  # of words
+SERIAL = frozenset({"rtu", "stream"})  # the other buses have no line of their own
+LINE_BYTES_MAX, CHUNKS_MAX = 1 << 16, 1_000_000  # of a recording
 INDENT = 27  # behind time, gap and arrow
 FAILED = 1
 
@@ -54,7 +59,7 @@ def show(socket: Path, bus: str, wanted: Wanted) -> int:
     except NotRunning as error:
         return _failed(f"{error}", error, wanted.lang, EXIT_NOT_RUNNING)
     except GatewayError as error:
-        code = str(error) if str(error) in {"unknown_bus", "unknown_request"} else error.code
+        code = str(error) if str(error) in {"unknown_bus", "unknown_request", "too_many_follow"} else error.code
         return _failed(f"{bus}: {words.title(code, wanted.lang)}", code, wanted.lang, EXIT_NO_SENSE)
     except OSError as error:
         print(f"{error.filename or bus}: {error.strerror or error}", file=sys.stderr)
@@ -104,7 +109,8 @@ class _View:
         if self._wanted.as_json:
             return
         head = self._head
-        self._console.print(Text(f"{head['bus']}  {head['transport']}  {head['line']}", style="bold"))
+        line = f"  {head['line']}" if head["transport"] in SERIAL else ""
+        self._console.print(Text(f"{head['bus']}  {head['transport']}{line}", style="bold"))
         if empty:
             self._console.print(words.title("trace_nothing", self._wanted.lang))
 
@@ -138,17 +144,22 @@ class _View:
         gap = "" if said.gap_ns is None else _gap(said.gap_ns)
         arrow, style = ("→", "cyan") if said.sent else ("←", "green")
         arrow, style = ("!", "yellow") if not said.data else (arrow, "red" if said.bad else style)
-        unit = "" if said.unit_id is None else f"unit {said.unit_id}: "
+        unit = "" if said.unit_id is None else f"unit_id {said.unit_id}: "
         text = Text(f"{self._time(said.at_ns) if said.data else '':>12}", style="dim")
         text.append(f"{gap:>11}  ")
         text.append(f"{arrow} {self._wrapped(unit + sentence(said.word, said.values, self._wanted.lang))}", style=style)
-        for at in range(0, len(said.data), HEX_BYTES):
-            text.append(f"\n{'':{INDENT}}{said.data[at : at + HEX_BYTES].hex(' ')}", style="dim")
+        size = next((size for size in HEX_BYTES if 3 * size <= self._width + 1), HEX_BYTES[-1])
+        for at in range(0, len(said.data), size):
+            text.append(f"\n{'':{INDENT}}{said.data[at : at + size].hex(' ')}", style="dim")
         return text
 
+    @property
+    def _width(self) -> int:
+        """Right of times and arrows."""
+        return max(self._console.width - INDENT, WIDTH_MIN)
+
     def _wrapped(self, text: str) -> str:
-        width = max(self._console.width - INDENT - 1, HEX_BYTES)
-        return f"\n{'':{INDENT}}".join(wrap(text, width, break_on_hyphens=False))
+        return f"\n{'':{INDENT}}".join(wrap(text, self._width, break_on_hyphens=False))
 
     def _time(self, at_ns: int) -> str:
         """Of the wall clock here; of a recording, seconds from its begin."""
@@ -201,20 +212,30 @@ def _head(answer: object) -> Mapping[str, Any]:
 def _chunks(answer: object) -> list[Chunk]:
     told = answer.get("chunks") if isinstance(answer, dict) else None
     try:
-        return [Chunk(int(at_ns), way == "out", bytes.fromhex(data)) for at_ns, way, data in told or ()]
+        return [Chunk(_ns(at_ns), way == "out", bytes.fromhex(data)) for at_ns, way, data in told or ()]
     except (TypeError, ValueError) as error:
         raise Malformed("schema", str(error)) from None
 
 
+def _ns(written: object) -> int:
+    return checked.integer(written, "t_ns", 0, NS_MAX)
+
+
 async def _recorded(path: Path) -> AsyncIterator[object]:
-    """A recording, as the daemon would answer."""
+    """A recording, as the daemon would answer; whoever wrote it, it is bounded and holds no signs for a terminal."""
     with path.open("rb") as file:
-        yield _line(file.readline())
-        lines = (_line(line) for line in file)
-        yield {"chunks": [[line.get("t_ns"), line.get("way"), line.get("bytes")] for line in lines]}
+        head = _line(file.readline(LINE_BYTES_MAX + 1))
+        yield {"v": head.get("v")} | {key: checked.text(head.get(key), key) for key in ("bus", "transport", "line")}
+        lines = (_line(line) for line in iter(lambda: file.readline(LINE_BYTES_MAX + 1), b""))
+        chunks = [[line.get("t_ns"), line.get("way"), line.get("bytes")] for line in islice(lines, CHUNKS_MAX + 1)]
+    if len(chunks) > CHUNKS_MAX:
+        raise Malformed("limit", f"more than {CHUNKS_MAX} chunks")
+    yield {"chunks": chunks}
 
 
 def _line(line: bytes) -> dict[str, Any]:
+    if len(line) > LINE_BYTES_MAX:
+        raise Malformed("limit", f"a line of more than {LINE_BYTES_MAX} bytes")
     try:
         known = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -8,12 +8,12 @@ from typing import Any
 
 from gateway.cli.read import FAILED, asked, not_understood, said, shown_value, with_unit
 from gateway.cli.status import EXIT_NOT_RUNNING
-from gateway.control.client import NotRunning, SocketClient
+from gateway.control.client import NoAccess, NotRunning, SocketClient
 from gateway.errors import GatewayError
 from gateway.model import Value
 from gateway.text import words
 
-WRONG_USE = 2
+WRONG_USE, INTERRUPTED = 2, 130
 TRUE, FALSE = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 TEXTS = {
     "en": {
@@ -40,9 +40,14 @@ TEXTS = {
 
 
 def write(socket: Path, device: str, field: str, text: str, lang: str, *, sure: bool) -> int:
-    """Exit 0 when the device holds the value, 1 when not, 2 when nobody was there to be asked, 3 without a gateway."""
+    """Exit 0 when the device holds the value, 1 when not, 2 when nobody was there to be asked, 3 without a gateway.
+
+    130 on Ctrl-C: before the write nothing happened, and that is said; in it nobody knows.
+    """
     try:
-        return asyncio.run(_write(SocketClient(socket), device, field, text, lang, sure=sure))
+        return _write(SocketClient(socket), device, field, text, lang, sure=sure)
+    except NoAccess as error:
+        return not_understood(socket, error, lang)
     except NotRunning as error:  # without it nobody would tell the centre: a write that is in no record is not made
         print(f"{error}\n{said('unrecorded', '', lang)}", file=sys.stderr)
         return EXIT_NOT_RUNNING
@@ -60,8 +65,9 @@ def parsed(text: str, letter: str) -> Value:
         return text
 
 
-async def _write(client: SocketClient, device: str, field: str, text: str, lang: str, *, sure: bool) -> int:
-    before = await asked(client, "read", device=device, fields=[field])
+def _write(client: SocketClient, device: str, field: str, text: str, lang: str, *, sure: bool) -> int:
+    """The question stands outside of any event loop, which would keep Ctrl-C to itself."""
+    before = asyncio.run(asked(client, "read", device=device, fields=[field]))
     if before["code"] != "ok":
         return _failed(before["code"], str(before["detail"]), lang)
     (found,) = before["fields"]
@@ -69,7 +75,11 @@ async def _write(client: SocketClient, device: str, field: str, text: str, lang:
     _preview(device, found, value, lang)
     if found["writable"] and not sure and (status := _asked_for(lang)) is not None:  # else it is refused anyway
         return status
-    after = await asked(client, "write", device=device, field=field, value=value)
+    try:
+        after = asyncio.run(asked(client, "write", device=device, field=field, value=value))
+    except KeyboardInterrupt:  # the gateway goes on with it
+        _failed("write_uncertain", "", lang)
+        return INTERRUPTED
     held = (
         f"{_texts(lang)['read']}: {with_unit(after['after'], str(found['unit']))}" if after["after"] is not None else ""
     )
@@ -95,10 +105,15 @@ def _asked_for(lang: str) -> int | None:
     if not sys.stdin.isatty():
         print(texts["terminal"], file=sys.stderr)
         return WRONG_USE
-    if input(texts["sure"]).strip().lower() in {texts["yes"], "y"}:
-        return None
+    try:
+        if input(texts["sure"]).strip().lower() in {texts["yes"], "y"}:
+            return None
+        status = FAILED
+    except (KeyboardInterrupt, EOFError):
+        print()  # behind the question
+        status = INTERRUPTED
     print(texts["left"])
-    return FAILED
+    return status
 
 
 def _failed(code: str, detail: str, lang: str) -> int:

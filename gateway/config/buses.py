@@ -78,7 +78,10 @@ class _Compiler:
         if bus.port and bus.port.startswith("/dev/tty"):
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
             self._findings.note("unstable_port", detail, "bus", n, "port")
-        transport = "stream" if streams else "rtu" if bus.port else "rtu_over_tcp" if bus.framing == "rtu" else "tcp"
+        transport = "stream" if streams else _transport(bus)
+        if transport in {"ascii", "udp"} and isinstance(self._config, SimulatorConfig):
+            detail = f"framing = {transport} is planned for simulators, but this version does not serve it"
+            self._findings.report("not_built_yet", detail, "bus", n, "framing")
         if transport == "tcp" or bus.link == "pymodbus":
             self._refuse_sleepers(n, devices)
         line = self._line(n, bus, devices)
@@ -209,3 +212,9 @@ def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
     """The hidden fields that these are read with: not reported, so not in their group."""
     wanted = {field.scale_from for field in fields}
     return (field for field in profile.fields if field.hidden and field.name in wanted)
+
+
+def _transport(bus: BusConfig) -> str:
+    if bus.port:
+        return "ascii" if bus.framing == "ascii" else "rtu"
+    return {"rtu": "rtu_over_tcp", "udp": "udp"}.get(bus.framing or "", "tcp")

@@ -49,7 +49,7 @@ def compile_site(
     from_sources: tuple[tuple[str, str], ...] = (),
     variants: Variants = MappingProxyType({}),
 ) -> Site:
-    """Raises Invalid with every problem: unknown profile, doubled name, doubled unit id, impossible period, ..."""
+    """Raises Invalid with every problem: unknown profile, doubled name, doubled unit_id, impossible period, ..."""
     findings = findings or Findings(Places("", {}))
     folder = Path(findings.places.file).resolve().parent
     _check_names(config, findings)

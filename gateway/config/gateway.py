@@ -17,6 +17,8 @@ UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 PORT_FOLDERS = ("by-id/", "by-path/")
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 MODBUS_PORT = 502
+FRAMINGS_OF_PORTS = ("rtu", "ascii")
+FRAMINGS_OF_HOSTS = ("tcp", "rtu", "udp")
 PORT_MAX = 65_535
 LOOPBACK = "127.0.0.1"
 LABEL_MAX = 63  # of one part of a host name, RFC 1035
@@ -229,10 +231,12 @@ class BusConfig(Strict):
     def _one_medium(self) -> "BusConfig":
         if (self.port is None) == (self.host is None):
             raise refused("bad_value", "either port or host")
-        if self.framing in ("ascii", "udp", "tls"):
-            raise refused("not_built_yet", f"framing = {self.framing} is planned, but this version does not do it")
-        if self.port and self.framing == "tcp":
-            raise refused("bad_value", "framing = tcp needs a host")
+        if self.framing == "tls":
+            raise refused("not_built_yet", "framing = tls is planned, but this version does not do it")
+        if self.framing in ("ascii", "udp") and self.link != "pymodbus":
+            raise refused("bad_value", f'framing = {self.framing} needs link = "pymodbus"')
+        if self.framing and self.framing not in (FRAMINGS_OF_PORTS if self.port else FRAMINGS_OF_HOSTS):
+            raise refused("bad_value", f"framing = {self.framing} needs {'a host' if self.port else 'a port'}")
         if self.host and self.line:
             raise refused("bad_value", "line is of a port; behind a host it is set in the converter")
         if self.rs485 and (self.host or self.link == "pymodbus"):

@@ -18,6 +18,12 @@ class NotRunning(GatewayError):
     code = "not_running"
 
 
+class NoAccess(NotRunning):
+    """There is a socket, and this user may not open it."""
+
+    code = "no_access"
+
+
 class Refused(GatewayError):
     """The daemon answered with an error code."""
 
@@ -33,21 +39,24 @@ class Client(Protocol):
 
 
 class SocketClient:
-    """`Client` over `control.sock`."""
+    """`Client` over `control.sock`; `timeout_s` bounds the wait for each answer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
         self._path = path
+        self._timeout_s = timeout_s
 
     async def ask(self, name: str, **arguments: object) -> AsyncIterator[object]:
-        """Each answer's data until the last; every wait is bounded by TIMEOUT_S."""
+        """Each answer's data until the last; every wait is bounded."""
         try:
             reader, writer = await asyncio.open_unix_connection(self._path, limit=protocol.LINE_BYTES_MAX)
+        except PermissionError as error:
+            raise NoAccess(f"{self._path}: {error.strerror}") from error
         except OSError as error:
             raise NotRunning(f"{self._path}: {error.strerror or error}") from error
         try:
             writer.write(protocol.encode_request(Request(1, name, arguments)))
             while True:
-                answer = protocol.decode_answer(await _line(reader))
+                answer = protocol.decode_answer(await _line(reader, self._timeout_s))
                 if answer.error:
                     raise Refused(answer.error)
                 if answer.last:
@@ -65,9 +74,9 @@ async def first(client: Client, name: str, **arguments: object) -> object:
     return answers[0]
 
 
-async def _line(reader: asyncio.StreamReader) -> bytes:
+async def _line(reader: asyncio.StreamReader, timeout_s: float) -> bytes:
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             line = await reader.readline()
     except (OSError, ValueError, TimeoutError) as error:
         raise NotRunning(f"no answer: {error}") from error

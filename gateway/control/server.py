@@ -8,7 +8,7 @@ requests: however many lines a client has sent ahead, the buses are served in be
 import asyncio
 import contextlib
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ WRITE_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 60.0
 SOCKET_MODE = 0o660  # owner and group: the technicians' group of the unit
 
-Handler: TypeAlias = Callable[[dict[str, object]], AsyncIterator[object]]
+Handler: TypeAlias = Callable[[dict[str, object]], AsyncGenerator[object, None]]
 
 
 class Server:
@@ -51,12 +51,16 @@ class Server:
             writer.close()
             return
         self._clients += 1
+        writer.transport.set_write_buffer_limits(
+            0
+        )  # `drain` waits until the kernel has all: nothing is left at the end
         try:
             while line := await _line(reader):
-                async for answer in self._answers(line):
-                    writer.write(protocol.encode_answer(answer))
-                    async with asyncio.timeout(WRITE_TIMEOUT_S):
-                        await writer.drain()
+                async with contextlib.aclosing(self._answers(line)) as answers:
+                    async for answer in answers:
+                        writer.write(protocol.encode_answer(answer))
+                        async with asyncio.timeout(WRITE_TIMEOUT_S):
+                            await writer.drain()
                 await asyncio.sleep(0)  # noqa: TID251 - a turn, not a time: reading and draining need not wait for one
         except (ConnectionError, TimeoutError):
             pass  # the client went away or stopped reading; nothing of ours depends on it
@@ -64,9 +68,9 @@ class Server:
             pass  # the daemon stops; asyncio's stream server would log the cancel as an error
         finally:
             self._clients -= 1
-            writer.close()
+            writer.transport.abort()  # `close` would wait, for ever, for one that reads nothing
 
-    async def _answers(self, line: bytes) -> AsyncIterator[Answer]:
+    async def _answers(self, line: bytes) -> AsyncGenerator[Answer, None]:
         try:
             request = protocol.decode_request(line)
         except Malformed as error:
@@ -77,8 +81,9 @@ class Server:
             yield Answer(request.id, last=True, error="unknown_request")
             return
         try:
-            async for data in handler(request.arguments):
-                yield Answer(request.id, last=False, data=data)
+            async with contextlib.aclosing(handler(request.arguments)) as told:
+                async for data in told:
+                    yield Answer(request.id, last=False, data=data)
         except GatewayError as error:
             yield Answer(request.id, last=True, error=error.code)
             return

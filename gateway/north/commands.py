@@ -7,6 +7,7 @@ from gateway.model import UtcMs
 from gateway.wire.command import Command, Outcome
 
 REMEMBERED_MAX = 1024
+AHEAD_MAX_MS = 2 * 86_400_000  # what is valid for longer would outlive our memory of its id: it could be sent again
 INTERRUPTED = "interrupted"  # the gateway stopped in the middle: what became of it nobody knows
 
 
@@ -44,6 +45,8 @@ class CommandGate:
     def _code(self, command: Command, now: UtcMs | None) -> str | None:
         if now is not None and now >= command.expires:
             return "expired"
+        if now is not None and command.expires - now > AHEAD_MAX_MS:
+            return "expires_too_late"
         if command.name not in self._known:
             return "unknown_command"
         if command.name not in self._allowed:

@@ -99,7 +99,7 @@ class Uplink:
     def status(self) -> NorthStatus:
         """This stage's part of the Status document."""
         return NorthStatus(
-            connected=self._session is not None,
+            connected=self.connected,
             server=_name(self._settings.servers[self._doors.at]),
             in_flight=len(self._window.in_flight),
             sent_bytes=self._tally.sent_bytes,
@@ -107,6 +107,11 @@ class Uplink:
             settle=self._settings.settle,
             refusal=self._refusal,
         )
+
+    @property
+    def connected(self) -> bool:
+        """Whether a broker is, now."""
+        return self._session is not None
 
     @property
     def alarms(self) -> frozenset[str]:

@@ -8,13 +8,15 @@ by an event when that begins and when it ends, instead of a row at every poll.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
+from operator import le
 from typing import Final, TypeAlias
 
 from gateway.model import BootMs, Event, Group, Quality, Row, Value
 from gateway.profile.profile import Field
 from gateway.site import Site
 from gateway.wire.body_reader import MAX_VALUE_BYTES
-from gateway.wire.checked import finite, is_text
+from gateway.wire.checked import all_finite, finite, is_text
 
 MAX_ROW_TEXT_BYTES: Final = 8 * 1024  # of all texts of one row: it must fit a message with its group
 APART_MS_MAX: Final = 8  # as many groups of one device, at most, are told apart at one time
@@ -24,7 +26,6 @@ NO_VALUES: Final = "no_values"
 WRONG_SHAPE: Final = "wrong_shape"
 
 _Range: TypeAlias = tuple[float, float]
-_ANY: Final[_Range] = (float("-inf"), float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Judge:
 
     def __init__(self, site: Site) -> None:
         polled = (polled for bus in site.buses for device in bus.devices for polled in device.polled)
-        self._ranges = {each.group: _ranges(each.group, each.fields) for each in polled}
+        self._limits = {each.group: _Limits.of(each.group, each.fields) for each in polled}
         self._seen: dict[Group, _Seen] = {}
         self._nulls: dict[tuple[str, str], BootMs] = {}  # the latest row with a null, by device and kind
 
@@ -77,8 +78,7 @@ class Judge:
 
     def believed(self, row: Row) -> Row:
         """The row with a code for each value that cannot be true: what people may be shown. Remembers nothing."""
-        values, quality = _believed(row, self._ranges.get(row.group) or (_ANY,) * len(row.group.fields))
-        return Row(row.group, row.at, values, quality)
+        return _believed(row, self._limits.get(row.group) or _Limits.of(row.group, ()))
 
     def _apart(self, row: Row) -> Row:
         """A ms later, if another group of the device has nulls at the very same one (two groups in one frame).
@@ -96,21 +96,36 @@ class Judge:
 
 def plausible(row: Row, fields: Sequence[Field]) -> Row:
     """As `Judge.believed`, of a row that was read on request and belongs to no group of the site."""
-    values, quality = _believed(row, _ranges(row.group, fields))
-    return Row(row.group, row.at, values, quality)
+    return _believed(row, _Limits.of(row.group, fields))
 
 
-def _ranges(group: Group, fields: Sequence[Field]) -> tuple[_Range, ...]:
-    """Plausible low and high of each field of the group, in its order."""
-    found = {
-        field.name: (_ANY[0] if field.low is None else field.low, _ANY[1] if field.high is None else field.high)
-        for field in fields
-    }
-    return tuple(found.get(name, _ANY) for name in group.fields)
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Plausible low and high of each field of a group, in its order."""
+
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+
+    @staticmethod
+    def of(group: Group, fields: Sequence[Field]) -> "_Limits":
+        lows = {field.name: field.low for field in fields if field.low is not None}
+        highs = {field.name: field.high for field in fields if field.high is not None}
+        return _Limits(
+            tuple(lows.get(name, -inf) for name in group.fields),
+            tuple(highs.get(name, inf) for name in group.fields),
+        )
+
+    def all_hold(self, values: Sequence[float]) -> bool:
+        """Of finite numbers, one a field: whether each is plausible."""
+        return all(map(le, self.lows, values)) and all(map(le, values, self.highs))
 
 
-def _believed(row: Row, ranges: tuple[_Range, ...]) -> tuple[tuple[Value | None, ...], tuple[tuple[int, Quality], ...]]:
+def _believed(row: Row, limits: _Limits) -> Row:
+    numbers = all_finite(row.values) if row.group.letters.count("f") == len(row.values) else None
+    if numbers is not None and not row.quality and limits.all_hold(numbers):  # as most rows are
+        return row
     given, values, quality, room = dict(row.quality), list[Value | None](), [], MAX_ROW_TEXT_BYTES
+    ranges = zip(limits.lows, limits.highs, strict=True)
     for index, (letter, value, plausible) in enumerate(zip(row.group.letters, row.values, ranges, strict=True)):
         code = given.get(index) or _doubt(letter, value, plausible, room)
         if isinstance(value, str) and code is None:
@@ -118,7 +133,7 @@ def _believed(row: Row, ranges: tuple[_Range, ...]) -> tuple[tuple[Value | None,
         values.append(value if code is None else None)
         if code is not None:
             quality.append((index, code))
-    return tuple(values), tuple(quality)
+    return Row(row.group, row.at, tuple(values), tuple(quality))
 
 
 def _doubt(letter: str, value: Value | None, plausible: _Range, room_bytes: int) -> Quality | None:

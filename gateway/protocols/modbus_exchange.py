@@ -99,7 +99,7 @@ class _Doubt:
 
 
 @dataclass(slots=True)
-class _Unit:
+class _Slave:
     doubt: _Doubt | None
     end_ns: int = 0  # of its last frame
     slowest_ns: int = 0  # reply, of late
@@ -147,7 +147,7 @@ class ExchangeReader:
         self._arrivals = _Arrivals()
         self._asked: _Asked | None = None  # the request that the next frame may answer
         self._in_step = False  # the frame before was understood: the next is what follows it
-        self._units: dict[int, _Unit] = {}
+        self._slaves: dict[int, _Slave] = {}
         self._last_ns = self._noise_ns = self._began_ns = began_ns
         self._found: list[Exchange] = []
 
@@ -191,7 +191,7 @@ class ExchangeReader:
         self._held.clear()
         self._arrivals = _Arrivals()
         self._asked, self._in_step = None, False
-        self._units.clear()
+        self._slaves.clear()
         self._last_ns = self._noise_ns = self._began_ns = at_ns
 
     # --- frames -------------------------------------------------------------------------------------------------------
@@ -246,9 +246,9 @@ class ExchangeReader:
         self.skipped_bytes += 1
         _, self._noise_ns, _ = self._pop(1)
         self._out_of_step(self._noise_ns)
-        for unit in self._units.values():
-            if unit.doubt:  # it may have been a request
-                unit.doubt.asked = None
+        for slave in self._slaves.values():
+            if slave.doubt:  # it may have been a request
+                slave.doubt.asked = None
         return True
 
     def _unpaired(self, length: int, *, maybe_request: bool) -> bool:
@@ -256,12 +256,12 @@ class ExchangeReader:
         frame, first_ns, end_ns = self._pop(length)
         self.unpaired += 1
         self._out_of_step(first_ns)
-        unit = self._unit(frame[0])
-        unit.end_ns = end_ns
+        slave = self._slave(frame[0])
+        slave.end_ns = end_ns
         if maybe_request:
-            unit.doubt = _Doubt(end_ns, None)
-        elif unit.doubt:
-            unit.doubt.since_ns = end_ns
+            slave.doubt = _Doubt(end_ns, None)
+        elif slave.doubt:
+            slave.doubt.since_ns = end_ns
         return True
 
     def _out_of_step(self, now_ns: int) -> None:
@@ -279,19 +279,19 @@ class ExchangeReader:
         if frame[0] == 0:  # to all: nobody answers
             return True
         self._asked = _Asked(frame[0], frame[1:-2], decode_request(frame[1:-2]), end_ns)
-        unit = self._unit(frame[0])
-        if unit.doubt and self._settled(unit, unit.doubt, first_ns):
-            unit.doubt = None
-        if unit.doubt:
-            unit.doubt.add(self._asked)
-        unit.end_ns = end_ns
+        slave = self._slave(frame[0])
+        if slave.doubt and self._settled(slave, slave.doubt, first_ns):
+            slave.doubt = None
+        if slave.doubt:
+            slave.doubt.add(self._asked)
+        slave.end_ns = end_ns
         return True
 
-    def _settled(self, unit: _Unit, doubt: _Doubt, now_ns: int) -> bool:
+    def _settled(self, slave: _Slave, doubt: _Doubt, now_ns: int) -> bool:
         """Whether there was a pause before `now_ns` in which a late reply would have come."""
-        pause_ns = now_ns - max(unit.end_ns, self._noise_ns)
+        pause_ns = now_ns - max(slave.end_ns, self._noise_ns)
         long_ago = now_ns - doubt.since_ns >= LATE_TIMEOUTS * self._reply_max_ns
-        return long_ago and pause_ns >= max(PAUSE_LATENCIES * unit.slowest_ns, PAUSE_MIN_NS)
+        return long_ago and pause_ns >= max(PAUSE_LATENCIES * slave.slowest_ns, PAUSE_MIN_NS)
 
     def _pair(self, length: int, *, final: bool) -> bool:
         """The reply to the open request, unless its bytes can be read as a request."""
@@ -306,29 +306,29 @@ class ExchangeReader:
             return self._unpaired(length, maybe_request=as_request is _Fit.YES)
         frame, first_ns, end_ns = self._pop(length)
         self._asked = None
-        unit = self._unit(asked.unit_id)
-        unit.end_ns = end_ns
-        unit.took(first_ns - asked.end_ns)
-        if unit.doubt and (frame[1] & EXCEPTION or unit.doubt.others(asked)):
+        slave = self._slave(asked.unit_id)
+        slave.end_ns = end_ns
+        slave.took(first_ns - asked.end_ns)
+        if slave.doubt and (frame[1] & EXCEPTION or slave.doubt.others(asked)):
             self.doubtful += 1
             return True
-        if unit.doubt and unit.doubt.ends(asked):
-            unit.doubt = None
+        if slave.doubt and slave.doubt.ends(asked):
+            slave.doubt = None
         self._found.append(Exchange(asked.unit_id, asked.request, frame[1:-2], first_ns))
         return True
 
     def _unanswered(self, now_ns: int) -> None:
         asked, self._asked = self._asked, None
         assert asked, "only an open request can stay without a reply"  # noqa: S101 - a bug of ours, not the line's
-        unit = self._unit(asked.unit_id)
-        if unit.doubt is None:
-            unit.doubt = _Doubt(now_ns, {})
-            unit.doubt.add(asked)
-        unit.doubt.since_ns = now_ns
+        slave = self._slave(asked.unit_id)
+        if slave.doubt is None:
+            slave.doubt = _Doubt(now_ns, {})
+            slave.doubt.add(asked)
+        slave.doubt.since_ns = now_ns
         self._found.append(Exchange(asked.unit_id, asked.request, None, asked.end_ns))
 
-    def _unit(self, unit_id: int) -> _Unit:
-        return self._units.setdefault(unit_id, _Unit(_Doubt(self._began_ns, None)))
+    def _slave(self, unit_id: int) -> _Slave:
+        return self._slaves.setdefault(unit_id, _Slave(_Doubt(self._began_ns, None)))
 
 
 def _is_request(pdu: bytes) -> bool:

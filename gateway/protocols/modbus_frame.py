@@ -17,7 +17,7 @@ says so and the connection has to go.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.errors import BadReply
@@ -30,11 +30,15 @@ TCP_MAX = 260
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A pdu with the unit_id it is from or for; `tid`, the transaction, only on TCP."""
+    """A pdu with the unit_id it is from or for; `tid`, the transaction, only on TCP.
+
+    `begins` = how many bytes its reader had been fed before it: two frames with the same content are equal.
+    """
 
     unit_id: int
     pdu: bytes
     tid: int | None = None
+    begins: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class RtuReader:
         self.wanted = wanted
         self._implied_length = implied_length
         self._held = bytearray()
+        self._past_bytes = 0  # that are not held any more
 
     @property
     def held_bytes(self) -> int:
@@ -105,8 +110,8 @@ class RtuReader:
             elif length == 0 or not _crc_is_good(self._held, 0, length):
                 self._give_up(1)
             else:
-                frames.append(Frame(self._held[0], bytes(self._held[1 : length - 2])))
-                del self._held[:length]
+                frames.append(Frame(self._held[0], bytes(self._held[1 : length - 2]), None, self._past_bytes))
+                self._drop(length)
 
     def _wanted_behind(self, length: int | None) -> bool:
         """Give up a front that is only a candidate when the wanted reply stands complete behind it."""
@@ -134,6 +139,10 @@ class RtuReader:
 
     def _give_up(self, count: int) -> None:
         self.skipped_bytes += count
+        self._drop(count)
+
+    def _drop(self, count: int) -> None:
+        self._past_bytes += count
         del self._held[:count]
 
 
@@ -142,6 +151,7 @@ class TcpReader:
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._past_bytes = 0  # that are not held any more
 
     @property
     def held_bytes(self) -> int:
@@ -163,7 +173,8 @@ class TcpReader:
             if len(self._held) < end:
                 break
             tid = int.from_bytes(self._held[:2], "big")
-            frames.append(Frame(self._held[6], bytes(self._held[_MBAP:end]), tid))
+            frames.append(Frame(self._held[6], bytes(self._held[_MBAP:end]), tid, self._past_bytes))
+            self._past_bytes += end
             del self._held[:end]
         return frames
 

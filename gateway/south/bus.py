@@ -22,11 +22,11 @@ from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Guarded, Outcome, Poller, poll_together
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
+from gateway.south.schedule.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
 from gateway.south.schedule.silence import News
 from gateway.south.stop import Stop
 from gateway.south.stream import StreamLoop
-from gateway.south.turns import Asks, Turns, Visitor
+from gateway.south.turns import Asks, Guest, Turns
 from gateway.wire.documents import SouthStatus
 
 LINKS = "gateway.links"  # entry points: name = `driver` of a bus, value = async open_link(bus, clock, trace) -> Link
@@ -136,7 +136,7 @@ class BusLoop:
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
         self._pollers = list(_pollers(bus, clock, counters, memories or {}))
         # outlives the link: a port that was reopened still brings the old reply
-        self._late = LateReplies(shared_queue=bus.transport != "rtu")
+        self._late = LateReplies(shared_queue=not bus.serial)
 
     async def run(self) -> None:
         """As `Loop`."""
@@ -157,8 +157,9 @@ class BusLoop:
     @property
     def status(self) -> SouthStatus:
         """As `Loop`. While the bus is down or silent its devices are not known to be."""
-        ill = self._door.down or self._schedule.silent
-        return SouthStatus((self._bus.name,) if ill else (), self._schedule.down)
+        silent = self._schedule.silent and not self._door.down
+        name = (self._bus.name,)
+        return SouthStatus(name if silent or self._door.down else (), self._schedule.down, name if silent else ())
 
     @property
     def last_rows(self) -> tuple[Row, ...]:
@@ -188,21 +189,21 @@ class BusLoop:
         self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
         while not self._stop.asked():
             now = self._clock.boot_ms()
-            visitor, again_at = self._turns.look(now, guard) if self._turns else (None, None)
-            step = self._schedule.step(now, Wish(visitor.came_at, visitor.longest_ms) if visitor else None)
+            guest, again_at = self._turns.look(now, guard) if self._turns else (None, None)
+            step = self._schedule.step(now, Wish(guest.came_at, guest.longest_ms) if guest else None)
             if isinstance(step, Idle):
                 await self._idle(step.until if again_at is None else min(step.until, again_at))
-            elif not await self._do(step, guard, visitor):
+            elif not await self._do(step, guard, guest):
                 self._counters.add("bus_reopened", bus=self._bus.name)
                 return
 
-    async def _do(self, step: Poll | Probe | Visit | Reopen, guard: Guarded, visitor: Visitor | None) -> bool:
+    async def _do(self, step: Poll | Probe | Turn | Reopen, guard: Guarded, guest: Guest | None) -> bool:
         """Whether the link may still be used."""
         match step:
             case Poll() | Probe():
                 return await self._ask(step, guard)
-            case Visit() if visitor:
-                await self._receive(step, guard, visitor)
+            case Turn() if guest:
+                await self._give_turn(step, guard, guest)
         return not isinstance(step, Reopen)
 
     async def _idle(self, until: BootMs) -> None:
@@ -212,12 +213,12 @@ class BusLoop:
         if steady_at is not None and self._clock.boot_ms() >= steady_at:
             self._door.works()
 
-    async def _receive(self, step: Visit, guard: Guarded, visitor: Visitor) -> None:
-        self._counters.add("visits", bus=self._bus.name)
+    async def _give_turn(self, step: Turn, guard: Guarded, guest: Guest) -> None:
+        self._counters.add("turns", bus=self._bus.name)
         try:
-            await self._turns.serve(visitor, guard)
+            await self._turns.serve(guest, guard)
         finally:
-            self._schedule.visited(step, self._clock.boot_ms())
+            self._schedule.turn_over(step, self._clock.boot_ms())
 
     async def _ask(self, step: Poll | Probe, guard: Guarded) -> bool:
         """Whether the link may still be used."""
@@ -271,7 +272,7 @@ class BusLoop:
 
     def _tell(self, news: Iterable[News]) -> None:
         for one in news:
-            self._on_event(Event(self._clock.boot_ms(), one.subject, str(one.turn), one.cause, urgent=True))
+            self._on_event(Event(self._clock.boot_ms(), one.subject, str(one.change), one.cause, urgent=True))
 
 
 def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, Memory]) -> Iterator[Poller]:
@@ -287,7 +288,7 @@ def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, 
 
 def _line(bus: Bus) -> Line | None:
     """What bytes take time on; behind a transparent converter that is the slowest its devices are read with."""
-    if bus.transport == "rtu":
+    if bus.serial:
         return bus.line
     sources = (device.profile.source for device in bus.devices)
     lines = [source.line for source in sources if isinstance(source, ModbusSource)]

@@ -79,7 +79,9 @@ class ListenLoop:
     def status(self) -> SouthStatus:
         """As `bus.Loop`."""
         down = () if self._silent else tuple(heard.name for heard in self._heard.values() if heard.down)
-        return SouthStatus((self._bus.name,) if self._door.down or self._silent else (), down)
+        silent = self._silent and not self._door.down
+        name = (self._bus.name,)
+        return SouthStatus(name if silent or self._door.down else (), down, name if silent else ())
 
     @property
     def last_rows(self) -> tuple[Row, ...]:

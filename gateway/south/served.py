@@ -1,8 +1,10 @@
 """A bus that others may read through us: a small Modbus TCP server before `Asks`.
 
 Each request goes to the device between two polls, within the bounds of the bus's schedule, and its reply is handed on.
-Nothing is cached: what a client gets was on the wire for it. The bounds: CLIENTS_MAX connections (one more is hung up
-on), IDLE_S without a request, one request of a client at a time; what it sends ahead waits in the kernel.
+Nothing is cached: what a client gets was on the wire for it. The bounds: CLIENTS_MAX connections, IDLE_S without a
+request, FRAME_S over one that has begun, one request of a client at a time; what it sends ahead waits in the kernel, and
+the loop turns before it is looked at. When all places are taken, one more client gets that of whoever has asked nothing
+for the longest, if that is STALE_MS or more (a peer that lost power never hangs up); else it is hung up on.
 
 Served are the devices of the site, their reads and their identification. Registers that the profile says must never be
 read stay unread (reading some of them loses rain), and nothing is written. Exceptions, by the specification's names:
@@ -42,6 +44,8 @@ from gateway.south.turns import Asks
 
 CLIENTS_MAX = 8
 IDLE_S = 300.0  # operators' systems keep a connection between their reads
+FRAME_S = 5.0  # for the rest of a request that has begun
+STALE_MS = 60_000
 WRITE_TIMEOUT_S = 5.0
 READ_MAX_BYTES = 1024
 AGAIN_MS = 10_000  # until a port that is taken is tried again
@@ -71,7 +75,7 @@ class BusServer:
             for device in bus.devices
             if isinstance(device.profile.source, ModbusSource)
         }
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, BootMs] = {}  # and when each was last busy with a request
 
     async def run(self) -> None:
         """Until cancelled; a port that cannot be had is told once and tried again."""
@@ -100,11 +104,14 @@ class BusServer:
                 client.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= CLIENTS_MAX:
+        if not self._has_room():
             self._count("served_turned_away")
             writer.close()
             return
-        self._clients.add(writer)
+        self._clients[writer] = self._clock.boot_ms()
+        writer.transport.set_write_buffer_limits(
+            0
+        )  # `drain` waits until the kernel has all: nothing is left at the end
         try:
             await self._answer_all(reader, writer)
         except (ConnectionError, TimeoutError):
@@ -114,17 +121,32 @@ class BusServer:
         except asyncio.CancelledError:
             pass  # the daemon stops; asyncio's stream server would log the cancel as an error
         finally:
-            self._clients.discard(writer)
-            writer.close()
+            self._clients.pop(writer, None)
+            writer.transport.abort()  # `close` would wait, for ever, for one that reads nothing
+
+    def _has_room(self) -> bool:
+        """Whether one more client has a place; one that is stale gives up its own."""
+        if len(self._clients) < CLIENTS_MAX:
+            return True
+        stalest = min(self._clients, key=lambda client: self._clients[client])
+        if self._clock.boot_ms() - self._clients[stalest] < STALE_MS:
+            return False
+        self._count("served_gave_place")
+        del self._clients[stalest]
+        stalest.transport.abort()
+        return True
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = TcpReader()
-        while data := await _read(reader):
-            for frame in frames.feed(data):
+        while requests := await _requests(reader, frames):
+            for frame in requests:
                 pdu = await self.answer(frame.unit_id, frame.pdu)
                 writer.write(encode_tcp(Frame(frame.unit_id, pdu, frame.tid)))
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
                     await writer.drain()
+                if writer in self._clients:
+                    self._clients[writer] = self._clock.boot_ms()
+                await asyncio.sleep(0)  # noqa: TID251 - a turn, not a time: a refusal waits for nothing
 
     async def answer(self, unit_id: int, pdu: bytes) -> bytes:
         """The response to one request: the device's, or an exception."""
@@ -173,6 +195,13 @@ def _must_not_be_read(request: Request, source: ModbusSource) -> bool:
     return any(Span(*hole).touches(asked) for hole in source.never_read)
 
 
-async def _read(reader: asyncio.StreamReader) -> bytes:
+async def _requests(reader: asyncio.StreamReader, frames: TcpReader) -> list[Frame]:
+    """The next whole requests; none when the client has gone. Raises BadReply, and TimeoutError: bytes are no request."""
     async with asyncio.timeout(IDLE_S):
-        return await reader.read(READ_MAX_BYTES)
+        data = await reader.read(READ_MAX_BYTES)
+    requests = frames.feed(data)
+    async with asyncio.timeout(FRAME_S):
+        while data and not requests:
+            data = await reader.read(READ_MAX_BYTES)
+            requests = frames.feed(data)
+    return requests

@@ -2,11 +2,12 @@
 
 Whoever asks knows only `Asks`: `Turns` where a bus loop owns the wire, `Alone` where nobody does.
 
-Turns is a bounded queue of *visitors*. The loop asks it for the next one that may go (`look`), lets its schedule decide
-when, and makes the exchange (`serve`). A visitor is told something in any case: its reply or the device's failure, the
-cause while the bus is away, `bus_busy` when there was no time for it within WAIT_MS or WAITING_MAX others wait already.
+Turns is a bounded queue of *guests*. The loop asks it for the next one that may go (`look`), lets its schedule decide
+when, and makes the exchange (`serve`). A guest is told something in any case: its reply or the device's failure, the
+cause while the bus is away, `bus_busy` when there was no time for it within WAIT_MS or WAITING_MAX others wait already,
+`no_reply` when all that time the device still owed a reply that could be taken for this one: it is not the bus then.
 One that is cancelled leaves the queue; an exchange that is on goes to its end, so that no reply is left on the wire.
-A visitor whose unit_id still owes a reply of the same shape lets the others pass until it has come or cannot any more.
+A guest whose unit_id still owes a reply of the same shape lets the others pass until it has come or cannot any more.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Protocol
 
-from gateway.errors import BusBusy, DeviceError, LinkDown
+from gateway.errors import BusBusy, DeviceError, LinkDown, NoReply
 from gateway.model import BootMs
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import Request, encode_request, reply_length
@@ -68,7 +69,7 @@ def longest_ms(request: Request, timeout_ms: float, manner: Manner, line: Line |
 
 
 @dataclass(slots=True, eq=False)
-class Visitor:
+class Guest:
     """One exchange that waits for its turn."""
 
     unit_id: int
@@ -86,13 +87,13 @@ class Visitor:
 
 
 class Turns:
-    """`Asks` of a bus that is polled. `on_visitor` wakes its loop; never blocks."""
+    """`Asks` of a bus that is polled. `on_guest` wakes its loop; never blocks."""
 
-    def __init__(self, clock: Clock, line: Line | None, on_visitor: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, line: Line | None, on_guest: Callable[[], None]) -> None:
         self._clock = clock
         self._line = line
-        self._on_visitor = on_visitor
-        self._waiting: deque[Visitor] = deque()
+        self._on_guest = on_guest
+        self._waiting: deque[Guest] = deque()
         self._away: LinkDown | None = None
 
     def __bool__(self) -> bool:
@@ -106,46 +107,49 @@ class Turns:
             raise BusBusy(f"{WAITING_MAX} exchanges wait already")
         longest = ceil(longest_ms(request, timeout_ms, manner, self._line))
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        visitor = Visitor(unit_id, request, manner, longest, self._clock.boot_ms(), reply)
-        self._waiting.append(visitor)
-        self._on_visitor()
+        guest = Guest(unit_id, request, manner, longest, self._clock.boot_ms(), reply)
+        self._waiting.append(guest)
+        self._on_guest()
         try:
             return await reply
         finally:
-            if visitor in self._waiting:  # cancelled
-                self._waiting.remove(visitor)
+            if guest in self._waiting:  # cancelled
+                self._waiting.remove(guest)
 
-    def look(self, now: BootMs, guard: Guarded) -> tuple[Visitor | None, BootMs | None]:
+    def look(self, now: BootMs, guard: Guarded) -> tuple[Guest | None, BootMs | None]:
         """The first that may go now, and when to look again though nobody came. Who waited too long is sent away."""
         while self._waiting and self._waiting[0].gives_up_at <= now:
-            _fail(self._waiting.popleft(), BusBusy(f"no time for it in {WAIT_MS / 1000:.0f} s"))
+            guest = self._waiting.popleft()
+            owes = guard.barred(guest.unit_id, guest.request) is not None
+            busy = BusBusy(f"no time for it in {WAIT_MS / 1000:.0f} s")
+            _fail(guest, NoReply("it has not answered what it was asked before") if owes else busy)
         if not self._waiting:
             return None, None
         again_at = self._waiting[0].gives_up_at
-        for visitor in self._waiting:
-            until_ns = guard.barred(visitor.unit_id, visitor.request)
+        for guest in self._waiting:
+            until_ns = guard.barred(guest.unit_id, guest.request)
             if until_ns is None:
-                return visitor, again_at
+                return guest, again_at
             again_at = BootMs(min(again_at, -(-until_ns // NS_PER_MS)))
         return None, again_at
 
-    async def serve(self, visitor: Visitor, guard: Guarded) -> None:
+    async def serve(self, guest: Guest, guard: Guarded) -> None:
         """Make its exchange; raises LinkDown when the bus went away by it."""
-        self._waiting.remove(visitor)
-        deadline_ns = self._clock.boot_ns() + visitor.longest_ms * NS_PER_MS
+        self._waiting.remove(guest)
+        deadline_ns = self._clock.boot_ns() + guest.longest_ms * NS_PER_MS
         try:
-            reply = await guard.request(visitor.unit_id, visitor.request, deadline_ns, visitor.manner)
+            reply = await guard.request(guest.unit_id, guest.request, deadline_ns, guest.manner)
         except DeviceError as error:
-            _fail(visitor, error)
+            _fail(guest, error)
         except LinkDown as error:
-            self._lost(visitor, error)
+            self._lost(guest, error)
             raise
         except asyncio.CancelledError:
-            _fail(visitor, LinkDown("the bus was closed"))
+            _fail(guest, LinkDown("the bus was closed"))
             raise
         else:
-            if not visitor.reply.done():
-                visitor.reply.set_result(reply)
+            if not guest.reply.done():
+                guest.reply.set_result(reply)
 
     def admit(self) -> None:
         """The bus is there."""
@@ -157,15 +161,15 @@ class Turns:
         while self._waiting:
             _fail(self._waiting.popleft(), LinkDown(str(cause)))
 
-    def _lost(self, visitor: Visitor, error: LinkDown) -> None:
+    def _lost(self, guest: Guest, error: LinkDown) -> None:
         """A request that was not sent (a converter hung up on an idle connection) goes once more, on the next link."""
-        if isinstance(error, NotSent) and not visitor.sent_before and not visitor.reply.done():
-            visitor.sent_before = True
-            self._waiting.appendleft(visitor)
+        if isinstance(error, NotSent) and not guest.sent_before and not guest.reply.done():
+            guest.sent_before = True
+            self._waiting.appendleft(guest)
         else:
-            _fail(visitor, error)
+            _fail(guest, error)
 
 
-def _fail(visitor: Visitor, error: DeviceError | LinkDown) -> None:
-    if not visitor.reply.done():
-        visitor.reply.set_exception(error)
+def _fail(guest: Guest, error: DeviceError | LinkDown) -> None:
+    if not guest.reply.done():
+        guest.reply.set_exception(error)

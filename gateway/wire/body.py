@@ -63,6 +63,7 @@ class BodyWriter:
         self._events: list[tuple[BootMs, bytes]] = []
         self._rows = 0
         self._size_bytes = len('{"g":[],"e":[]}')
+        self._weighed: _Weighed | None = None  # the row that `fits` was asked about last: `add` comes next
 
     def add(self, item: Row | Event) -> None:
         """Raises ValueError, and takes nothing, for what a reader would refuse; ask `fits` before."""
@@ -102,20 +103,19 @@ class BodyWriter:
         return _packed(orjson.dumps(document))
 
     def _add_row(self, row: Row) -> None:
-        known = self._groups.get(row.group)
-        group = known or _OpenGroup.of(row.group)
+        weighed = self._weigh(row)
+        group = weighed.group
         if group.times and row.at <= group.times[-1]:
             raise ValueError(f"{row.group.device}: time does not rise")
         if max(self.last, row.at) - min(self.b0, row.at) > MAX_ROW_OFFSET_MS:
             raise ValueError(f"{row.group.device}: more than a day in one batch")
-        piece = _RowPiece.of(row)
-        size_bytes = piece.size_bytes + (0 if known else group.size_bytes)
-        if size_bytes > MAX_ITEM_BYTES:
-            raise ValueError(f"{row.group.device}: a row of {size_bytes} bytes")
-        group.add(row.at, piece)
+        if weighed.size_bytes > MAX_ITEM_BYTES:
+            raise ValueError(f"{row.group.device}: a row of {weighed.size_bytes} bytes")
+        group.add(row.at, weighed.piece)
         self._groups[row.group] = group
+        self._weighed = None
         self._rows += 1
-        self._size_bytes += size_bytes
+        self._size_bytes += weighed.size_bytes
         self.b0 = min(self.b0, row.at)
 
     def _add_event(self, event: Event) -> None:
@@ -128,8 +128,14 @@ class BodyWriter:
     def _size_of(self, item: Row | Event) -> int:
         if isinstance(item, Event):
             return _OFFSET_CHARACTERS + len(_event(item))
-        names_bytes = 0 if item.group in self._groups else _OpenGroup.of(item.group).size_bytes
-        return names_bytes + _RowPiece.of(item).size_bytes
+        return self._weigh(item).size_bytes
+
+    def _weigh(self, row: Row) -> "_Weighed":
+        if self._weighed is None or self._weighed.row is not row:
+            known, piece = self._groups.get(row.group), _RowPiece.of(row)
+            group = known or _OpenGroup.of(row.group)
+            self._weighed = _Weighed(row, group, piece, piece.size_bytes + (0 if known else group.size_bytes))
+        return self._weighed
 
 
 def encode_gaps(gaps: Sequence[Gap]) -> tuple[str, bytes]:
@@ -191,6 +197,16 @@ class _OpenGroup:
         return {**self.names, "r": rows} | ({"q": self.quality} if self.quality else {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A row, where it belongs, and what it would add to the body; its group is a new one when the body has none yet."""
+
+    row: Row
+    group: _OpenGroup
+    piece: _RowPiece
+    size_bytes: int
+
+
 def _timed(offset_ms: int, rest: bytes) -> orjson.Fragment:
     """A JSON list whose first item is the offset; `rest` is a list without its opening bracket."""
     return orjson.Fragment(b"[%d,%b" % (offset_ms, rest))
@@ -201,6 +217,8 @@ def _cells(row: Row) -> list[Value | None]:
     letters = row.group.letters
     if len(row.values) != len(letters):
         raise ValueError(f"{row.group.device}: {len(row.values)} values for {len(letters)} fields")
+    if letters.count("f") == len(letters) and (numbers := checked.all_finite(row.values)):
+        return [*numbers]
     cells = [_cell(letter, value) for letter, value in zip(letters, row.values, strict=True)]
     if all(cell is None for cell in cells):
         raise ValueError(f"{row.group.device}: a row without a good value")
@@ -221,6 +239,8 @@ def _cell(letter: str, value: Value | None) -> Value | None:
 
 def _codes(row: Row, cells: list[Value | None]) -> tuple[tuple[int, str], ...]:
     """Why each null is one; raises ValueError for a null without a code and for a value with one."""
+    if None not in cells and not row.quality:
+        return ()
     codes = {index: Quality.NOT_A_NUMBER for index, value in enumerate(row.values) if value is not None}
     codes |= dict(row.quality)
     nulls = [index for index, cell in enumerate(cells) if cell is None]

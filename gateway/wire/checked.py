@@ -6,6 +6,7 @@ the patterns and `cleaned`, so that what we send is what we would accept.
 """
 
 import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, Final
 
@@ -142,3 +143,12 @@ def finite(value: float) -> float | None:
     except OverflowError:
         return None
     return number if isfinite(number) else None
+
+
+def all_finite(values: Sequence[object]) -> list[float] | None:
+    """Each as `finite`, when all are numbers that have one; None when they have to be looked at one by one."""
+    try:
+        numbers = [float(value) for value in values if type(value) is float or type(value) is int]
+    except OverflowError:
+        return None
+    return numbers if len(numbers) == len(values) and isfinite(sum(numbers)) else None

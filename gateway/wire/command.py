@@ -70,11 +70,18 @@ def decode(message: bytes) -> Command:
 
 
 def write_arguments(arguments: Mapping[str, object]) -> WriteArguments:
-    """Raises Malformed; arguments that a later version may add are ignored (W-3)."""
+    """Raises Malformed; arguments that a later version may add are ignored (W-3).
+
+    Also for a number that no float holds: what is written is what was asked for, or nothing.
+    """
+    asked = arguments.get("value")
+    value = value_of(asked, "value")
+    if value != asked:
+        raise Malformed("schema", f"value: {asked} cannot be held exactly")
     return WriteArguments(
         checked.name(arguments.get("device"), "device"),
         checked.name(arguments.get("field"), "field", checked.FIELD),
-        value_of(arguments.get("value"), "value"),
+        value,
     )
 
 

@@ -54,6 +54,7 @@ class SouthStatus:
 
     buses_down: tuple[str, ...] = ()
     devices_down: tuple[str, ...] = ()
+    buses_silent: tuple[str, ...] = ()  # those of buses_down that are open, and nobody answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "failing": checked.cleaned(spool.failing),
         "buses_down": south.buses_down[:MAX_NAMES],
         "buses_down_n": len(south.buses_down),
+        **({"buses_silent": south.buses_silent[:MAX_NAMES]} if south.buses_silent else {}),
         "devices_down": south.devices_down[:MAX_NAMES],
         "devices_down_n": len(south.devices_down),
         "connected": north.connected,
@@ -286,6 +288,7 @@ _STATUS: Final[dict[str, Callable[[object, str], object]]] = {
     "failing": checked.text,
     "buses_down": _names,
     "buses_down_n": checked.integer,
+    "buses_silent": _names,
     "devices_down": _names,
     "devices_down_n": checked.integer,
     "connected": checked.boolean,

@@ -82,14 +82,14 @@ class Bench:
         self.good += 1
         return True
 
-    async def ask_when_free(self, unit_id: int, request: Request) -> bool:
+    async def ask_when_free(self, unit_id: int, request: Request, timeout_ns: int = TIMEOUT_NS) -> bool:
         """The same, as soon as its shape is not barred: a bus loop does other things meanwhile."""
         while (until_ns := self.guard.barred(unit_id, request)) is not None:
             await self.clock.wire_wait(min(until_ns, self.after(TIMEOUT_NS // 16)))
-        return await self.ask(unit_id, request)
+        return await self.ask(unit_id, request, timeout_ns)
 
     async def poll(self, times: int = 6) -> None:
-        """Reads of one shape at other and other addresses, each followed by one of another length and another unit."""
+        """Reads of one shape at other and other addresses, each followed by one of another length and another unit_id."""
         for at in range(times):
             await self.ask(1, ReadRequest(Table.HOLDING, 100 + 16 * at, COUNT))
             await self.ask(1, ReadRequest(Table.HOLDING, 101 + 16 * at, COUNT + 1 + at % 2))

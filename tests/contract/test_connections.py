@@ -81,7 +81,7 @@ async def test_a_replugged_adapter_is_found_by_its_id(driver: str, tmp_path: Pat
         await bench.open()
         assert bench.guard.barred(1, REQUEST) is not None
         assert await bench.ask(2, REQUEST, PATIENT_NS), bench.failed
-        assert await bench.ask_when_free(1, REQUEST)
+        assert await bench.ask_when_free(1, REQUEST, PATIENT_NS)
         assert first.endpoint != second.endpoint
         assert len(second.asked) == 2
         assert bench.wrong == []
@@ -96,7 +96,7 @@ async def test_a_server_that_comes_back_is_asked_again(driver: str, transport: s
         assert await bench.ask(1, REQUEST, PATIENT_NS)
         assert not await bench.ask(1, REQUEST)  # opens the next connection
         assert await bench.ask(2, REQUEST, PATIENT_NS)
-        assert await bench.ask_when_free(1, REQUEST)
+        assert await bench.ask_when_free(1, REQUEST, PATIENT_NS)
         assert bench.failed == ["link_down"]
         assert bench.wrong == []
 
@@ -202,7 +202,7 @@ def full() -> Iterator[str]:
 async def test_an_unroutable_host_disturbs_nobody(driver: str, full: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one bus waits for its connection, another is read as always; then the first is told down."""
     for module in ("modbus_links", "pymodbus_link"):
-        monkeypatch.setattr(f"gateway.south.links.{module}.CONNECT_TIMEOUT_S", 0.3)
+        monkeypatch.setattr(f"gateway.south.links.{module}.CONNECT_TIMEOUT_S", 1.0)
     async with plugged("own", "tcp") as healthy:
         opening = asyncio.ensure_future(_refusal(driver, full, healthy.clock))
         read = 0

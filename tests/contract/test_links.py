@@ -126,7 +126,7 @@ async def test_a_device_that_cannot_be_read_can_be_written(transport: str, write
 
     async with plugged("own", transport) as bench:
         bench.server.every = only_writes
-        reply = await bench.guard.request(1, write, bench.after(4 * TIMEOUT_NS))
+        reply = await bench.guard.request(1, write, bench.after(12 * TIMEOUT_NS))
         assert reply.data == content(1, write)
 
 

@@ -3,6 +3,9 @@
 Each test runs the scenario as the suite does, sees it pass, takes the rule out and sees a wrong value come.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import pytest
 from pymodbus.framer import FramerRTU
 
@@ -15,6 +18,8 @@ from gateway.south.links.modbus_links import StreamLink
 from tests.contract.bench import ALL, COUNT, LATE_NS, OWN, PATIENT_NS, TIMEOUT_NS, plugged
 from tests.contract.faults import fewer_registers, late_by, under_the_newest_transaction, wrong_data_byte
 from tests.support.modbus_server import Fault
+
+ATTEMPTS = 5
 
 
 async def one_late_reply(driver: str, transport: str) -> list[str]:
@@ -29,6 +34,14 @@ async def one_late_reply(driver: str, transport: str) -> list[str]:
         await bench.ask(1, ReadRequest(Table.HOLDING, 50, COUNT))
         await bench.ask(1, ReadRequest(Table.HOLDING, 90, COUNT))
         return bench.wrong
+
+
+async def soon_wrong(scenario: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    """The wrong values of the first attempt that has some: on a machine that stands still one may miss its time."""
+    for _ in range(ATTEMPTS):
+        if wrong := await scenario():
+            return wrong
+    return []
 
 
 async def one_reply(driver: str, transport: str, fault: Fault) -> list[str]:
@@ -58,7 +71,7 @@ async def test_without_the_barred_shapes(driver: str, transport: str, monkeypatc
     """One late reply is taken for the next one's."""
     assert await one_late_reply(driver, transport) == []
     monkeypatch.setattr(LateReplies, "barred_ns", lambda *_: None)
-    assert await one_late_reply(driver, transport) != []
+    assert await soon_wrong(partial(one_late_reply, driver, transport)) != []
 
 
 @pytest.mark.parametrize(("driver", "transport"), [link for link in ALL if link[1] != "tcp"])
@@ -69,7 +82,7 @@ async def test_without_the_crc(driver: str, transport: str, monkeypatch: pytest.
         monkeypatch.setattr(modbus_frame, "_crc_is_good", lambda *_: True)
     else:
         monkeypatch.setattr(FramerRTU, "check_CRC", lambda *_: True)
-    assert len(await one_reply(driver, transport, wrong_data_byte)) == 1
+    assert len(await soon_wrong(partial(one_reply, driver, transport, wrong_data_byte))) == 1
 
 
 @pytest.mark.parametrize(("driver", "transport"), ALL)
@@ -79,7 +92,7 @@ async def test_without_the_byte_count(driver: str, transport: str, monkeypatch: 
     monkeypatch.setattr(modbus_links, "pdu_length", lambda _: None)
     monkeypatch.setattr(modbus_pdu, "_read_data", lambda _, pdu: pdu[2:])
     monkeypatch.setattr(guard, "_checked", lambda _, reply: reply)
-    assert len(await one_reply(driver, transport, fewer_registers)) == 1
+    assert len(await soon_wrong(partial(one_reply, driver, transport, fewer_registers))) == 1
 
 
 @pytest.mark.parametrize("unguarded", ["frame", "response", "guard"])
@@ -99,4 +112,4 @@ async def test_without_the_drain(driver: str, transport: str, monkeypatch: pytes
     """What lies in the buffer when the bar has run out is taken for the answer. pymodbus empties its own."""
     assert await one_reply_while_nobody_asks(driver, transport) == []
     monkeypatch.setattr(StreamLink, "drain", lambda _: Heard((), 0))
-    assert len(await one_reply_while_nobody_asks(driver, transport)) == 1
+    assert len(await soon_wrong(partial(one_reply_while_nobody_asks, driver, transport))) == 1

@@ -264,11 +264,11 @@ async def test_the_default_of_a_site_is_no_command_at_all(tmp_path: Path) -> Non
         assert (status, "not allowed" in said) == (1, True), said
         assert made.gauge.writes == []
         status, said = await made.run("write", "gauge-1", "zero_offset", "-0.5", "--yes")
-        assert (status, "read back: -0.5 Cel" in said) == (0, True), said
+        assert (status, "read back: -0.5 °C" in said) == (0, True), said
         assert made.gauge.words[OFFSET_AT] == 0x10000 - 50
         assert await made.events("field_written") == ['["zero_offset",-0.5,"local","ok",0.0,-0.5]']
         status, said = await made.run("read", "gauge-1", "zero_offset", "gain")
-        assert (status, "-0.5 Cel" in said, "1 Cel" in said) == (0, True, True), said
+        assert (status, "-0.5 °C" in said, "1 °C" in said) == (0, True, True), said
 
 
 async def test_a_gateway_that_is_away_is_known_at_once(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ async def test_a_gateway_that_is_away_is_known_at_once(tmp_path: Path) -> None:
         assert (status, "Nobody would record" in said) == (3, True), said
         site, profiles = str(made.box.site), str(made.box.profiles)
         status, said = await made.run("read", "gauge-1", "gain", "--site", site, "--profiles", profiles)
-        assert (status, "1 Cel" in said) == (0, True), said
+        assert (status, "1 °C" in said) == (0, True), said
         assert made.gauge.writes == []
         made.box.daemon.start()
         await made.up()

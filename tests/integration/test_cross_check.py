@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import pty
+import socket
 import tty
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
@@ -20,12 +21,12 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.framer import FramerType
 from pymodbus.pdu.device import ModbusDeviceIdentification
 from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusUdpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.clock.kernel import SystemClock
 from gateway.counters import Counters
-from gateway.errors import DeviceException
+from gateway.errors import DeviceException, NoReply
 from gateway.model import Group
 from gateway.profile.codec import Block
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
@@ -41,13 +42,17 @@ from gateway.protocols.modbus_pdu import (
 )
 from gateway.site import Bus, Device, Polled, Site, SpoolSettings
 from gateway.south.links.guard import Guard, silence_ns
+from gateway.south.links.link import Link
 from gateway.south.links.modbus_links import open_own
+from gateway.south.links.pymodbus_link import open_link
 from simulators.serve import serve
 from simulators.signals import Signal
 
 BOTH = pytest.mark.parametrize("transport", ["tcp", "rtu"])
 UNIT_ID = 3
 PATIENT_NS = 20_000_000_000
+HASTY_NS = 300_000_000
+FOREIGN = ("ascii", "udp")  # by pymodbus alone
 LINE = Line(115_200)
 TYPES = AsyncModbusTcpClient.DATATYPE
 VALUES: dict[str, tuple[AsyncModbusTcpClient.DATATYPE, float]] = {
@@ -123,7 +128,8 @@ def _pass_on(here: int, there: int) -> None:
 async def asking(transport: str, endpoint: str) -> AsyncIterator[Guard]:
     """Our link behind the guard."""
     clock = SystemClock("system")
-    link = await open_own(Bus("b", transport, "own", endpoint, LINE, ()), clock)
+    opener = open_link if transport in FOREIGN else open_own
+    link: Link = await opener(Bus("b", transport, "", endpoint, LINE, ()), clock)
     guard = Guard(link, clock, Counters(), bus="b", silence_ns=silence_ns(transport, LINE))
     try:
         yield guard
@@ -151,15 +157,23 @@ async def pymodbus_server(transport: str) -> AsyncIterator[str]:
         info_name={"VendorName": "Acme", "ProductCode": "AC", "MajorMinorRevision": "1"}
     )
     with contextlib.ExitStack() as stack:
-        server: ModbusTcpServer | ModbusSerialServer
+        server: ModbusTcpServer | ModbusUdpServer | ModbusSerialServer
         if transport == "tcp":
             server = ModbusTcpServer(device, address=("127.0.0.1", 0), identity=identity)
             await server.serve_forever(background=True)
             assert isinstance(server.transport, asyncio.Server)
             endpoint = f"127.0.0.1:{server.transport.sockets[0].getsockname()[1]}"
+        elif transport == "udp":
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            server = ModbusUdpServer(device, address=("127.0.0.1", port), identity=identity)
+            await server.serve_forever(background=True)
+            endpoint = f"127.0.0.1:{port}"
         else:
             ours, theirs = stack.enter_context(joined())
-            server = ModbusSerialServer(device, framer=FramerType.RTU, port=theirs, baudrate=115_200, identity=identity)
+            framer = FramerType.ASCII if transport == "ascii" else FramerType.RTU
+            server = ModbusSerialServer(device, framer=framer, port=theirs, baudrate=115_200, identity=identity)
             await server.serve_forever(background=True)
             endpoint = ours
         try:
@@ -189,6 +203,29 @@ async def test_our_client_reads_every_table_of_pymodbus(transport: str) -> None:
             with pytest.raises(DeviceException) as refused:
                 await ask(guard, ReadRequest(table, 5000, 1))
             assert refused.value.exception == 2
+
+
+@pytest.mark.parametrize("transport", FOREIGN)
+async def test_what_only_pymodbus_speaks(transport: str) -> None:
+    """ASCII on a port and UDP, behind our guard: read, written, refused."""
+    async with pymodbus_server(transport) as endpoint, asking(transport, endpoint) as guard:
+        field = fields_of(Table.HOLDING)[0]
+        words = foreign(field.type, field.order)
+        data = await ask(guard, ReadRequest(Table.HOLDING, 0, 1))
+        assert data == b"".join(word.to_bytes(2) for word in words)
+        await ask(guard, WriteRegisters(400, tuple(WORDS), multiple=True))
+        assert await ask(guard, ReadRequest(Table.HOLDING, 400, 5)) == b"".join(word.to_bytes(2) for word in WORDS)
+        with pytest.raises(DeviceException):
+            await ask(guard, ReadRequest(Table.HOLDING, 5000, 1))
+
+
+async def test_a_silent_host_on_udp_is_no_reply() -> None:
+    """It takes the packet, and says nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        async with asking("udp", f"127.0.0.1:{deaf.getsockname()[1]}") as guard:
+            with pytest.raises(NoReply):
+                await guard.request(UNIT_ID, ReadRequest(Table.HOLDING, 0, 1), guard._clock.boot_ns() + HASTY_NS)
 
 
 @BOTH

@@ -43,6 +43,14 @@ SETTLE_S, WATCH_S = 3.0, 12.0
 WALKED = "1-60,144,192,200"  # beside polls a walk takes its time: these are enough to see what it does to them
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """What was started in the background ignores Ctrl-C, and so would its children; none do while we have a handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def site_text(folder: Path, line: str, unit_ids: Sequence[int]) -> str:
     """A gateway with some of the devices; a simulator of the same file serves those."""
     devices = "".join(

@@ -1,4 +1,4 @@
-"""gateway.south.schedule under any mix of devices, failures and visitors, with a fake clock; and against theory."""
+"""gateway.south.schedule under any mix of devices, failures and guests, with a fake clock; and against theory."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from gateway.model import BootMs
 from gateway.site import Device
 from gateway.south.outlook.feasible import Task, feasibility
 from gateway.south.schedule.schedule import (
-    JOB_SHARE,
     PROBE_SHARE,
-    VISIT_SAVED_MS,
-    VISIT_WAIT_MS,
+    TURN_SAVED_MS,
+    TURN_SHARE,
+    TURN_WAIT_MS,
     Cut,
     Idle,
     Poll,
@@ -24,10 +24,10 @@ from gateway.south.schedule.schedule import (
     Reopen,
     Schedule,
     Step,
-    Visit,
+    Turn,
     Wish,
 )
-from gateway.south.schedule.silence import News, Turn
+from gateway.south.schedule.silence import Change, News
 from gateway.south.schedule.tasks import GRIDS_MS
 from tests.support.south import a_bus, a_device, a_field
 
@@ -58,11 +58,11 @@ def test_any_bus(
     seed: int,
     reliability: float,
     cost_ms: int,
-    visitors: bool,
+    guests: bool,
 ) -> None:
     """Whatever happens: time moves, polls keep their phase, each due poll is made or counted, shares are kept."""
     run = _Run([_device(n, *device) for n, device in enumerate(devices)], transport, seed)
-    run.reliability, run.cost_ms, run.visitors = reliability, cost_ms, visitors
+    run.reliability, run.cost_ms, run.guests = reliability, cost_ms, guests
     run.play()
     run.check_phases()
     run.check_counts()
@@ -77,16 +77,16 @@ class _Run:
         self.chance, self.counters = Random(seed), Counters()
         self.schedule = Schedule(a_bus(*devices, transport=transport), BootMs(0), self.chance, self.counters)
         self.firsts = [task.due for task in self.schedule._tasks]
-        self.reliability, self.cost_ms, self.visitors = 1.0, 10, False
+        self.reliability, self.cost_ms, self.guests = 1.0, 10, False
         self.windows: dict[int, list[int]] = defaultdict(list)  # task -> deadlines of the steps that counted
         self.given_up: dict[int, set[int]] = defaultdict(set)  # and of those that were spared too long
-        self.probing_ms = self.visiting_ms = 0  # taken from polls
-        self.turns: dict[str, list[Turn]] = defaultdict(list)
+        self.probing_ms = self.turning_ms = 0  # taken from polls
+        self.changes: dict[str, list[Change]] = defaultdict(list)
         self.now, self.wished_at = 0, 0
 
     def play(self) -> None:
         while self.now < LENGTH_MS:
-            wish = Wish(BootMs(self.wished_at), 200) if self.visitors else None
+            wish = Wish(BootMs(self.wished_at), 200) if self.guests else None
             step = self.schedule.step(BootMs(self.now), wish)
             if isinstance(step, Idle):
                 assert step.until > self.now, step
@@ -110,25 +110,25 @@ class _Run:
         assert due == made + self.counters.total("polls_missed")
 
     def check_shares(self) -> None:
-        """Time that failed probes and visitors took from polls."""
+        """Time that failed probes and guests took from polls."""
         assert self.probing_ms <= PROBE_SHARE * self.now + 1000 + LINE_MS
-        assert self.visiting_ms <= JOB_SHARE * self.now + VISIT_SAVED_MS + 200
+        assert self.turning_ms <= TURN_SHARE * self.now + TURN_SAVED_MS + 200
 
     def check_turns(self) -> None:
         """A device goes down before it comes up, a bus is silent before it is heard, and never twice."""
-        for turns in self.turns.values():
-            assert set(turns[::2]) <= {Turn.DOWN, Turn.SILENT}
-            assert set(turns[1::2]) <= {Turn.UP, Turn.HEARD}
-        assert set(self.schedule.down) == {name for name, turns in self.turns.items() if turns[-1] is Turn.DOWN}
-        assert self.schedule.silent is (self.turns.get("bus-1", [Turn.HEARD])[-1] is Turn.SILENT)
+        for turns in self.changes.values():
+            assert set(turns[::2]) <= {Change.DOWN, Change.SILENT}
+            assert set(turns[1::2]) <= {Change.UP, Change.HEARD}
+        assert set(self.schedule.down) == {name for name, turns in self.changes.items() if turns[-1] is Change.DOWN}
+        assert self.schedule.silent is (self.changes.get("bus-1", [Change.HEARD])[-1] is Change.SILENT)
 
     def _run(self, step: Step) -> None:
         if isinstance(step, Reopen):
             self.schedule.resume(BootMs(self.now), after_outage=False)
-        elif isinstance(step, Visit):
+        elif isinstance(step, Turn):
             self.now += self.chance.randint(1, 200)
-            self.visiting_ms += max(0, self.now - step.free_until)
-            self.schedule.visited(step, BootMs(self.now))
+            self.turning_ms += max(0, self.now - step.free_until)
+            self.schedule.turn_over(step, BootMs(self.now))
             self.wished_at = self.now
         elif isinstance(step, Poll | Probe):
             parts: Sequence[Poll | Probe] = (step, *step.also) if isinstance(step, Poll) else (step,)
@@ -176,7 +176,7 @@ class _Run:
 
     def _tell(self, news: Sequence[News]) -> None:
         for one in news:
-            self.turns[one.subject].append(one.turn)
+            self.changes[one.subject].append(one.change)
 
 
 TASKS = st.lists(
@@ -236,19 +236,19 @@ def test_nobody_starves_on_a_bus_with_too_much_to_do(tasks: list[tuple[int, int]
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 1000), st.integers(20, 400), st.integers(1, 8))
-def test_jobs_are_bounded_both_ways(visit_ms: int, poll_ms: int, load: int) -> None:
+def test_jobs_are_bounded_both_ways(turn_ms: int, poll_ms: int, load: int) -> None:
     """However full the bus and however long an exchange: no more than the share, no later than the share pays for."""
     devices = [a_device(f"d{n}", ([a_field(0)], poll_ms * 4)) for n in range(load)]
     schedule = Schedule(a_bus(*devices), BootMs(0), Random(1), Counters())
     now = wished_at = taken_ms = 0
-    visits = [0]
+    turns = [0]
     while now < LENGTH_MS:
-        step = schedule.step(BootMs(now), Wish(BootMs(wished_at), visit_ms))
-        if isinstance(step, Visit):
-            visits.append(now)
-            now += visit_ms
+        step = schedule.step(BootMs(now), Wish(BootMs(wished_at), turn_ms))
+        if isinstance(step, Turn):
+            turns.append(now)
+            now += turn_ms
             taken_ms += max(0, now - step.free_until)
-            schedule.visited(step, BootMs(now))
+            schedule.turn_over(step, BootMs(now))
             wished_at = now
         elif isinstance(step, Poll):
             now += poll_ms
@@ -256,9 +256,9 @@ def test_jobs_are_bounded_both_ways(visit_ms: int, poll_ms: int, load: int) -> N
         else:
             assert isinstance(step, Idle)
             now = step.until
-    assert taken_ms <= JOB_SHARE * now + VISIT_SAVED_MS + visit_ms
-    patience_ms = visit_ms + VISIT_WAIT_MS + visit_ms / JOB_SHARE + 2 * poll_ms
-    assert max(later - earlier for earlier, later in pairwise(visits)) <= patience_ms
+    assert taken_ms <= TURN_SHARE * now + TURN_SAVED_MS + turn_ms
+    patience_ms = turn_ms + TURN_WAIT_MS + turn_ms / TURN_SHARE + 2 * poll_ms
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= patience_ms
 
 
 def _polled(schedule: Schedule, start: int, costs: Sequence[int], length_ms: int) -> list[list[tuple[int, int, int]]]:

@@ -3,6 +3,7 @@
 `tests/property` holds what the formats promise; here they are met by somebody who wants something else.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,21 +13,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.control import protocol
-from gateway.errors import Malformed, StoreBusy
+from gateway.errors import BadReply, DeviceException, Malformed, StoreBusy
 from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, check
 from gateway.ioc.store import influxql, line_protocol
 from gateway.ioc.store.influxql import gaps, ledger, rows, statuses
 from gateway.ioc.store.point import parse
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Batch, BootMs, Event, Group, Row, UtcMs
+from gateway.protocols import modbus_pdu
+from gateway.protocols.checksums import crc16_bytes
+from gateway.protocols.modbus_exchange import ExchangeReader
+from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteRegisters
 from gateway.seams import Message
 from gateway.site import loads
+from gateway.south.jobs.traced import Decoder
+from gateway.south.links.trace import Chunk
+from gateway.south.reads.memory import Memory, Wanted
+from gateway.south.reads.plan import line_cost
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as batches
 from gateway.wire import catalog, command, documents, receipt
 from gateway.wire.body import BodyWriter
 from gateway.wire.topic import Topics, gateway_of
+from simulators.commands import Commands
+from simulators.in_force import InForce
+from simulators.knobs import Knob
+from simulators.recording import BadTrace, recording
+from simulators.targets import targets_of
 from tests.support.ioc import EPOCH, GATEWAY, ROOT, T0, make_batch, message, numbered, raw_batch
+from tests.support.south import a_bus, a_device, a_field, a_source
+from tests.unit.simulators.worlds import METER, VOLTAGE, bus, modbus_device, site
 
 MANY = settings(max_examples=150, deadline=None)
 NASTY = ("a\nb", 'a"b', "a'b", "a,b", "a b", "a=b", "a\\", "a\\\n", "';DROP", '"; --', "+", "#", "a/b", "$share/x", "")
@@ -121,6 +137,118 @@ def _is_json(data: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+# --- the wire, and files about it -------------------------------------------------------------------------------------
+
+READS = (b"\x01\x03\0\x10\0\2", b"\x01\x04\0\0\0\x7d", b"\x01\x01\0\0\0\x09", b"\x01\x2b\x0e\1\0")
+LINE = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([body + crc16_bytes(body) for body in (*READS, b"\x01\x03\x04\0\1\0\2", b"\x01\x83\2")]),
+    st.sampled_from([b"\0\1\0\0" + len(body).to_bytes(2) + body for body in READS]),
+)
+PIECES = st.lists(st.tuples(LINE, st.booleans(), st.integers(0, 10**9)), max_size=20)
+
+
+@MANY
+@given(pdu=st.binary(max_size=260))
+def test_any_request(pdu: bytes) -> None:
+    """A request that is these bytes again, or BadReply and the exception for it."""
+    try:
+        request = modbus_pdu.decode_request(pdu)
+    except BadReply:
+        assert modbus_pdu.refusal(pdu) in {modbus_pdu.ILLEGAL_FUNCTION, modbus_pdu.ILLEGAL_VALUE}
+    else:
+        assert modbus_pdu.encode_request(request) == pdu
+
+
+@MANY
+@given(pdu=st.one_of(st.binary(max_size=260), st.binary(max_size=250).map(lambda data: b"\x2b\x0e\1" + data)))
+def test_any_reply(pdu: bytes) -> None:
+    """Data of the right length, an exception of the device, or BadReply."""
+    for request in (ReadRequest(Table.HOLDING, 0, 2), ReadDeviceId(), WriteRegisters(0, (1,))):
+        with contextlib.suppress(BadReply, DeviceException):
+            data = modbus_pdu.reply_data(request, pdu)
+            assert len(pdu) - len(data) in {1, 2, 3}
+
+
+@MANY
+@given(pieces=PIECES)
+@pytest.mark.parametrize("transport", ["rtu", "tcp", "rtu_over_tcp", "stream", "?"])
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_trace_of_anything(transport: str, listens: bool, pieces: list[tuple[bytes, bool, int]]) -> None:
+    """Every byte is told once, in order, whatever it is taken for; times of strangers may go back."""
+    decoder = Decoder(transport, listens=listens)
+    said = [one for data, sent, at_ns in pieces if data for one in decoder.feed(Chunk(at_ns, sent, data))]
+    said += decoder.quiet(1 << 63)
+    assert b"".join(one.data for one in said) == b"".join(data for data, _, _ in pieces)
+
+
+@MANY
+@given(pieces=PIECES)
+def test_a_line_of_anything_overheard(pieces: list[tuple[bytes, bool, int]]) -> None:
+    """Exchanges of requests that somebody made, or counted bytes."""
+    reader, now_ns = ExchangeReader(char_ns=1_146_000, reply_max_ns=10**9, began_ns=0), 0
+    for data, quiet, pause_ns in pieces:
+        now_ns += pause_ns
+        for exchange in reader.quiet(now_ns) if quiet or not data else reader.feed(data, now_ns):
+            with contextlib.suppress(BadReply, DeviceException):
+                exchange.data()
+
+
+@MANY
+@given(lines=st.lists(st.one_of(st.text(max_size=30), VALUES.map(lambda value: _json(value).decode())), max_size=5))
+def test_a_recording_of_anything(lines: list[str]) -> None:
+    """BadTrace is all that comes of it."""
+    head = '{"v":1,"bus":"b","transport":"rtu","line":"9600 8N1"}'
+    for text in (lines, [head, *lines]):
+        with contextlib.suppress(BadTrace):
+            recording(text)
+
+
+@MANY
+@given(
+    kept=st.fixed_dictionaries(
+        {},
+        optional={
+            "latency_ms": SCALARS,
+            **dict.fromkeys(
+                ("once", "refused", "holes"),
+                st.lists(
+                    st.tuples(st.sampled_from(["holding", "coil", "x"]), *[st.integers(-1, 70_000)] * 2).flatmap(
+                        lambda span: st.lists(st.integers(0, 10**9), max_size=2).map(lambda rest: [*span, *rest])
+                    ),
+                    max_size=4,
+                ),
+            ),
+            "limit": st.one_of(SCALARS, st.lists(st.integers(0, 200), max_size=2)),
+        },
+    )
+)
+def test_any_memory_of_a_device(kept: dict[str, object]) -> None:
+    """It is taken in or it is not; with either, the bus has reads to make, each in a bounded time."""
+    device = a_device("m", ([a_field(n) for n in range(4)], 1000))
+    memory = Memory(device, line_cost(a_bus(device), a_source()))
+    empty: dict[str, object] = {"latency_ms": None, "once": [], "refused": [], "holes": [], "limit": None}
+    whose = {"device": "m", "profile": "test/thing@1", "variant": "", "unit_id": 1}
+    with contextlib.suppress(ValueError):
+        memory.load(whose | empty | kept, BootMs(0))
+    wanted = Wanted(device.polled[0].fields)
+    assert memory.reads(wanted, BootMs(3_600_001))
+    assert memory.cost_ms(wanted, BootMs(3_600_001)) < 60_000
+    assert orjson.loads(orjson.dumps(memory.dump(BootMs(3_600_001))))
+
+
+@MANY
+@given(line=st.one_of(st.text(max_size=60), st.sampled_from(["[", "{a=", "'", "1,"]).map(lambda sign: sign * 4000)))
+@pytest.mark.parametrize("command", ["set meter-1.voltage ", "fault meter-1 late by_ms=", ""])
+def test_any_line_to_simulators(command: str, line: str) -> None:
+    """An answer: it never raises."""
+    in_force = InForce(1)
+    knob = Knob("meter-1.voltage", VOLTAGE, lambda _: 230.0, in_force, lambda: 0)
+    world = site(bus("tcp", "127.0.0.1:0", modbus_device("meter-1", METER)))
+    made = Commands(targets_of(world), {"meter-1.voltage": knob}, in_force)
+    assert made.answer(command + line, 0)[-1].startswith(("ok", "error: "))
 
 
 @MANY

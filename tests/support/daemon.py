@@ -1,7 +1,7 @@
 """Something that answers on a control socket, for tests of the command line."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ async def daemon(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[N
 def says(*answers: object) -> Handler:
     """A handler with these answers."""
 
-    async def handler(_: dict[str, object]) -> AsyncIterator[object]:
+    async def handler(_: dict[str, object]) -> AsyncGenerator[object, None]:
         for answer in answers:
             yield answer
 

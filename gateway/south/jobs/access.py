@@ -8,6 +8,7 @@ A write is three steps, and the second is made once, whatever comes of it:
    read up to READ_BACKS times.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,11 +48,9 @@ async def read(asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], 
     Raises LinkDown when the bus went away before there was one good value.
     """
     row, cause = await _read(asks, bus, device, fields, clock)
-    if row is None and len(fields) > 1:  # not one is good, and each for its own reason
-        alone = [await _read(asks, bus, device, (field,), clock) for field in fields]
-        reasons = tuple((place, why) for place, (_, why) in enumerate(alone))
-        return _row(device, fields, clock, reasons)
-    return row or _row(device, fields, clock, ((0, cause),))
+    if row is None and len(fields) > 1 and cause is not Quality.NO_REPLY:  # each for its own reason, or good now
+        return _joined(device, fields, clock, [await _read(asks, bus, device, (field,), clock) for field in fields])
+    return row or _joined(device, fields, clock, [(None, cause)] * len(fields))
 
 
 async def write(asks: Asks, device: Device, permit: Permit, clock: Clock) -> Written:
@@ -158,8 +157,14 @@ def _group(device: Device, fields: tuple[Field, ...]) -> Group:
     return Group(device.name, device.profile.kind, device.profile.ref, names, letters)
 
 
-def _row(device: Device, fields: tuple[Field, ...], clock: Clock, reasons: tuple[tuple[int, Quality], ...]) -> Row:
-    return Row(_group(device, fields), clock.boot_ms(), (None,) * len(fields), reasons)
+def _joined(
+    device: Device, fields: tuple[Field, ...], clock: Clock, alone: Sequence[tuple[Row | None, Quality]]
+) -> Row:
+    """One row of fields that were read one by one."""
+    at = min((row.at for row, _ in alone if row), default=clock.boot_ms())
+    values = tuple(row.values[0] if row else None for row, _ in alone)
+    reasons = tuple((place, why) for place, (row, why) in enumerate(alone) if row is None)
+    return Row(_group(device, fields), at, values, reasons)
 
 
 def _said(error: DeviceError | LinkDown) -> str:

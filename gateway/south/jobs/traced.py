@@ -25,6 +25,7 @@ from gateway.protocols.modbus_pdu import (
     WriteRegisters,
     decode_request,
     device_id,
+    function,
     reply_data,
     unpack_bits,
 )
@@ -73,8 +74,7 @@ class Decoder:
             self._first_ns, self._sent = chunk.at_ns, chunk.sent
         self._held += chunk.data
         self._last_ns = chunk.at_ns
-        if self._framing:
-            self._take(self._framing)
+        self._take(final=False)
         if chunk.sent or len(self._held) > HELD_MAX_BYTES:
             self._flush()
         return self._taken()
@@ -89,9 +89,9 @@ class Decoder:
         out, self._out = self._out, []
         return out
 
-    def _take(self, framing: "_Framing") -> None:
-        """Every good frame that is held, and what stands before it."""
-        while found := self._first_frame(framing):
+    def _take(self, *, final: bool) -> None:
+        """Every good frame that is held, and what stands before it; `final`: no more bytes belong to it."""
+        while self._framing and (found := self._first_frame(self._framing, final=final)):
             at, length, frame = found
             if at:
                 self._tell(bytes(self._held[:at]), "trace_noise", {"count": at}, bad=True)
@@ -99,12 +99,27 @@ class Decoder:
             del self._held[: at + length]
             self._tell_frame(frame, data)
 
-    def _first_frame(self, framing: "_Framing") -> tuple[int, int, Frame] | None:
+    def _first_frame(self, framing: "_Framing", *, final: bool) -> tuple[int, int, Frame] | None:
         places = len(self._held) if framing is _rtu else min(len(self._held), 1)  # no checksum, no search
         for at in range(places):
+            if not final and self._may_become_reply(framing, at):
+                return None
             if found := self._frame_at(framing, at):
                 return at, *found
         return None
+
+    def _may_become_reply(self, framing: "_Framing", at: int) -> bool:
+        """Whether the reply that is waited for may stand there, not complete yet.
+
+        Eight bytes of it can look like a whole request: those of a reply to two registers whose CRC ends in 0.
+        """
+        if self._sent or framing is not _rtu or self._open is None:
+            return False
+        unit_id, request = self._open
+        if self._held[at] != unit_id or (len(self._held) > at + 1 and self._held[at + 1] != function(request)):
+            return False
+        length = modbus_frame.reply_length(self._held, at)
+        return length is None or at + length > len(self._held)
 
     def _frame_at(self, framing: "_Framing", at: int) -> tuple[int, Frame] | None:
         """The request or reply that stands there; where both do, what fits better behind the frame before."""
@@ -144,6 +159,7 @@ class Decoder:
             self._out.append(Said(self._first_ns, None, False, b"", "trace_no_reply", {}, unit_id, True))  # noqa: FBT003
 
     def _flush(self) -> None:
+        self._take(final=True)
         data = bytes(self._held)
         self._held.clear()
         if not data:

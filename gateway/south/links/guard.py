@@ -42,7 +42,7 @@ CHARACTER_BITS = 11  # what the serial line specification counts with, also for 
 
 def silence_ns(transport: str, line: Line) -> int:
     """The silence a bus needs between frames: none on TCP, where the frames tell their length."""
-    if transport == "tcp":
+    if transport in {"tcp", "udp"}:
         return 0
     return max(SILENCE_MIN_NS, 3_500_000_000 * CHARACTER_BITS // line.baud)
 
@@ -92,7 +92,7 @@ class Guard:
         await self._link.close()
 
     def _barred(self, unit_id: int, request: Request) -> int | None:
-        return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns())
+        return self.late.barred_ns(shape_of(unit_id, request), self._clock.boot_ns()) if self.late else None
 
     async def _ask(self, unit_id: int, request: Request, deadline_ns: int, manner: Manner) -> Reply:
         asked_ns = self._clock.boot_ns()

@@ -8,6 +8,8 @@ reconnects: after LinkDown it is dead and its owner opens another.
   wrong CRC costs the whole timeout: it cannot be told from noise, or from the end of another's reply, before the
   answer, and no pause between bytes says that nothing will follow (USB adapters and converters make pauses too). The
   line has to rest as long anyway: the device may still be sending.
+- A frame whose first byte came before the request answers nothing, even if its rest comes with the answer, or if it was
+  whole and stood unseen behind what looked like the beginning of a longer one.
 - Our own request coming back (a two-wire adapter that hears itself) is passed over too. The echo of a write by function
   5 or 6 looks exactly like its reply: on a line that was heard to echo, the first such frame is taken for the echo.
   Whether a line echoes shows in every other exchange, answered or not; the guard sees to it that there is one.
@@ -34,6 +36,7 @@ from gateway.south.links.trace import Trace
 READ_MAX_BYTES = 1024
 NOISE_MAX_BYTES = 64  # before an echo
 UNHEARD_MAX = 64  # frames kept for `drain`; with an older one only the early end of its bar is lost
+ARRIVALS_MAX = 1024  # pieces that are remembered: more than an answer and what is behind it can come in
 CONNECT_TIMEOUT_S = 5.0
 
 
@@ -74,6 +77,7 @@ class StreamLink:
         self._pulse = pulse
         self._unheard: deque[Frame] = deque(maxlen=UNHEARD_MAX)
         self._last_byte_ns = 0
+        self._came = 0  # bytes, ever
         self._dead = ""
 
     async def request(self, unit_id: int, request: Request, deadline_ns: int) -> Reply:
@@ -116,21 +120,22 @@ class StreamLink:
             raise NotSent(self._dead)
 
     async def _answer(self, request: Request, t_sent_ns: int, deadline_ns: int) -> Reply:
-        t_first_ns = came = 0
-        while True:
+        at_ns, sent_at = t_sent_ns, self._came
+        arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS_MAX)  # (how many bytes had come, when)
+        while at_ns < deadline_ns:  # a wire that never pauses has bytes also then
             data, at_ns = await self._stream.read(READ_MAX_BYTES, deadline_ns)
             if not data:
-                raise self._nothing(came, t_sent_ns)
-            came += len(data)
-            t_first_ns = t_first_ns or at_ns
+                break
             frames = self._frames(data, at_ns)
-            if answer := self._pick(frames):
+            arrivals.append((self._came, at_ns))
+            if answer := self._pick(frames, sent_at):
+                t_first_ns = next(when for came, when in arrivals if came > answer.begins)
                 return Reply(reply_data(request, answer.pdu), t_sent_ns, t_first_ns, at_ns)
-            if frames:  # what came so far was not the answer's
-                t_first_ns = 0
+        raise self._nothing(self._came - sent_at, t_sent_ns)
 
     def _frames(self, data: bytes, at_ns: int) -> list[Frame]:
         self._last_byte_ns = at_ns
+        self._came += len(data)
         self._trace.note(at_ns, data, sent=False)
         if self._pulse is not None:
             self._pulse.beat()
@@ -140,11 +145,12 @@ class StreamLink:
             self._dead = str(error)
             raise
 
-    def _pick(self, frames: list[Frame]) -> Frame | None:
+    def _pick(self, frames: list[Frame], sent_at: int) -> Frame | None:
+        """The answer to what was sent when so many bytes had come; the other frames are kept for `drain`."""
         answer = None
         for at, frame in enumerate(frames):
             try:
-                if answer is None and self._wire.answers(frame):
+                if answer is None and frame.begins >= sent_at and self._wire.answers(frame):
                     answer = frame
                     continue
             except BadReply:

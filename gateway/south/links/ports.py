@@ -14,6 +14,7 @@ import termios
 from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
+from errno import EAGAIN, EBUSY
 from functools import partial
 
 import serial
@@ -45,7 +46,7 @@ async def open_serial(path: str, line: Line, clock: Clock, *, rs485: bool = Fals
     try:
         port = await asyncio.to_thread(_open_port, path, line, rs485=rs485)
     except (OSError, ValueError, termios.error) as error:
-        raise LinkDown(f"serial port {path} cannot be opened: {error}") from None
+        raise LinkDown(f"serial port {path} cannot be opened: {_why(error)}") from None
     return FdStream(port.fileno(), path, clock, partial(asyncio.to_thread, port.close))
 
 
@@ -57,7 +58,7 @@ async def open_tcp(host: str, port: int, clock: Clock, timeout_s: float) -> Byte
     except TimeoutError:
         raise LinkDown(f"{host}:{port} did not accept within {timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot even be asked for
-        raise LinkDown(f"{host}:{port} cannot be reached: {error}") from None
+        raise LinkDown(f"{host}:{port} cannot be reached: {_why(error)}") from None
     return FdStream(connection.fileno(), f"{host}:{port}", clock, partial(_close_socket, connection))
 
 
@@ -236,6 +237,13 @@ async def _connect(host: str, port: int) -> socket.socket:
         else:
             return connection
     raise refused
+
+
+def _why(error: Exception) -> str:
+    """In a few words: libraries repeat path and number."""
+    if not isinstance(error, OSError) or not error.errno or isinstance(error, socket.gaierror):
+        return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return "another program uses it" if error.errno in {EAGAIN, EBUSY} else os.strerror(error.errno)
 
 
 async def _close_socket(connection: socket.socket) -> None:

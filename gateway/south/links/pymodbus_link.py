@@ -14,7 +14,7 @@ import logging
 import socket
 from typing import Any
 
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, AsyncModbusUdpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import DecodePDU, ModbusPDU
@@ -32,7 +32,12 @@ from gateway.south.links.trace import Trace
 CONNECT_TIMEOUT_S = 5.0
 NEVER = 1 << 31  # requests without an answer before pymodbus closes the connection by itself
 
-_FRAMERS = {"tcp": FramerType.SOCKET, "rtu_over_tcp": FramerType.RTU}
+_SERIAL = {"rtu": FramerType.RTU, "ascii": FramerType.ASCII}
+_NETWORK: dict[str, tuple[type[AsyncModbusTcpClient] | type[AsyncModbusUdpClient], FramerType]] = {
+    "tcp": (AsyncModbusTcpClient, FramerType.SOCKET),
+    "rtu_over_tcp": (AsyncModbusTcpClient, FramerType.RTU),
+    "udp": (AsyncModbusUdpClient, FramerType.SOCKET),
+}
 _REQUESTS = DecodePDU(is_server=True)
 
 
@@ -55,7 +60,7 @@ class PymodbusLink:
         self._endpoint = bus.endpoint
         self._clock = clock
         self._trace = Trace() if trace is None else trace
-        self._pulse = None if bus.transport == "rtu" else Pulse()
+        self._pulse = None if bus.serial else Pulse()
         self._client = self._make_client(bus)
         self._client.set_max_no_responses(NEVER)
         self._hand_over = self._client.ctx.datagram_received
@@ -69,7 +74,7 @@ class PymodbusLink:
         if not await self._client.connect():
             raise LinkDown(f"pymodbus cannot open {self._endpoint}")
         connection = self._client.ctx.transport.get_extra_info("socket")
-        if connection is not None:
+        if connection is not None and connection.type == socket.SOCK_STREAM:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MAX_MS)
         self._is_up = True
 
@@ -157,11 +162,11 @@ class PymodbusLink:
             waiting.set_exception(error)
             waiting.exception()  # whoever waits gets it; if nobody does, nothing is left to say
 
-    def _make_client(self, bus: Bus) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
-        if bus.transport == "rtu":
+    def _make_client(self, bus: Bus) -> AsyncModbusTcpClient | AsyncModbusUdpClient | AsyncModbusSerialClient:
+        if bus.transport in _SERIAL:
             return AsyncModbusSerialClient(
                 bus.endpoint,
-                framer=FramerType.RTU,
+                framer=_SERIAL[bus.transport],
                 baudrate=bus.line.baud,
                 bytesize=bus.line.bits,
                 parity=bus.line.parity,
@@ -173,12 +178,13 @@ class PymodbusLink:
                 trace_connect=self._on_connect,
             )
         host, _, port = bus.endpoint.rpartition(":")
-        if not host or not port.isdecimal() or bus.transport not in _FRAMERS:
+        if not host or not port.isdecimal() or bus.transport not in _NETWORK:
             raise LinkDown(f"no link for {bus.transport} to {bus.endpoint!r}")
-        return AsyncModbusTcpClient(
+        client, framer = _NETWORK[bus.transport]
+        return client(
             host.strip("[]"),
             port=int(port),
-            framer=_FRAMERS[bus.transport],
+            framer=framer,
             timeout=CONNECT_TIMEOUT_S,
             retries=0,
             reconnect_delay=0,

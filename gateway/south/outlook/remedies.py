@@ -1,7 +1,7 @@
 """What makes a bus hold its periods, found by trying: each remedy is a changed bus that passes the test. Pure.
 
 From the cheapest for people to the dearest: a word in the site file, a limit in a profile (if the maker allows it), a
-visit to every device of the line, a port more and new cables.
+trip to every device of the line, a port more and new cables.
 """
 
 from collections.abc import Iterator, Mapping

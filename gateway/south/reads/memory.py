@@ -17,7 +17,7 @@ As JSON, spans are `[table, first, last]` and times are what is left in ms, beca
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor, isfinite, log2
+from math import floor, inf, log2
 from typing import Any
 
 from gateway.model import BootMs
@@ -31,6 +31,7 @@ HOLES_MAX = 256  # the oldest go; more than that many reads of one device were n
 SILENCES_MAX = 1024
 SPANS_MAX = 4096  # that are loaded of one device
 LATENCIES, LATENCIES_NEW = 31, 8  # the replies of a median, and after how many it is looked at again
+LATENCY_MS_MAX = 10_000.0  # that is believed of an earlier life: reads are waited for so long
 LATENCY_RATIO, LATENCY_STEP_MS = 1.5, 1.0  # a change that a plan follows: this much, and this many ms
 
 
@@ -138,7 +139,7 @@ class Memory:
             return False
         known = {span_of(field) for polled in self._device.polled for field in polled.fields}
         try:
-            latency_ms = None if plain["latency_ms"] is None else _number(plain["latency_ms"])
+            latency_ms = None if plain["latency_ms"] is None else min(_number(plain["latency_ms"]), LATENCY_MS_MAX)
             once = {span for span, _ in _spans(plain["once"], 0)} & known
             refused = {span: _Refusal(rest[0], now + _left(rest[1])) for span, rest in _spans(plain["refused"], 2)}
             holes = {span: now + _left(rest[0]) for span, rest in _spans(plain["holes"], 1)}
@@ -312,7 +313,7 @@ def _whole(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value) or value < 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < inf:
         raise ValueError(f"not a latency: {value!r:.80}")
     return float(value)
 

@@ -27,8 +27,8 @@ from gateway.site import Bus
 
 REGISTERS_MAX = 125  # modbus application protocol v1.1b3, 6.3 and 6.4
 BITS_MAX = 2000  # 6.1 and 6.2
-REQUEST_CHARS = 8  # unit id, function, address, count, crc
-REPLY_CHARS = 5  # unit id, function, byte count, crc
+REQUEST_CHARS = 8  # unit_id, function, address, count, crc
+REPLY_CHARS = 5  # unit_id, function, byte count, crc
 SILENCE_CHARS, SILENCE_MS_MIN = 3.5, 1.75  # modbus over serial line v1.02, 2.5.1.1
 LATENCY_MS = 5.0  # assumed of a device until it has been measured
 PLANS_MAX = 128  # that are kept for the next device of a model
@@ -45,6 +45,9 @@ class LineCost:
     char_ms: float  # 0 where bytes cost nothing against the turnaround: TCP
     turnaround_ms: float  # before each request: silence, the device's own pause, its wake-up
     latency_ms: float = 0.0  # from the last byte of the request to the first of the answer
+
+
+FEWEST = LineCost(0.0, 1.0)  # where bytes take no time: the fewest reads are the cheapest, whatever one of them takes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,7 +105,7 @@ def plan(
     source = profile.source
     if not isinstance(source, ModbusSource):
         raise TypeError(f"{profile.ref} is not read by Modbus")
-    return _planned(source, tuple(fields), cost, refused, alone, registers_max)
+    return _planned(source, tuple(fields), cost if cost.char_ms else FEWEST, refused, alone, registers_max)
 
 
 @lru_cache(maxsize=PLANS_MAX)
@@ -155,11 +158,11 @@ def bus_ms(read: Read, cost: LineCost) -> float:
 
 def line_cost(bus: Bus, source: ModbusSource) -> LineCost:
     """The cost of reads of one device, from its bus's settings; nothing is measured yet."""
-    if bus.transport == "tcp":
+    if bus.packets:
         return LineCost(0.0, source.min_gap_ms + source.wake_ms, LATENCY_MS)
-    line = bus.line if bus.transport == "rtu" else source.line  # behind a converter only the profile tells the line
+    line = bus.line if bus.serial else source.line  # behind a converter only the profile tells the line
     bits = 1 + line.bits + (line.parity != "N") + line.stop_bits
-    char_ms = bits * 1000 / line.baud
+    char_ms = bits * 1000 / line.baud * (2 if bus.transport == "ascii" else 1)  # a byte is two characters there
     silence_ms = max(SILENCE_CHARS * char_ms, SILENCE_MS_MIN)
     wake_ms = len(source.wake) * char_ms + source.wake_ms
     # a device answers after the silence by which it knows that the request is over

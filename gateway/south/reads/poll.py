@@ -20,7 +20,7 @@ from gateway.site import Device, Polled
 from gateway.south.links.link import manner_of
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import LineCost, Span, span_of
-from gateway.south.reads.visit import UNREACHABLE, Guarded, Part, Together, Visit, Visitor
+from gateway.south.reads.visit import UNREACHABLE, Caller, Guarded, Part, Together, Visit
 
 __all__ = ["UNREACHABLE", "Guarded", "Outcome", "Poller", "poll_together"]
 
@@ -60,7 +60,7 @@ class Poller:
         self.memory = memory or Memory(device, cost)
         self._device = device.name
         manner = manner_of(source)
-        self._visitor = Visitor(bus, device, source.timeout_ms, manner, cost, clock, counters, self.memory)
+        self._caller = Caller(bus, device, source.timeout_ms, manner, cost, clock, counters, self.memory)
         self._together: dict[tuple[Poller, ...], Together] = {}
         self._scaled = any(one.scale_from for one in polled.fields)
         self._barren = False
@@ -76,7 +76,7 @@ class Poller:
             if len(self._together) >= TOGETHER_MAX:
                 self._together.clear()
             self._together[pollers] = Together([poller.polled for poller in pollers])
-        return Visit(self._visitor, self._together[pollers])
+        return Visit(self._caller, self._together[pollers])
 
     def conclude(self, visit: Visit, part: Part, refused: frozenset[Span]) -> Outcome:
         """The outcome of this group's part of a visit; `refused` for the first time are these."""

@@ -50,7 +50,7 @@ class Guarded(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Caller:
     """What all visits of a device are made with."""
 
     bus: str
@@ -111,16 +111,13 @@ class Part:
 class Visit:
     """Runs once."""
 
-    def __init__(self, visitor: Visitor, together: Together) -> None:
-        self.began = visitor.clock.boot_ms()
+    def __init__(self, caller: Caller, together: Together) -> None:
+        self.began = caller.clock.boot_ms()
         self.link_down: LinkDown | None = None
-        self._visitor, self._together, self._fields = visitor, together, together.wanted.fields
-        self._planned = self._in_turn(visitor.memory.reads(together.wanted, self.began))
-        size = len(self._fields)
-        self._values: list[Value | None] = [None] * size
-        self._null = dict.fromkeys(range(size), Quality.REFUSED)  # of what no read asks for
-        for read in self._planned:
-            self._null.update(dict.fromkeys(read.fields, Quality.NO_REPLY))
+        self._caller, self._together, self._fields = caller, together, together.wanted.fields
+        self._planned = self._in_turn(caller.memory.reads(together.wanted, self.began))
+        self._values: list[Value | None] = [None] * len(self._fields)
+        self._why: dict[int, Quality] = {}  # a place has no value, as far as something was said of it
         self._lost = 0  # replies in a row
         self._asked: list[Read] = []
         self._answered: list[Read] = []
@@ -139,7 +136,7 @@ class Visit:
         while self._lost < patience and self.link_down is None:
             if not queue and self._again:
                 read, at = self._again.popleft()
-                await self._visitor.clock.sleep_until(at)
+                await self._caller.clock.sleep_until(at)
                 queue.append(read)
             if not queue:
                 break
@@ -147,24 +144,30 @@ class Visit:
         planned = {read.request for read in self._planned} if self._silent else set()
         silent = [read for read in self._silent if read.request in planned]
         lesson = Lesson(self._good, silent, self._illegal)
-        return self._visitor.memory.learn(self._together.wanted, lesson, self.began)
+        return self._caller.memory.learn(self._together.wanted, lesson, self.began)
 
     def part(self, number: int) -> Part:
         """What it brought to the group of this number."""
         members, concern = self._together.members[number], self._together.concern
-        known = self._null
+        values = [self._values[place] for place in members]
         good = (at for read, at in zip(self._good, self._times, strict=True) if concern(number, read.fields))
         waits = [at for read, at in self._waiting if concern(number, read.fields)]
         planned = number == 0 or any(concern(number, read.fields) for read in self._planned)
         return Part(
-            values=[self._values[place] for place in members],
-            null={n: known[place] for n, place in enumerate(members) if place in known} if known else {},
+            values=values,
+            null=self._null(members) if None in values else {},
             at=next(good, None),
             answered=any(concern(number, read.fields) for read in self._answered),
             cause=next((why for places, why in reversed(self._blamed) if concern(number, places)), None),
             waits_until=min(waits, default=None),
             reached=number == 0 or not planned or any(concern(number, read.fields) for read in self._asked),
         )
+
+    def _null(self, members: Sequence[int]) -> dict[int, Quality]:
+        """Why these have no value: of what no read asks for, because it was refused before."""
+        planned = {place for read in self._planned for place in read.fields}
+        reasons = {place: Quality.NO_REPLY if place in planned else Quality.REFUSED for place in members} | self._why
+        return {n: reasons[place] for n, place in enumerate(members) if self._values[place] is None}
 
     def _in_turn(self, reads: Sequence[Read]) -> Sequence[Read]:
         """The first group's before those of the others."""
@@ -174,23 +177,23 @@ class Visit:
 
     async def _ask(self, link: Guarded, read: Read) -> tuple[Read, ...]:
         """Make one read, or return those that are to be made in its place."""
-        visitor = self._visitor
+        caller = self._caller
         self._asked.append(read)
-        until_ns = link.barred(visitor.device.unit_id, read.request)
+        until_ns = link.barred(caller.device.unit_id, read.request)
         if until_ns is not None:
             return halves(read, self._fields) or self._wait(read, until_ns)
-        visitor.count("reads")
+        caller.count("reads")
         try:
-            reply = await link.request(visitor.device.unit_id, read.request, visitor.deadline_ns(read), visitor.manner)
+            reply = await link.request(caller.device.unit_id, read.request, caller.deadline_ns(read), caller.manner)
             self._keep(read, reply)
         except LinkDown as error:
             self.link_down = error
-            visitor.count_failure(error.code)
+            caller.count_failure(error.code)
         except (NoReply, BadReply) as error:
-            visitor.count_failure(error.code)
+            caller.count_failure(error.code)
             self._lose(read, Quality(error.code))
         except DeviceException as error:
-            visitor.count_failure(f"exception_{error.exception}")
+            caller.count_failure(f"exception_{error.exception}")
             return self._refusal(read, error.exception)
         return ()
 
@@ -213,15 +216,15 @@ class Visit:
 
     def _put_off(self, read: Read) -> None:
         """Make it again while there is patience left for it, in this visit and since it was last answered."""
-        visitor, period_ms = self._visitor, self._together.period_ms
-        at = BootMs(visitor.clock.boot_ms() + min(BUSY_PAUSE_MS, period_ms // 10))
-        in_time = at + bus_ms(read, visitor.memory.cost) <= self.began + period_ms
-        if self._retries and in_time and read.request not in visitor.tired:
+        caller, period_ms = self._caller, self._together.period_ms
+        at = BootMs(caller.clock.boot_ms() + min(BUSY_PAUSE_MS, period_ms // 10))
+        in_time = at + bus_ms(read, caller.memory.cost) <= self.began + period_ms
+        if self._retries and in_time and read.request not in caller.tired:
             self._retries -= 1
             self._again.append((read, at))
-            visitor.count("busy_retries")
-        elif len(visitor.tired) < len(self._fields):
-            visitor.tired.add(read.request)
+            caller.count("busy_retries")
+        elif len(caller.tired) < len(self._fields):
+            caller.tired.add(read.request)
 
     def _keep(self, read: Read, reply: Reply) -> None:
         """Raises BadReply when the data is not what the read asked for."""
@@ -229,22 +232,21 @@ class Visit:
         self._hear(read)
         self._good.append(read)
         self._times.append(BootMs(reply.t_first_ns // NS_PER_MS))
-        if self._visitor.tired:
-            self._visitor.tired.discard(read.request)
+        if self._caller.tired:
+            self._caller.tired.discard(read.request)
         self._time(reply)
         for place, value in zip(read.fields, decoded.values, strict=True):
             self._values[place] = value
-            del self._null[place]
         for index, quality in decoded.quality:
             place = read.fields[index]
-            self._null[place] = quality
+            self._why[place] = quality
             self._blamed.append(((place,), quality))
 
     def _time(self, reply: Reply) -> None:
-        visitor = self._visitor
-        if visitor.memory.timed(latency_ms((reply.t_first_ns - reply.t_sent_ns) / NS_PER_MS, visitor.cost)):
-            latency = visitor.memory.cost.latency_ms
-            visitor.counters.set("latency_ms", latency, bus=visitor.bus, device=visitor.device.name)
+        caller = self._caller
+        if caller.memory.timed(latency_ms((reply.t_first_ns - reply.t_sent_ns) / NS_PER_MS, caller.cost)):
+            latency = caller.memory.cost.latency_ms
+            caller.counters.set("latency_ms", latency, bus=caller.bus, device=caller.device.name)
 
     def _hear(self, read: Read) -> None:
         self._lost = 0
@@ -260,5 +262,5 @@ class Visit:
         return ()
 
     def _blame(self, read: Read, cause: Quality) -> None:
-        self._null.update(dict.fromkeys(read.fields, cause))
+        self._why.update(dict.fromkeys(read.fields, cause))
         self._blamed.append((read.fields, cause))

@@ -1,14 +1,14 @@
-"""What a bus does next: polls by earliest deadline, probes of the silent and visitors' exchanges within shares. Pure.
+"""What a bus does next: polls by earliest deadline, probes of the silent and guests' exchanges within shares. Pure.
 
-`step(now)` says what to do; `done`, `failed`, `spared`, `cut_off` and `visited` say how it went. All behaviour of a bus
-over time is here; who is silent, and who is to blame for it, is `silence`'s.
+`step(now)` says what to do; `done`, `failed`, `spared`, `cut_off` and `turn_over` say how it went. All behaviour of a
+bus over time is here; who is silent, and who is to blame for it, is `silence`'s.
 
 Time. A task is one group of one device. Its polls are due at first, first + period, first + 2 periods ...: multiples
 from the start, whatever a poll took, so nothing drifts (`tasks.tasked` says where they start). A poll must begin before
 the next one is due; one that cannot is dropped and counted (at the latest COUNT_MS later), never queued. Who lost polls
 goes first, so that a bus with too much to do is late for all and dead for none. A poll, once begun, is not interrupted:
 where the test for non-preemptive earliest deadline first holds (`feasible`), no period is missed. Groups of one device
-whose turns follow one another are polled in one visit, and share reads; so they count as one where that test asks for
+that come one after the other are polled in one visit, and share reads; so they count as one where that test asks for
 the longest poll.
 
 Silence. From its first miss a device is no longer polled but *probed*, and so is a task whose own fields stay silent
@@ -17,9 +17,10 @@ they end before the next poll is due; one that finds no such time for IDLE_WAIT_
 time, which all probes have together. Their intervals double, with jitter, from RETRY_MS (or the shortest period of the
 device, if that is less) to RETRY_MS_MAX; on a silent bus they take turns, one in SILENT_RETRY_MS.
 
-Visitors. One exchange of somebody else goes when it ends before the next poll is due; one that has waited for
-VISIT_WAIT_MS is paid from JOB_SHARE, in advance: the next one waits until the share has made up for it. So jobs always
-go on, and polls are delayed by no more than one exchange at a time and the share over time.
+Guests. One exchange of somebody else goes when it ends before the next poll is due, and after a probe that has waited
+for longer: where somebody always waits, a dead device must still be found alive. One that has waited for TURN_WAIT_MS
+is paid from TURN_SHARE, in advance: the next one waits until the share has made up for it. So jobs always go on, and
+polls are delayed by no more than one exchange at a time and the share over time.
 
 A bus that can be opened again (TCP: a connection may be half open, and nobody tells) is opened again once no device of
 it is heard any more, at growing intervals, and called silent only if that did not help.
@@ -38,13 +39,13 @@ from gateway.south.schedule.share import Share
 from gateway.south.schedule.silence import News, Reopening, Silence
 from gateway.south.schedule.tasks import Queue, Retries, Retry, Task, Tasked, tasked
 
-PROBE_SHARE, JOB_SHARE = 0.045, 0.045  # 1 / (1 - 0.045): polls of a full bus come 4.7 % less often
+PROBE_SHARE, TURN_SHARE = 0.045, 0.045  # 1 / (1 - 0.045): polls of a full bus come 4.7 % less often
 RETRY_MS, RETRY_MS_MAX = 2000, 60_000
 SILENT_RETRY_MS = 5000
 JITTER = 0.25
 IDLE_WAIT_MS = 1000  # what a probe waits for time that nobody else needs
-VISIT_WAIT_MS = 500
-VISIT_SAVED_MS = 250  # what jobs may take at once from a bus that had none for a while
+TURN_WAIT_MS = 500
+TURN_SAVED_MS = 250  # what guests may take at once from a bus that had none for a while
 IDLE_MS_MAX = 60_000
 WITNESS_MS = 2000  # a bus with an accused device is asked for a sign of life when no poll is due for so long
 COUNT_MS = 1000
@@ -73,8 +74,8 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Make the visitor's exchange."""
+class Turn:
+    """Make the guest's exchange."""
 
     free_until: BootMs  # what it takes beyond this is charged to the job share
 
@@ -93,13 +94,13 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The exchange that a visitor waits for."""
+    """The exchange that a guest waits for."""
 
     came_at: BootMs
     longest_ms: int
 
 
-Step: TypeAlias = Poll | Probe | Visit | Reopen | Idle
+Step: TypeAlias = Poll | Probe | Turn | Reopen | Idle
 
 
 class Cut(StrEnum):
@@ -123,8 +124,8 @@ class Schedule:
         self._retries = Retries()
         probe_ms = max((device.probe_ms for device in self._devices), default=0)
         self._probes = Share(PROBE_SHARE, now, probe_ms)
-        self._jobs = Share(JOB_SHARE, now, VISIT_SAVED_MS)
-        self._anew = Reopening(possible=bus.transport != "rtu")
+        self._turns = Share(TURN_SHARE, now, TURN_SAVED_MS)
+        self._anew = Reopening(possible=not bus.serial)
         self._attempts = 0
         self._count_at = now
 
@@ -141,7 +142,7 @@ class Schedule:
     def step(self, now: BootMs, wish: Wish | None = None) -> Step:
         """The one thing to do next."""
         self._probes.grow(now)
-        self._jobs.grow(now)
+        self._turns.grow(now)
         if now >= self._count_at:
             self._count_at = BootMs(now + COUNT_MS)
             self._drop_all(now, "")
@@ -149,10 +150,12 @@ class Schedule:
             return Reopen()
         next_due = self._queue.next_due(now)
         ready = self._retries.ready(now)
+        turn = self._turn(now, next_due, wish) if wish else None
         return (
-            (self._visit(now, next_due, wish) if wish else None)
+            (turn if wish and not self._goes_before(wish, ready) else None)
             or (self._probe(now, next_due, ready) if ready else None)
             or (self._witness(now, next_due) if self._silence.wants_witness else None)
+            or turn
             or self._poll(now)
             or Idle(self._wake(now, next_due, ready, wish))
         )
@@ -163,7 +166,7 @@ class Schedule:
         After an outage, or a `Reopen`, the silent are asked again at once: they may have been silent because of it.
         """
         self._probes.grow(now)
-        self._jobs.grow(now)
+        self._turns.grow(now)
         self._drop_all(now, "bus_down")
         if self._anew.happened(now) or after_outage:
             self._silence.doubt_anew(now)
@@ -241,9 +244,9 @@ class Schedule:
             self.spared(step, BootMs(now + step.polled.period_ms), "bus_down")
         return Cut.BUS, []
 
-    def visited(self, step: Visit, now: BootMs) -> None:
-        """The visitor's exchange is over."""
-        self._jobs.charge(now - step.free_until)
+    def turn_over(self, step: Turn, now: BootMs) -> None:
+        """The guest's exchange is over."""
+        self._turns.charge(now - step.free_until)
 
     def _ended(self, step: Poll | Probe) -> Task:
         task = self._tasks[step.task]
@@ -300,14 +303,18 @@ class Schedule:
     def _missed(self, task: Task, polls: int, cause: str) -> None:
         self._counters.add("polls_missed", polls, bus=self._bus, device=task.device.site.name, cause=cause)
 
-    def _visit(self, now: BootMs, next_due: BootMs | None, wish: Wish) -> Visit | None:
+    def _turn(self, now: BootMs, next_due: BootMs | None, wish: Wish) -> Turn | None:
         ends = BootMs(now + wish.longest_ms)
         if next_due is None or ends <= next_due:
-            return Visit(ends if next_due is None else next_due)
-        return Visit(now) if self._visit_paid_at(wish, now) <= now else None
+            return Turn(ends if next_due is None else next_due)
+        return Turn(now) if self._turn_paid_at(wish, now) <= now else None
 
-    def _visit_paid_at(self, wish: Wish, now: BootMs) -> BootMs:
-        return max(self._jobs.ready_at(now, 0), BootMs(wish.came_at + VISIT_WAIT_MS))
+    def _goes_before(self, wish: Wish, ready: Sequence[Retry]) -> bool:
+        """Whether a question of our own comes first: one that has waited longer, or that tells who is to blame."""
+        return self._silence.wants_witness or bool(ready and ready[0].at < wish.came_at)
+
+    def _turn_paid_at(self, wish: Wish, now: BootMs) -> BootMs:
+        return max(self._turns.ready_at(now, 0), BootMs(wish.came_at + TURN_WAIT_MS))
 
     def _probe(self, now: BootMs, next_due: BootMs | None, ready: Sequence[Retry]) -> Probe | None:
         """The longest waiting retry that ends before the next poll is due, or the first one when the share pays it."""
@@ -327,7 +334,7 @@ class Schedule:
         """The task whose poll is due next, if that is too long to wait for."""
         if next_due is None or next_due < now + WITNESS_MS:
             return None
-        task = self._queue.take_next()
+        task = self._queue.take_early(now)
         return self._asked(task, now, next_due) if task else None
 
     def _asked(self, task: Task, now: BootMs, free_until: BootMs) -> Probe:
@@ -358,7 +365,7 @@ class Schedule:
         elif (retry_at := self._retries.next_at()) is not None:
             times.append(retry_at)
         if wish:
-            times.append(self._visit_paid_at(wish, now))
+            times.append(self._turn_paid_at(wish, now))
         if self._anew.wanted:
             times.append(self._anew.not_before)
         return min(times)

@@ -29,7 +29,7 @@ REOPEN_MS, REOPEN_MS_MAX = 15_000, 300_000  # between two openings of a bus that
 NEVER = BootMs(0)
 
 
-class Turn(StrEnum):
+class Change(StrEnum):
     """What a poll changed; also the code of the event that tells it."""
 
     DOWN = "device_down"
@@ -43,7 +43,7 @@ class News:
     """One thing to tell of a device or of the bus."""
 
     subject: str
-    turn: Turn
+    change: Change
     cause: str = ""
 
 
@@ -128,11 +128,11 @@ class Silence:
         if self.silent:
             self.silent = False
             self.doubt_anew(now)
-            news.append(News(self._bus, Turn.HEARD))
+            news.append(News(self._bus, Change.HEARD))
         if device.down:
             device.down = False
             device.silent.clear()
-            news.append(News(device.name, Turn.UP))
+            news.append(News(device.name, Change.UP))
         accused, self._accused = self._accused, []
         return news + [_call_down(other) for other in accused if other.suspect]
 
@@ -156,7 +156,7 @@ class Silence:
         self._accused.clear()
         causes = {device.cause for device in self._devices if device.suspect}
         # a bad reply anywhere is the better hint: something is talking, with other line settings perhaps
-        return News(self._bus, Turn.SILENT, "bad_reply" if "bad_reply" in causes else "no_reply")
+        return News(self._bus, Change.SILENT, "bad_reply" if "bad_reply" in causes else "no_reply")
 
     def doubt_anew(self, now: BootMs) -> None:
         """Something has changed: who was silent may have been so because of the bus, and is so from now on."""
@@ -195,13 +195,17 @@ class Reopening:
         return self.wanted and now >= self.not_before
 
     def happened(self, now: BootMs) -> bool:
-        """The bus was opened; whether that was wanted."""
-        wanted, self.wanted = self.wanted, False
-        if wanted:
-            self._tried = True
-            self.not_before = BootMs(now + self._wait_ms)
-            self._wait_ms = min(2 * self._wait_ms, REOPEN_MS_MAX)
-        return wanted
+        """The bus was opened; whether that was wanted, and due.
+
+        A link that gives a mute connection up opens the next one early, each time: that brings no new hope, or who
+        never answers would be waited for for ever.
+        """
+        if not self.due(now):
+            return False
+        self.wanted, self._tried = False, True
+        self.not_before = BootMs(now + self._wait_ms)
+        self._wait_ms = min(2 * self._wait_ms, REOPEN_MS_MAX)
+        return True
 
     def over(self) -> None:
         """Somebody was heard."""
@@ -211,4 +215,4 @@ class Reopening:
 
 def _call_down(device: Health) -> News:
     device.down = True
-    return News(device.name, Turn.DOWN, device.cause)
+    return News(device.name, Change.DOWN, device.cause)

@@ -128,9 +128,14 @@ class Queue:
         task = self._top(self._ready)
         return self._take(self._ready) if task and device in (None, task.device) else None
 
-    def take_next(self) -> Task | None:
-        """The next to begin, when none may begin yet."""
-        return self._take(self._upcoming)
+    def take_early(self, now: BootMs) -> Task | None:
+        """The next to begin, when none may begin yet; not one that has to wait whatever is due."""
+        queued = (self._tasks[number] for _, number, entry in self._upcoming if entry == self._tasks[number].entry)
+        able = (task for task in queued if not task.held and task.waits_until <= now)
+        task = min(able, key=lambda task: task.begins, default=None)
+        if task:
+            task.entry += 1
+        return task
 
     def _ripen(self, now: BootMs) -> None:
         while self._upcoming and self._upcoming[0][0] <= now:

@@ -1,5 +1,6 @@
 """gateway.app.field_requests: `read` and `write` on the control socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,28 @@ import pytest
 
 from gateway.app import field_requests
 from gateway.app.journal import Kept
+from gateway.protocols.modbus_pdu import Request
+from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.testing.clock import turns
 from tests.support.asks import MemoryAsks
 from tests.support.fields import FieldsBench
+
+
+class Slow(MemoryAsks):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.given_up = asyncio.Event(), 0
+
+    async def ask(self, unit_id: int, request: Request, timeout_ms: float, manner: Manner = PLAIN) -> Reply:
+        """As `MemoryAsks`."""
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        return await super().ask(unit_id, request, timeout_ms, manner)
 
 
 async def answers(bench: FieldsBench, name: str, arguments: dict[str, object]) -> list[Any]:
@@ -117,4 +137,24 @@ async def test_a_client_that_hangs_up_stops_no_write(tmp_path: Path) -> None:
         await turns()
         client.cancel()
         await bench.clock.advance(1_000)
+        assert [code for _, code, _, _ in bench.told] == ["field_written"]
+
+
+async def test_a_read_ends_when_its_client_goes(tmp_path: Path) -> None:
+    """Nobody waits for it: it takes no more of the bus's time. What a write does goes on."""
+    bench = FieldsBench(tmp_path, asks=(asks := Slow()))
+    async with bench.running() as fields:
+        handlers = field_requests.handlers(fields, "b00t", bench.clock)
+        for name, arguments in (("read", {}), ("write", {"field": "zero_offset", "value": 0.25})):
+            client = handlers[name]({"device": "level-1"} | arguments)
+            waiting = bench.tasks.create_task(anext(client), name="client")  # type: ignore[arg-type]
+            await turns()
+            waiting.cancel()
+            await turns()
+            await client.aclose()
+            await turns()
+            assert asks.given_up == (name == "read")
+            asks.given_up = 0
+        asks.go.set()
+        await bench.clock.advance(10_000)
         assert [code for _, code, _, _ in bench.told] == ["field_written"]

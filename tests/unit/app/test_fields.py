@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.fields import WRITES_MAX, NoSuchDevice, NoSuchField, NotAsked
+from gateway.app.fields import REFUSAL_MS, WRITES_MAX, NoSuchDevice, NoSuchField, NotAsked
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.model import Quality, Value
 from gateway.south.jobs.access import READ_BACKS, Written
@@ -165,6 +165,20 @@ async def test_a_life_that_ends_in_the_middle_is_told_by_the_next(tmp_path: Path
         await writing
     async with bench.running():
         assert [(one.id, one.field, one.value) for one in bench.kept.interrupted] == [("c-1", OFFSET, 0.25)]
+
+
+async def test_refusals_take_their_time(tmp_path: Path) -> None:
+    """Each is an event: who asks for nonsense as fast as they can makes four a second, and no flood."""
+    bench = FieldsBench(tmp_path)
+    async with bench.running():
+        asked = [write(bench, f"c-{n}", field="nothing") for n in range(WRITES_MAX)]
+        await turns()
+        assert len(bench.told) == 1
+        for n in range(1, WRITES_MAX):
+            await bench.clock.advance(REFUSAL_MS)
+            assert len(bench.told) == n + 1
+        await bench.clock.advance(REFUSAL_MS)
+        assert {(await one).code for one in asked} == {"no_such_field"}
 
 
 async def test_a_device_of_nobody(tmp_path: Path) -> None:

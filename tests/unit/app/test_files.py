@@ -57,3 +57,19 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         files.keep(tmp_path / "thing.json", b"one")
     assert (tmp_path / "target").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["thing", "thing.new"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Opening one that nobody holds at its other end takes for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match=r"not a file|No such device"):
+        files.read(tmp_path / "thing", 3) if name == "thing" else files.keep(tmp_path / "thing.json", b"one")
+
+
+def test_a_link_is_not_read(tmp_path: Path) -> None:
+    """Wherever it leads."""
+    (tmp_path / "other").write_bytes(b"one")
+    (tmp_path / "thing").symlink_to("other")
+    with pytest.raises(OSError, match="symbolic"):
+        files.read(tmp_path / "thing", 3)

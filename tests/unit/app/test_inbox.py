@@ -1,13 +1,15 @@
 """The bounded queue between the buses and the disk."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 
 from gateway.app.inbox import Inbox
 from gateway.counters import Counters
 from gateway.model import BootMs, Event, Group, Row
-from gateway.testing.clock import FakeClock
+from gateway.testing.clock import FakeClock, turns
 
 GROUP = Group("meter-1", "energy_meter", "eastron/sdm630@1", ("frequency",), "f")
 
@@ -44,6 +46,32 @@ async def test_next_gives_up_at_its_time() -> None:
     """Nothing came until then: None."""
     clock = FakeClock()
     assert await Inbox(clock, Counters()).next(clock.boot_ms()) is None
+
+
+@pytest.mark.parametrize("hurry", [lambda inbox: inbox.put(Event(BootMs(3), "", "restart")), Inbox.close])
+async def test_rows_of_a_moment_come_together_and_an_event_at_once(hurry: Callable[[Inbox], None]) -> None:
+    """A row alone waits a little for others; what happened, and the end, wake whoever waits."""
+    inbox = Inbox(FakeClock(), Counters())
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(inbox.next(None), name="waiting")
+        await turns()
+        inbox.put(row(1))
+        await turns()
+        assert not waiting.done()
+        inbox.put(row(2))
+        hurry(inbox)
+        await turns()
+        assert (waiting.done(), await waiting, await inbox.next(None)) == (True, row(1), row(2))
+
+
+async def test_a_row_alone_comes_too() -> None:
+    """Nobody has to come after it."""
+    inbox = Inbox(FakeClock(), Counters())
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(inbox.next(None), name="waiting")
+        await turns()
+        inbox.put(row(1))
+        assert await waiting == row(1)
 
 
 async def test_a_closed_inbox_is_emptied_then_ended() -> None:

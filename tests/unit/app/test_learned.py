@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from gateway.app import files
-from gateway.app.learned import FILE, KEEP_EVERY_MS, Learned
+from gateway.app.learned import FILE, KEEP_EVERY_MS, TOLD_MAX, Learned
 from gateway.counters import Counters
-from gateway.south.reads.memory import Lesson, Wanted
+from gateway.south.reads.memory import LATENCY_MS_MAX, Lesson, Wanted
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 from tests.support.south import a_bus, a_device, a_field, a_site
@@ -129,3 +129,19 @@ async def test_a_disk_that_fails_is_counted_and_tried_again(
     assert box.counters.total("learned_not_kept") == 1
     await learned.keep()
     assert (tmp_path / FILE).exists()
+
+
+async def test_a_latency_that_no_device_has(box: Box, tmp_path: Path) -> None:
+    """It is a deadline's part: what cannot be waited for must not stop the bus, nor keep it waiting for an hour."""
+    devices = [{"device": "m", "profile": "test/thing@1", "variant": "", "unit_id": 1}]
+    rest = {"latency_ms": 1e308, "once": [], "refused": [], "holes": [], "limit": None}
+    files.keep(tmp_path / FILE, orjson.dumps({"v": 1, "devices": [devices[0] | rest]}))
+    learned = box.start()
+    assert learned.load() == ()
+    assert learned.memories["m"].cost.latency_ms == LATENCY_MS_MAX
+
+
+async def test_a_file_of_nothing_but_junk_is_no_flood(box: Box, tmp_path: Path) -> None:
+    """A million entries that are none are told as a few."""
+    files.keep(tmp_path / FILE, orjson.dumps({"v": 1, "devices": [0] * 1_000_000}))
+    assert len(box.start().load()) == TOLD_MAX

@@ -59,6 +59,11 @@ class SaysNorth:
     status: NorthStatus
     alarms: frozenset[str] = frozenset()
 
+    @property
+    def connected(self) -> bool:
+        """As in its status."""
+        return self.status.connected
+
 
 def board(
     *south: SouthStatus, spool: SpoolStatus = SPOOL, north: SaysNorth | None = None, alarms: tuple[str, ...] = ()
@@ -72,8 +77,8 @@ def board(
 
 def test_buses_are_joined() -> None:
     """Names of all buses in one list, in order, each once."""
-    told = board(SouthStatus(("b",), ("m2",)), SouthStatus(), SouthStatus(("a",), ("m1", "m2"))).status()
-    assert told.south == SouthStatus(("a", "b"), ("m1", "m2"))
+    told = board(SouthStatus(("b",), ("m2",), ("b",)), SouthStatus(), SouthStatus(("a",), ("m1", "m2"))).status()
+    assert told.south == SouthStatus(("a", "b"), ("m1", "m2"), ("b",))
 
 
 def test_it_says_who_and_when() -> None:

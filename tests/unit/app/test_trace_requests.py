@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.app import trace_requests
-from gateway.app.trace_requests import UnknownBus, handlers
+from gateway.app.trace_requests import FOLLOWERS_MAX, TooManyFollow, UnknownBus, handlers
+from gateway.control.server import CLIENTS_MAX
 from gateway.south.links.trace import Trace
 from gateway.testing.clock import FakeClock
 from tests.support.south import a_bus, a_device, a_field
@@ -63,3 +64,21 @@ async def test_a_bus_that_is_not_there(name: object) -> None:
     """Refused by its code."""
     with pytest.raises(UnknownBus):
         await anext(asked(Loop(), bus=name))
+
+
+async def test_not_all_places_are_for_followers() -> None:
+    """Traces that were left running leave places for `status`; who goes gives its own back."""
+    bus, loop = a_bus(a_device("m", ([a_field(0)], 1000))), Loop()
+    trace = handlers([bus], [loop], FakeClock())["trace"]
+    assert FOLLOWERS_MAX < CLIENTS_MAX
+    followers = [trace({"bus": "bus-1", "follow": True}) for _ in range(FOLLOWERS_MAX)]
+    for one in followers:
+        await anext(one)
+    with pytest.raises(TooManyFollow):
+        await anext(trace({"bus": "bus-1", "follow": True}))
+    assert len([answer async for answer in trace({"bus": "bus-1"})]) == 2
+    await followers[0].aclose()
+    again = trace({"bus": "bus-1", "follow": True})
+    await anext(again)
+    for one in (*followers, again):
+        await one.aclose()

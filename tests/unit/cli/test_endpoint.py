@@ -7,7 +7,7 @@ import pytest
 
 from gateway.app.jobs import job_handlers
 from gateway.cli.endpoint import BadTarget, Remote, address_of, find, told
-from gateway.control.client import NotRunning, Refused
+from gateway.control.client import NoAccess, NotRunning, Refused
 from gateway.errors import BadReply, BusBusy, DeviceException, GatewayError, LinkDown, NoReply
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table
 from gateway.south.jobs.lone import Lone
@@ -62,10 +62,13 @@ class Says:
         ("by-id/../../etc/passwd", ""),
         ("a b", ""),
         ("10.0.0.5:99999", ""),
+        ("ttyNONE7", "/dev/ttyNONE7"),
+        ("rs485-1", ""),
+        ("rs485-1:502", "rs485-1:502"),
     ],
 )
 def test_what_a_target_means(target: str, address: str) -> None:
-    """A path, a short name in /dev, a host with the port of Modbus; else nothing."""
+    """A path, a short name in /dev, a host with the port of Modbus; else nothing. One word is no host."""
     assert address_of(target) == address
 
 
@@ -87,6 +90,12 @@ async def test_a_port_of_ones_own(client: Any) -> None:
     assert isinstance(place.opens(Way("rtu")), Lone)
     assert place.serial
     assert not (await find("10.0.0.7", client, FakeClock())).serial
+
+
+async def test_a_gateway_that_may_not_be_asked_is_not_gone_round() -> None:
+    """It runs, and owns its ports."""
+    with pytest.raises(NoAccess):
+        await find("/dev/other", Says(NoAccess("control.sock")), FakeClock())
 
 
 async def test_what_is_neither() -> None:

@@ -48,7 +48,7 @@ class Called:
             "probe rs485-1 7 0-9 --table input --socket s",
             probe,
             "show",
-            (probe.Wanted("rs485-1", 7, "0-9", "input", "9600 8N1", Path("s")), "en", False),
+            (probe.Wanted("rs485-1", 7, "0-9", "input", "", Path("s")), "en", False),
         ),
         ("demo --seconds 3 --plain", demo, "show", (3.0, True)),
         ("demo", demo, "show", (None, False)),
@@ -79,22 +79,23 @@ def test_the_language_may_be_set_for_all(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "said", "of"),
     [
-        ("nonsense", "gateway: No such command 'nonsense'."),
-        ("check --nonsense", "gateway: No such option: --nonsense"),
-        ("check a b", "gateway: Got unexpected extra argument"),
-        ("demo --seconds 0", "gateway: Invalid value for '--seconds'"),
-        ("demo --seconds soon", "gateway: Invalid value for '--seconds'"),
-        ("status --socket", "gateway: Option '--socket' requires an argument."),
+        ("nonsense", "gateway: No such command 'nonsense'.", ""),
+        ("check --nonsense", "gateway: No such option: --nonsense", " check"),
+        ("ioc audit --nonsense", "gateway: No such option: --nonsense", " ioc audit"),
+        ("check a b", "gateway: Got unexpected extra argument", " check"),
+        ("demo --seconds 0", "gateway: Invalid value for '--seconds'", " demo"),
+        ("demo --seconds soon", "gateway: Invalid value for '--seconds'", " demo"),
+        ("status --socket", "gateway: Option '--socket' requires an argument.", ""),
     ],
 )
-def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], line: str, said: str) -> None:
-    """One line about what is wrong, one about where to look; no traceback."""
+def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], line: str, said: str, of: str) -> None:
+    """One line about what is wrong, one about where to look: the command itself; no traceback."""
     assert main.main(line.split()) == 2
     err = capsys.readouterr().err
     assert err.startswith(said)
-    assert err.endswith("Try 'gateway --help'.\n")
+    assert err.endswith(f"Try 'gateway{of} --help'.\n")
 
 
 @pytest.mark.parametrize("line", ["", "ioc", "profile"])
@@ -104,6 +105,24 @@ def test_a_noun_alone_shows_what_there_is(capsys: pytest.CaptureFixture[str], li
     told = capsys.readouterr()
     assert "Usage:" in told.out + told.err
     assert "gateway: \n" not in told.err
+
+
+def test_help_is_grouped_by_who_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """And no command is outside of a group."""
+    assert main.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    at = [out.index(group) for group in (main.SITE, main.CABINET, main.OTHERS)]
+    assert at == sorted(at)
+    assert "─ Commands ─" not in out
+    cabinet = out[at[1] : at[2]]
+    for command in ("status", "scan", "probe", "read", "write", "trace"):
+        assert f"│ {command} " in cabinet
+
+
+def test_nothing_of_a_help_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Square brackets in a help vanish: there are none."""
+    assert main.main(["ioc", "command", "--help"]) == 0
+    assert "as its operator" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

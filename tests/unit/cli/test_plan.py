@@ -51,6 +51,26 @@ def planned(folder: Path, text: str, lang: str = "en") -> tuple[int, list[str]]:
     return plan.show(path, [write_station(folder / "profiles")], lang, out), out.getvalue().splitlines()
 
 
+class Phone(StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+def test_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields are wrapped to the terminal, not to a sheet of paper."""
+    monkeypatch.setenv("COLUMNS", "60")
+    site = SITE.replace('profile = "acme/station@1"', 'profile = "eastron/sdm630@1"').replace('every = "1s"\n', "")
+    out = Phone()
+    path = write(tmp_path / "gateway.toml", site)
+    assert plan.show(path, [write_station(tmp_path / "profiles")], "vi", out) == 0
+    fields = [line for line in out.getvalue().splitlines() if line.startswith(" " * plan.INDENT)]
+    assert len(fields) > 10
+    assert max(map(len, fields)) <= 60
+
+
 def document(folder: Path, text: str) -> dict[str, Any]:
     """The same as JSON."""
     out = StringIO()

@@ -83,6 +83,41 @@ def test_a_wide_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert "i32 BADC" in head
 
 
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_phone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lang: str
+) -> None:
+    """60 columns: no number is cut."""
+    monkeypatch.setenv("COLUMNS", "60")
+    hang(monkeypatch, {1: METER})
+    assert show(wanted(tmp_path), lang, as_json=False) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert out.count("0x0007") == 4  # what each register is alone, then f32, u32, i32
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_a_table_that_is_refused_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said once, with what to try; no columns without a number."""
+    hang(monkeypatch, {1: METER})
+    assert show(wanted(tmp_path, "0-1", table="holding"), "en", as_json=False) == 1
+    out = capsys.readouterr().out
+    assert "All refused: try --table coil or discrete or input." in out
+    assert out.count("exc. 2") == 2
+    assert "f32" not in out
+
+
+def test_bits_are_not_read_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two coils make no u32 that makes sense."""
+    hang(monkeypatch, {1: METER})
+    show(wanted(tmp_path, "0-1", table="coil"), "en", as_json=False)
+    assert "Most sense" not in capsys.readouterr().out
+
+
 def test_holes_and_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is refused stands in its place."""
     hang(monkeypatch, {1: METER})

@@ -101,7 +101,7 @@ async def test_without_a_daemon_the_bus_is_opened(tmp_path: Path, capsys: pytest
         write(tmp_path / "site.toml", SITE + bus + device)
         assert await read(tmp_path, "temperature", "frequency", device="station-1", site="site.toml") == 0
     captured = capsys.readouterr()
-    assert "21.5 Cel" in captured.out
+    assert "21.5 °C" in captured.out
     assert "50 Hz" in captured.out
     assert "pressure" not in captured.out
     assert captured.err.startswith("The gateway does not run")

@@ -59,6 +59,14 @@ def test_alarms_and_what_is_down_come_first() -> None:
     assert places[-1] < next(at for at, line in enumerate(lines) if "IOC" in line)
 
 
+def test_a_silent_bus_is_not_told_as_gone() -> None:
+    """It is open: the cable behind it is what to look at."""
+    said = shown(buses_down=["rs485-1", "tcp-1"], buses_silent=["tcp-1"])
+    assert f"rs485-1: {words.title('bus_down', 'en')}" in said
+    assert f"tcp-1: {words.title('bus_silent', 'en')}" in said
+    assert f"tcp-1: {words.title('bus_down', 'en')}" not in said
+
+
 def test_what_waits_and_for_how_long() -> None:
     """Batches without a receipt, and the age of the oldest."""
     assert "7  (90 s)" in shown(pending=7, oldest_age_ms=90_000)

@@ -50,11 +50,27 @@ async def test_frames_in_eighty_columns(
     assert await shown(tmp_path, HEAD, ANSWER) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "b  rtu  9600 8N1"
-    assert lines[1].endswith("→ unit 1: read 2 holding registers from 0x0010")
+    assert lines[1].endswith("→ unit_id 1: read 2 holding registers from 0x0010")
     assert lines[2].strip() == ASK.hex(" ")
-    assert lines[3].endswith("+20.0 ms  ← unit 1: 2 registers: 7 7")
+    assert lines[3].endswith("+20.0 ms  ← unit_id 1: 2 registers: 7 7")
     assert "+980.0 ms" in lines[5]
     assert max(map(len, lines)) <= 80
+
+
+async def test_a_phone(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 columns: bytes stand under bytes, also of a long frame."""
+    monkeypatch.setenv("COLUMNS", "60")
+    long = encode_rtu(Frame(1, bytes((3, 20, *range(20)))))
+    assert await shown(tmp_path, HEAD, {"missed": 0, "chunks": [(0, "out", ASK.hex()), (MS, "in", long.hex())]}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{'':27}{long[:8].hex(' ')}" in lines
+    assert max(map(len, lines)) <= 60
+
+
+async def test_a_bus_without_a_line_shows_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TCP has no baud."""
+    await shown(tmp_path, HEAD | {"transport": "tcp"}, {"missed": 0, "chunks": []})
+    assert capsys.readouterr().out.splitlines()[0] == "b  tcp"
 
 
 async def test_the_last_frames_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +135,7 @@ async def test_a_recording_of_a_bus_that_listens(tmp_path: Path, capsys: pytest.
     assert await shown(tmp_path, HEAD | {"mode": "listen"}, {"missed": 0, "chunks": chunks}, record=path) == 0
     wanted = Wanted(20, follow=False, record=None, as_json=False, lang="en")
     assert await asyncio.to_thread(lambda: show(tmp_path / "none", str(path), wanted)) == 0
-    assert capsys.readouterr().out.count("← unit 1: 2 registers: 7 7") == 2
+    assert capsys.readouterr().out.count("← unit_id 1: 2 registers: 7 7") == 2
 
 
 @pytest.mark.parametrize(
@@ -131,6 +147,10 @@ async def test_a_recording_of_a_bus_that_listens(tmp_path: Path, capsys: pytest.
         ("[]", 1),
         ('{"v":2}', 1),
         ('{"v":1,"bus":"b","transport":"rtu","line":"x"}\n7', 1),
+        ('{"v":1,"bus":"b\\u001b]0;","transport":"rtu","line":"x"}', 1),
+        ('{"v":1,"bus":["b"],"transport":"rtu","line":"x"}', 1),
+        ('{"v":1,"bus":"b","transport":"rtu","line":"x"}\n{"t_ns":1e300,"way":"in","bytes":"00"}', 1),
+        ('{"v":1,"bus":"b","transport":"rtu","line":"x"}\n{"t_ns":0,"way":"in","bytes":"' + "00" * 40_000 + '"}', 1),
     ],
 )
 async def test_a_file_that_is_no_recording(

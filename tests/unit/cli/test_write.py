@@ -1,7 +1,7 @@
 """gateway write: seen before it is sent, and never without a record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Daemon:
         """For a control socket."""
         return {"read": says({"code": "ok", "detail": "", "fields": [self.found]}), "write": self._write}
 
-    async def _write(self, arguments: dict[str, object]) -> AsyncIterator[object]:
+    async def _write(self, arguments: dict[str, object]) -> AsyncGenerator[object, None]:
         self.written.append(arguments)
         yield {"waiting": True}
         yield self.done
@@ -88,6 +88,26 @@ async def test_a_person_is_asked(
     answers = Daemon()
     assert await wrote(tmp_path / "s", answers, lang=lang, sure=False) == status
     assert len(answers.written) == times
+
+
+async def test_a_person_who_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C or Ctrl-D at the question: no event loop is there to take it, and nothing is written; exit 130."""
+    loops: list[object] = []
+
+    def leaves(_: str) -> str:
+        with pytest.raises(RuntimeError):
+            loops.append(asyncio.get_running_loop())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    answers = Daemon()
+    assert await wrote(tmp_path / "s", answers, sure=False) == 130  # the end of its input
+    monkeypatch.setattr("builtins.input", leaves)
+    assert await wrote(tmp_path / "s", answers, sure=False) == 130
+    assert (answers.written, loops) == ([], [])
+    assert capsys.readouterr().out.count("Nothing was written.") == 2
 
 
 async def test_a_script_has_to_say_yes(

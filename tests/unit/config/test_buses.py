@@ -91,6 +91,20 @@ def test_transports(tmp_path: Path) -> None:
     assert buses[3].devices[0].unit_id == 0
 
 
+def test_framings_that_pymodbus_alone_speaks(tmp_path: Path) -> None:
+    """ASCII on a port, also with 7 bits, and UDP; the simulators do not serve them yet, and say so."""
+    ascii_ = BUS + 'framing = "ascii"\nlink = "pymodbus"\nline = "9600 7E1"\n' + device("air-1", "xy/md02@1")
+    udp = HOST + 'framing = "udp"\nlink = "pymodbus"\n' + device("air-2", "xy/md02@1", bus="tcp-1")
+    buses, problems, _ = compiled(tmp_path, ascii_ + udp)
+    assert problems == []
+    assert [(b.transport, b.serial, b.packets) for b in buses] == [("ascii", True, False), ("udp", False, True)]
+    problems = compiled(tmp_path, ascii_ + udp, SimulatorConfig)[1]
+    assert [(one.code, one.path) for one in problems] == [
+        ("not_built_yet", "bus[0].framing"),
+        ("not_built_yet", "bus[1].framing"),
+    ]
+
+
 def test_a_line_comes_from_the_file_or_from_the_devices(tmp_path: Path) -> None:
     """As they come from their makers, unless the site says otherwise."""
     assert bus(tmp_path, BUS + device("air-1", "xy/md02@1")).line == Line(9600, 8, "N", 1)

@@ -1,7 +1,7 @@
 """The control socket, served and asked for real."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,12 @@ from gateway.control.server import CLIENTS_MAX, Server
 from gateway.errors import SpoolFailed
 
 
-async def _count(arguments: dict[str, object]) -> AsyncIterator[object]:
+async def _count(arguments: dict[str, object]) -> AsyncGenerator[object, None]:
     for i in range(int(str(arguments["n"]))):
         yield i
 
 
-async def _fails(_: dict[str, object]) -> AsyncIterator[object]:
+async def _fails(_: dict[str, object]) -> AsyncGenerator[object, None]:
     yield 1
     raise SpoolFailed("disk")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.model import UtcMs
-from gateway.north.commands import REMEMBERED_MAX, CommandGate
+from gateway.north.commands import AHEAD_MAX_MS, REMEMBERED_MAX, CommandGate
 from gateway.wire.command import Command, Outcome
 
 NOW = UtcMs(1_000_000)
@@ -26,6 +26,8 @@ def code(gate: CommandGate, asked: Command, now: UtcMs | None = NOW) -> str | No
     [
         (command(), NOW, None),
         (command(expires=NOW), NOW, "expired"),
+        (command(expires=NOW + AHEAD_MAX_MS), NOW, None),
+        (command(expires=NOW + AHEAD_MAX_MS + 1), NOW, "expires_too_late"),
         (command("dance"), NOW, "unknown_command"),
         (command("dance"), None, "unknown_command"),
         (command("dance", expires=NOW), NOW, "expired"),

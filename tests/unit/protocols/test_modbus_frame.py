@@ -220,6 +220,17 @@ def test_requests_for_several_units() -> None:
     assert reader.skipped_bytes == 5
 
 
+def test_frames_tell_where_they_begin() -> None:
+    """Counted over all that was fed, garbage included, however it came in pieces."""
+    frame = bytes.fromhex(REQUESTS["relay8 read"])
+    raw = frame + b"\xff\xfe" + frame
+    for cut in range(len(raw) + 1):
+        reader = RtuReader(request_length)
+        assert [one.begins for one in reader.feed(raw[:cut]) + reader.feed(raw[cut:])] == [0, len(frame) + 2]
+    tcp, packet = TcpReader(), encode_tcp(Frame(1, b"\x83\x02", 8))
+    assert [one.begins for one in tcp.feed(packet + packet[:3]) + tcp.feed(packet[3:])] == [0, len(packet)]
+
+
 def test_reset_gives_up_what_is_held() -> None:
     """After a silence that no frame contains."""
     reader = RtuReader(request_length)

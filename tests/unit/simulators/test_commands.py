@@ -74,3 +74,8 @@ def test_values_are_read_as_toml() -> None:
     """Else as text."""
     texts = ("5", "5.5", "true", "[1, 2]", "10s", "late", "a\nb = 1")
     assert [parsed(text) for text in texts] == [5, 5.5, True, [1, 2], "10s", "late", "a\nb = 1"]
+
+
+def test_what_nests_too_deep_is_text() -> None:
+    """A line of brackets is answered like any other: it ends no simulator's socket."""
+    assert parsed("[" * 4000) == "[" * 4000

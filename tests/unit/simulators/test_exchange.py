@@ -19,7 +19,7 @@ WIRE = Wire("rtu", encode_rtu, byte_ms=1.0)
 
 
 def meter(*tables: dict[str, object]) -> Faulty:
-    """At unit 1, timeout 1 s."""
+    """At unit_id 1, timeout 1 s."""
     in_force = InForce(1)
     for table in tables:
         in_force.add(fault("meter-1", Target("device", "rtu"), table))

@@ -7,7 +7,7 @@ from simulators.fault import Exchange, Refused
 
 
 def exchange(framing: str, tid: int | None = None) -> Exchange:
-    """Of unit 255, the last one."""
+    """Of unit_id 255, the last one."""
     return Exchange(framing, b"", Frame(255, b"\x04\x02\x00\x01", tid), 100, Random(1))
 
 

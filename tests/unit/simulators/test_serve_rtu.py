@@ -26,7 +26,7 @@ READ = encode_request(ReadRequest(Table.INPUT, 0, 10))
 
 @asynccontextmanager
 async def served(folder: Path, baud: int = 115200) -> AsyncIterator[Path]:
-    """A bus with a meter at unit 1 and a relay at unit 2; its port."""
+    """A bus with a meter at unit_id 1 and a relay at unit_id 2; its port."""
     port = folder / "rs485-1"
     log = TruthLog(folder / "truth")
     devices = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ NS_PER_MS = 1_000_000
 
 @dataclass
 class Bench:
-    """A server with meters at units 1 and 2, and how to ask it."""
+    """A server with meters at unit_ids 1 and 2, and how to ask it."""
 
     server: TcpServer
     run: Run
@@ -222,6 +223,26 @@ async def test_a_converter_has_one_queue_at_the_speed_of_its_line(tmp_path: Path
     exchange_ns = (8 + around + len(GOOD)) * character_ns(line) + TURNAROUND_NS
     assert replies == [(tid, unit) for unit, tid in pairs]
     assert took_ms >= 2 * exchange_ns / NS_PER_MS
+
+
+async def test_a_stall_does_not_change_the_order_of_a_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the process stands still after it has taken two requests, both replies are due: the first stays first."""
+    stalls_s = [0.05, 0.0]
+
+    def stalling() -> int:
+        time.sleep(stalls_s.pop() if stalls_s else 0.0)  # noqa: TID251 - stands still on purpose
+        return boot_ns()
+
+    async with served(tmp_path, converter=Converter(Line(19200))) as bench:
+        reader, writer = await bench.open()
+        bench.ask(writer, 1, 0)
+        await bench.heard(reader, 1)
+        monkeypatch.setattr("simulators.serve_tcp.boot_ns", stalling)
+        for tid in (1, 2):
+            bench.ask(writer, tid, tid)
+        assert [frame.unit_id for frame in await bench.heard(reader, 2)] == [1, 2]
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_an_absent_device_blocks_a_converter(tmp_path: Path) -> None:

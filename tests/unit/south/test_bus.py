@@ -21,7 +21,8 @@ from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
 from gateway.south.bus import BusLoop, loops, open_link
-from gateway.south.links.link import Link
+from gateway.south.links.link import PLAIN, Link, Manner, Reply
+from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 from gateway.south.stream import StreamLoop
 from gateway.testing.clock import FakeClock, turns
@@ -215,7 +216,7 @@ async def test_a_cut_cable_is_told_of_the_bus() -> None:
         await bench.clock.advance(120_000)
         assert bench.told == [("bus-1", "bus_silent", "no_reply")]
         assert bench.events[0].urgent
-        assert bench.loop.status == SouthStatus(("bus-1",), ())
+        assert bench.loop.status == SouthStatus(("bus-1",), (), ("bus-1",))
         bench.slaves.dead.clear()
         await bench.clock.advance(15_000)
         assert bench.told[1:] == [("bus-1", "bus_heard", "")]
@@ -238,23 +239,50 @@ async def test_a_half_open_connection_is_made_again_before_anyone_is_told() -> N
     assert bench.counters.get("bus_losses", bus="bus-1") == 0
 
 
+async def test_a_bus_that_was_silent_from_the_start_is_told_though_its_connection_is_lost_again_and_again() -> None:
+    """A mute connection is given up by the link itself (`pulse`): that is no new hope for the devices behind it."""
+    bench = Bench(_meter("a", 1, 10_000), _meter("b", 2, 10_000), transport="tcp")
+    bench.slaves.dead = {1, 2}
+    ask, pulse = bench.slaves.request, Pulse()
+
+    async def request(unit_id: int, request: ReadRequest, deadline_ns: int, manner: Manner = PLAIN) -> Reply:
+        nonlocal pulse
+        asked_ns = bench.clock.boot_ns()
+        try:
+            return await ask(unit_id, request, deadline_ns, manner)
+        except NoReply:
+            if not pulse.missed(asked_ns, bench.clock.boot_ns()):
+                raise
+            pulse = Pulse()
+            raise LinkDown(LOST) from None
+
+    bench.slaves.request = request  # type: ignore[method-assign, assignment]
+    async with bench.running():
+        await bench.clock.advance(120_000)
+        assert bench.told == [("bus-1", "bus_silent", "no_reply")]
+        assert bench.loop.status == SouthStatus(("bus-1",), (), ("bus-1",))
+        bench.slaves.dead.clear()
+        await bench.clock.advance(15_000)
+        assert bench.told[1:] == [("bus-1", "bus_heard", "")]
+
+
 READ_OTHER = ReadRequest(Table.HOLDING, 1234, 1)
 
 
-async def test_a_visitor_is_served_between_polls_and_wakes_an_idle_bus() -> None:
+async def test_a_guest_is_served_between_polls_and_wakes_an_idle_bus() -> None:
     """At once, though nothing is due for an hour; the reply is the device's."""
     bench = Bench(_meter("m", period_ms=3_600_000))
     async with bench.running():
         await bench.clock.advance(1000)
         async with asyncio.TaskGroup() as tasks:
-            visit = tasks.create_task(bench.loop.asks.ask(1, READ_OTHER, 200))
+            turn = tasks.create_task(bench.loop.asks.ask(1, READ_OTHER, 200))
             await bench.clock.advance(11)
-            assert visit.done()
-        assert visit.result().data == (1234).to_bytes(2)
-    assert bench.counters.get("visits", bus="bus-1") == 1
+            assert turn.done()
+        assert turn.result().data == (1234).to_bytes(2)
+    assert bench.counters.get("turns", bus="bus-1") == 1
 
 
-async def test_a_visitor_on_a_bus_that_is_down_is_told_why_at_once() -> None:
+async def test_a_guest_on_a_bus_that_is_down_is_told_why_at_once() -> None:
     """And one that waits when it goes; after the end of the loop too."""
     bench = Bench(_meter("m"))
     bench.missing = True
@@ -284,7 +312,7 @@ async def test_a_scan_of_unit_ids_that_nobody_has_does_not_delay_the_polls() -> 
         assert len(bench.rows) >= 995
 
 
-async def test_a_visitor_that_kills_the_connection_is_told_and_the_bus_goes_on() -> None:
+async def test_a_guest_that_kills_the_connection_is_told_and_the_bus_goes_on() -> None:
     """The next one is served on the next link."""
     bench = Bench(_meter("m"))
     bench.slaves.killers = {9}
@@ -301,7 +329,7 @@ async def test_a_visitor_that_kills_the_connection_is_told_and_the_bus_goes_on()
     assert bench.told == []
 
 
-async def test_while_a_flapping_bus_waits_to_be_opened_visitors_are_told_why() -> None:
+async def test_while_a_flapping_bus_waits_to_be_opened_guests_are_told_why() -> None:
     """The second loss in a row is followed by a wait: who waits is told at once, not when it is over."""
     bench = Bench(_meter("m"))
     bench.slaves.killers = {1}

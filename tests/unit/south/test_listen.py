@@ -158,7 +158,7 @@ async def test_a_silent_bus_is_told_as_one() -> None:
     async with bench.running():
         await bench.clock.advance(20_000)
         assert bench.told == [("bus-1", "bus_silent", "not_asked")]
-        assert bench.loop.status == SouthStatus(("bus-1",), ())
+        assert bench.loop.status == SouthStatus(("bus-1",), (), ("bus-1",))
         await bench.clock.advance(15_000)
         assert bench.told[1:] == [("bus-1", "bus_heard", "")]
         assert bench.loop.status == SouthStatus()

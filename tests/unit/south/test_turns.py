@@ -1,4 +1,4 @@
-"""gateway.south.turns: visitors wait, go, are told why not; nobody waits for ever and nobody is forgotten."""
+"""gateway.south.turns: guests wait, go, are told why not; nobody waits for ever and nobody is forgotten."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from gateway.errors import BusBusy, DeviceException, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table
 from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
-from gateway.south.turns import WAIT_MS, WAITING_MAX, Alone, Turns, Visitor, longest_ms
+from gateway.south.turns import WAIT_MS, WAITING_MAX, Alone, Guest, Turns, longest_ms
 from gateway.testing.clock import FakeClock, turns
 from tests.support.south import Slaves
 
@@ -16,20 +16,20 @@ READ = ReadRequest(Table.HOLDING, 7, 1)
 
 
 class Queue:
-    """A queue, the slaves behind it, and its visitors' outcomes."""
+    """A queue, the slaves behind it, and its guests' outcomes."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.slaves = Slaves(self.clock)
         self.called = 0
-        self.turns = Turns(self.clock, None, self._on_visitor)
+        self.turns = Turns(self.clock, None, self._on_guest)
         self.told: list[bytes | Exception] = []
 
     def visit(self, tasks: asyncio.TaskGroup, unit_id: int = 1, request: ReadRequest = READ) -> asyncio.Task[None]:
-        """A visitor that notes what it is told."""
+        """A guest that notes what it is told."""
         return tasks.create_task(self._ask(unit_id, request))
 
-    def next(self) -> Visitor | None:
+    def next(self) -> Guest | None:
         """The one whose turn it is."""
         return self.turns.look(self.clock.boot_ms(), self.slaves)[0]
 
@@ -39,13 +39,13 @@ class Queue:
 
     async def serve_next(self) -> None:
         """Make one exchange."""
-        visitor = self.next()
-        assert visitor is not None
+        guest = self.next()
+        assert guest is not None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.turns.serve(visitor, self.slaves))
+            tasks.create_task(self.turns.serve(guest, self.slaves))
             await self.clock.advance(250)
 
-    def _on_visitor(self) -> None:
+    def _on_guest(self) -> None:
         self.called += 1
 
     async def _ask(self, unit_id: int, request: ReadRequest) -> None:
@@ -55,7 +55,7 @@ class Queue:
             self.told.append(error)
 
 
-async def test_a_visitor_wakes_the_loop_waits_for_its_turn_and_gets_the_reply() -> None:
+async def test_a_guest_wakes_the_loop_waits_for_its_turn_and_gets_the_reply() -> None:
     """In the order they came."""
     queue = Queue()
     async with asyncio.TaskGroup() as tasks:
@@ -72,7 +72,7 @@ async def test_a_visitor_wakes_the_loop_waits_for_its_turn_and_gets_the_reply() 
         assert queue.next() is None
 
 
-async def test_a_device_that_fails_is_the_visitors_to_know_not_the_loops() -> None:
+async def test_a_device_that_fails_is_the_guests_to_know_not_the_loops() -> None:
     """Silence and refusal reach who asked; the bus goes on."""
     queue = Queue()
     queue.slaves.dead, queue.slaves.illegal = {9}, {7}
@@ -101,6 +101,19 @@ async def test_no_time_in_a_bounded_while_is_told_as_busy() -> None:
     assert queue.look_again_at() is None
 
 
+async def test_a_device_that_owes_a_reply_all_that_time_is_not_the_bus_without_time() -> None:
+    """`no_reply`: a dead device is probed again and again, and what is owed after that bars what people ask it."""
+    queue = Queue()
+    queue.slaves.bars[READ.address, READ.count] = (queue.clock.boot_ms() + 2 * WAIT_MS) * NS_PER_MS
+    async with asyncio.TaskGroup() as tasks:
+        queue.visit(tasks)
+        await turns()
+        await queue.clock.advance(WAIT_MS)
+        assert queue.next() is None
+    (told,) = queue.told
+    assert isinstance(told, NoReply)
+
+
 async def test_a_full_queue_refuses_at_once() -> None:
     """The next one is busy before anyone has waited; those that wait are none the worse."""
     queue = Queue()
@@ -114,28 +127,28 @@ async def test_a_full_queue_refuses_at_once() -> None:
             one.cancel()
 
 
-async def test_a_cancelled_visitor_leaves_the_queue() -> None:
+async def test_a_cancelled_guest_leaves_the_queue() -> None:
     """Nothing is asked for it."""
     queue = Queue()
     async with asyncio.TaskGroup() as tasks:
-        visitor = queue.visit(tasks)
+        guest = queue.visit(tasks)
         await turns()
-        visitor.cancel()
+        guest.cancel()
         await turns()
         assert not queue.turns
     assert queue.slaves.asked == []
 
 
-async def test_a_visitor_that_is_cancelled_in_its_exchange_does_not_cut_it() -> None:
+async def test_a_guest_that_is_cancelled_in_its_exchange_does_not_cut_it() -> None:
     """The exchange goes to its end, and nobody is told."""
     queue = Queue()
     async with asyncio.TaskGroup() as tasks:
-        visitor = queue.visit(tasks)
+        guest = queue.visit(tasks)
         await turns()
         serving = tasks.create_task(queue.turns.serve(queue.next() or pytest.fail("nobody waits"), queue.slaves))
         await turns()
         assert len(queue.slaves.asked) == 1
-        visitor.cancel()
+        guest.cancel()
         await queue.clock.advance(10)
         assert serving.done()
         assert not queue.slaves.busy
@@ -161,7 +174,7 @@ async def test_while_the_bus_is_away_the_cause_is_told_at_once() -> None:
 
 
 async def test_a_link_that_dies_in_a_visit_is_told_to_both() -> None:
-    """The visitor knows the cause, the loop opens the bus again."""
+    """The guest knows the cause, the loop opens the bus again."""
     queue = Queue()
     queue.slaves.killers = {1}
     async with asyncio.TaskGroup() as tasks:
@@ -173,7 +186,7 @@ async def test_a_link_that_dies_in_a_visit_is_told_to_both() -> None:
 
 
 async def test_a_request_that_did_not_go_out_is_made_once_more_on_the_next_link() -> None:
-    """A converter hangs up on the idle: the first visitor after that must not pay for it, nor go round for ever."""
+    """A converter hangs up on the idle: the first guest after that must not pay for it, nor go round for ever."""
     queue = Queue()
     queue.slaves.answers[7, 1] = NotSent("hung up")
     passing = queue.clock.advance

@@ -154,6 +154,20 @@ def test_fits_says_when_a_message_could_pass_64_kib() -> None:
     assert len(orjson.dumps(written(*[row(i, '"' * 250, group=group) for i in range(at)]))) <= body.MAX_BODY_BYTES
 
 
+def test_a_row_that_was_only_asked_about_leaves_no_trace() -> None:
+    """`fits` weighs what `add` then takes; a row that never comes must not stand in the way of another of its group."""
+    writer = body.BodyWriter(BootMs(0))
+    wide = Group("s", "k", "a/b@1", tuple(f"t{n}" for n in range(20)), "s" * 20)
+    for at in range(5):  # so full that it looks at what is to come
+        writer.add(row(at, *["x" * 200] * 20, group=wide))
+    assert writer.fits(row(5, 230.2, 50.0))
+    writer.add(row(6, 230.3, 50.0))
+    assert writer.fits(row(5, 230.2, 50.0))
+    writer.add(row(7, 230.4, None, quality=((1, Quality.NO_REPLY),)))
+    enc, data = writer.encode()
+    assert [at for group in body.decode(enc, data).groups for at, _ in group.rows] == [0, 1, 2, 3, 4, 6, 7]
+
+
 def test_an_item_has_a_bound_of_its_own() -> None:
     """A single row that would not leave room for anything is refused."""
     fields = tuple(f"f{index}" for index in range(200))

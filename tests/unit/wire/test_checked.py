@@ -1,5 +1,6 @@
 """`gateway.wire.checked`: hand checks, one word for each way to be wrong."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -111,3 +112,21 @@ def test_cleaned_keeps_what_people_can_read() -> None:
 def test_finite_knows_what_json_has_no_number_for(value: float, found: float | None) -> None:
     """W-44: None for NaN, infinities and integers beyond all floats."""
     assert checked.finite(value) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((1.5, 2, -0.0), [1.5, 2.0, -0.0]),
+        ((), []),
+        ((1.0, None), None),
+        ((1.0, True), None),
+        ((1.0, "2"), None),
+        ((1.0, math.nan), None),
+        ((math.inf, -math.inf), None),
+        ((1.0, 10**400), None),
+    ],
+)
+def test_all_finite_is_about_all_or_nothing(values: tuple[object, ...], found: list[float] | None) -> None:
+    """Numbers as they travel, or None: also for what is a number in Python only, or has no finite float."""
+    assert checked.all_finite(values) == found

@@ -88,6 +88,7 @@ def test_the_arguments_of_a_write(value: object, read: Value) -> None:
         {"value": [1]},
         {"value": "x" * 256},
         {"value": 10**400},
+        {"value": 2**53 + 1},
     ],
 )
 def test_wrong_arguments_of_a_write(changes: dict[str, Any]) -> None:

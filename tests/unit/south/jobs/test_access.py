@@ -159,10 +159,19 @@ async def test_each_field_has_its_own_reason() -> None:
     assert found.quality == ((0, Quality.REFUSED), (1, Quality.NOT_A_NUMBER))
 
 
+async def test_a_field_that_is_good_alone_is_no_refused_one() -> None:
+    """The reply for all of them was damaged, those for each were not: values, and no made-up reason."""
+    asks = MemoryAsks({12: 4, 10: 0xFFFF}, says=[BadReply("torn")])
+    found = await row(asks, MODE, OFFSET)
+    assert (found.values, found.quality) == ((4.0, -0.01), ())
+
+
 async def test_a_mute_device_has_a_reason_for_every_field() -> None:
-    """No reply, for all of them."""
-    found = await row(MemoryAsks(says=[NoReply() for _ in range(40)]), MODE, OFFSET)
+    """No reply, for all of them, and nobody waits for each alone."""
+    asks = MemoryAsks(says=[NoReply() for _ in range(40)])
+    found = await row(asks, MODE, OFFSET)
     assert found.quality == ((0, Quality.NO_REPLY), (1, Quality.NO_REPLY))
+    assert len(asks.asked) == 1
 
 
 @pytest.mark.parametrize("error", [LinkDown("gone"), BusBusy("no time")])

@@ -58,6 +58,26 @@ def test_every_kind_of_reply(transport: str, pdu: bytes, answer: bytes, word: st
     assert (said.word, said.values, said.bad) == (f"trace_{word}", values, word == "exception")
 
 
+def test_a_reply_of_which_eight_bytes_look_like_a_request() -> None:
+    """Two registers whose CRC ends in 0: without that byte its CRC is good, too. Bytes come one by one."""
+    ask, answer = encode_rtu(Frame(1, b"\x04\0\1\0\2")), encode_rtu(Frame(1, b"\x04\4\0\x70\0\xd4"))
+    assert answer.endswith(b"\0")
+    for listens in (False, True):
+        one_by_one = [(False, bytes((byte,))) for byte in answer]
+        said = decoded((not listens, ask), *one_by_one, (not listens, ask), listens=listens, apart_ms=1)
+        assert words(said)[:2] == ["read_input", "registers"]
+        assert said[1].values == {"count": 2, "values": "112 212"}
+        assert words(said)[2:] in (["read_input"], ["read_input", "no_reply"])
+
+
+def test_an_echo_that_looks_like_the_beginning_of_a_reply() -> None:
+    """A request from register 0x0400 on, heard back: silence, or the reply behind it, tells what it was."""
+    ask = encode_rtu(Frame(1, b"\x04\4\0\0\2"))
+    answer = encode_rtu(Frame(1, b"\x04\4\0\1\0\2"))
+    assert words(decoded((True, ask), (False, ask), (False, answer), apart_ms=1)) == ["read_input", "echo", "registers"]
+    assert words(decoded((True, ask), (False, ask)))[:2] == ["read_input", "echo"]
+
+
 def test_what_is_written_is_shown() -> None:
     """Numbers, as they go to the device."""
     (said,) = decoded((True, encode_rtu(Frame(1, b"\x10\0\1\0\2\4\0\5\1\0"))))

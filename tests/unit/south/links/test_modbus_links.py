@@ -32,7 +32,7 @@ class Bench:
         self.link: Link = StreamLink(self.stream, wire, self.clock, self.trace)
 
     async def ask(self, request: ReadRequest | WriteRegisters, timeout_ms: int = 100) -> bytes:
-        """The data of one exchange with unit 1."""
+        """The data of one exchange with unit_id 1."""
         deadline_ns = self.clock.boot_ns() + timeout_ms * MS
         return (await passing(self.clock, self.link.request(1, request, deadline_ns))).data
 
@@ -88,6 +88,54 @@ async def test_the_first_byte_is_that_of_the_answer() -> None:
     sent_ns = bench.clock.boot_ns()
     got = await passing(bench.clock, bench.link.request(1, holding(3), sent_ns + 100 * MS))
     assert (got.t_sent_ns, got.t_first_ns, got.t_done_ns) == (sent_ns, sent_ns + 9 * MS, sent_ns + 11 * MS)
+
+
+async def test_the_first_byte_is_not_that_of_our_echo() -> None:
+    """Nor of noise that comes with it: the device answers later, and the row's time is its answer's."""
+    for before in (b"", b"\x01\x03\x06"):
+        echo = encode_rtu(Frame(1, bytes.fromhex("03 0000 0003")))
+        answers = [(2, echo + before), (9, reply(3)[:2]), (11, reply(3)[2:])]
+        bench = Bench(RtuWire(), scripted({0: answers}))
+        sent_ns = bench.clock.boot_ns()
+        got = await passing(bench.clock, bench.link.request(1, holding(3), sent_ns + 100 * MS))
+        assert got.t_first_ns == sent_ns + 9 * MS
+
+
+async def test_a_frame_that_began_before_the_request_is_not_its_answer() -> None:
+    """Half of a late reply was held when its shape became free again; its rest comes, and then the answer."""
+    late = reply(3, 7)
+    bench = Bench(RtuWire(), scripted({0: [(5, late[:6])], 1: [(2, late[6:]), (9, reply(3, 8))]}))
+    with pytest.raises(BadReply):
+        await bench.ask(holding(3))
+    assert await bench.ask(holding(3)) == data(3, 8)
+    assert [frame.pdu[2:] for frame in bench.heard().frames] == [data(3, 7)]
+
+
+async def test_a_frame_that_stood_whole_behind_a_false_header_is_not_the_next_answer() -> None:
+    """Noise that looks like the beginning of a long frame hides a late reply until the wanted one is looked for."""
+    bench = rtu(b"", b"\x02\x03\x80" + reply(3, 7), reply(3, 8))
+    for _ in range(2):
+        with pytest.raises((NoReply, BadReply)):
+            await bench.ask(holding(4))
+    assert await bench.ask(holding(3)) == data(3, 8)
+
+
+class Babbling(MemoryStream):
+    """A wire on which bytes come without a pause: every read has some at once, also after its deadline."""
+
+    async def read(self, max_bytes: int, deadline_ns: int) -> tuple[bytes, int]:
+        """A millisecond of noise."""
+        await self._clock.wire_wait(self._clock.boot_ns() + MS)
+        assert self._clock.boot_ns() < deadline_ns + 10 * MS, "it is read for ever"
+        return b"\xff" * 10, self._clock.boot_ns()
+
+
+async def test_a_wire_that_never_pauses_is_given_up_at_the_deadline() -> None:
+    """Else an endpoint that floods us would hold the whole process."""
+    clock = FakeClock()
+    link = StreamLink(Babbling(clock), RtuWire(), clock)
+    with pytest.raises(BadReply, match="1000 bytes"):
+        await passing(clock, link.request(1, holding(3), clock.boot_ns() + 100 * MS))
 
 
 async def test_nothing_and_nothing_good_are_told_apart() -> None:

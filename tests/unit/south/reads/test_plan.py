@@ -41,6 +41,14 @@ def test_where_bytes_are_free_fewer_registers_break_the_tie() -> None:
     assert _requests(plan(a_profile(fields), fields, TCP)) == [("holding", 0, 1), ("holding", 100, 51)]
 
 
+def test_where_bytes_are_free_the_latency_changes_no_plan() -> None:
+    """Not even one too short to be measured: a gap is still filled. And devices that differ in it share one plan."""
+    fields = [a_field(0), a_field(9), a_field(50)]
+    fast, slow = (plan(a_profile(fields), fields, LineCost(0.0, 0.0, latency_ms)) for latency_ms in (0.0, 80.0))
+    assert _requests(fast) == [("holding", 0, 51)]
+    assert fast is slow
+
+
 def test_tables_are_never_mixed() -> None:
     """The same addresses of four tables are four reads."""
     fields = [a_field(0, "bit" if table in {Table.COIL, Table.DISCRETE} else "u16", table) for table in Table]

@@ -8,8 +8,8 @@ from random import Random
 from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device
-from gateway.south.schedule.schedule import RETRY_MS_MAX, Cut, Idle, Poll, Probe, Reopen, Schedule, Visit, Wish
-from gateway.south.schedule.silence import MISSES_DOWN, Turn
+from gateway.south.schedule.schedule import RETRY_MS_MAX, Cut, Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
+from gateway.south.schedule.silence import MISSES_DOWN, Change
 from tests.support.south import a_bus, a_device, a_field
 
 START = 1_000_000
@@ -25,12 +25,12 @@ class Play:
         self.schedule = Schedule(a_bus(*devices, transport=transport), BootMs(START), Random(1), self.counters)
         self.now = START
         self.steps: list[tuple[int, Poll | Probe]] = []
-        self.turns: list[tuple[int, str, Turn]] = []
-        self.visits: list[int] = []
+        self.changes: list[tuple[int, str, Change]] = []
+        self.turns: list[int] = []
         self.reopened: list[int] = []
         self._took = took
 
-    def until(self, end: int, wish: Callable[[int], Wish | None] = lambda _now: None, visit_ms: int = 0) -> "Play":
+    def until(self, end: int, wish: Callable[[int], Wish | None] = lambda _now: None, turn_ms: int = 0) -> "Play":
         """Let the bus run until `end` ms after the start; `wish` is asked before each step."""
         while self.now < START + end:
             step = self.schedule.step(BootMs(self.now), wish(self.now))
@@ -40,10 +40,10 @@ class Play:
             elif isinstance(step, Reopen):
                 self.reopened.append(self.now - START)
                 self.schedule.resume(BootMs(self.now), after_outage=False)
-            elif isinstance(step, Visit):
-                self.visits.append(self.now - START)
-                self.now += visit_ms
-                self.schedule.visited(step, BootMs(self.now))
+            elif isinstance(step, Turn):
+                self.turns.append(self.now - START)
+                self.now += turn_ms
+                self.schedule.turn_over(step, BootMs(self.now))
             else:
                 self._run(step)
         return self
@@ -66,7 +66,7 @@ class Play:
     def _conclude(self, part: Poll | Probe, *, answered: bool) -> None:
         now = BootMs(self.now)
         news = self.schedule.done(part, now) if answered else self.schedule.failed(part, now, "no_reply")
-        self.turns += [(self.now - START, one.subject, one.turn) for one in news]
+        self.changes += [(self.now - START, one.subject, one.change) for one in news]
 
 
 def _meter(name: str, period_ms: int = 1000, timeout_ms: int = 200) -> Device:
@@ -151,14 +151,14 @@ def test_one_lost_reply_is_asked_for_again_and_is_no_news() -> None:
     assert (first, second) == (0, 10_000)
     assert 11_000 < retry < 13_000
     assert rest == [20_000, 30_000, 40_000, 50_000]
-    assert play.turns == []
+    assert play.changes == []
 
 
 def test_a_dead_device_goes_down_after_three_misses_and_comes_up_at_the_first_good_reply() -> None:
     """Down and up are told once each."""
     play = Play(_meter("m"), took=_answers(dead=lambda _name, at: 10_000 <= at < 100_000)).until(300_000)
-    (down_at, _, down), (up_at, _, up) = play.turns
-    assert (down, up) == (Turn.DOWN, Turn.UP)
+    (down_at, _, down), (up_at, _, up) = play.changes
+    assert (down, up) == (Change.DOWN, Change.UP)
     assert len([at for at in play.times("m") if 10_000 <= at <= down_at]) == MISSES_DOWN
     assert down_at < 17_000
     assert 100_000 <= up_at <= 100_000 + RETRY_MS_MAX * 1.3
@@ -209,7 +209,7 @@ def test_a_silent_group_does_not_take_its_device_down() -> None:
     """The other group answers: it is polled as ever, the silent one costs probes only, and nobody is told anything."""
     device = a_device("m", ([a_field(0)], 1000), ([a_field(100)], 60_000))
     play = Play(device, took=lambda step, _at: (200, step.polled.period_ms == 60_000)).until(600_000)
-    assert play.turns == []
+    assert play.changes == []
     kept = [at for at, step in play.steps if step.polled.period_ms == 60_000]
     assert 10 <= len(kept) <= 12
     assert len([step for _, step in play.steps if isinstance(step, Probe)]) < 60
@@ -219,8 +219,8 @@ def test_a_device_is_down_only_when_every_group_of_it_was_asked() -> None:
     """Four groups: the fast one does not decide alone; all together take it down, once."""
     device = a_device("m", *(([a_field(100 * n)], period) for n, period in enumerate([1000, 60_000, 60_000, 60_000])))
     play = Play(device, took=_answers(dead=lambda _name, at: at >= 10_000)).until(300_000)
-    ((at, _, turn),) = play.turns
-    assert turn is Turn.DOWN
+    ((at, _, turn),) = play.changes
+    assert turn is Change.DOWN
     asked = {step.task for when, step in play.steps if 10_000 <= when - START <= at}
     assert asked == {0, 1, 2, 3}
 
@@ -229,8 +229,8 @@ def test_a_device_that_comes_up_is_polled_as_before_in_all_its_groups() -> None:
     """One good reply is enough for every group of it: from then on there are no probes."""
     device = a_device("m", ([a_field(0)], 1000), ([a_field(100)], 2000))
     play = Play(device, took=_answers(dead=lambda _name, at: 10_000 <= at < 100_000)).until(300_000)
-    (_, (up_at, _, up)) = play.turns
-    assert up is Turn.UP
+    (_, (up_at, _, up)) = play.changes
+    assert up is Change.UP
     after = [step for at, step in play.steps if at - START >= up_at]
     assert after
     assert all(isinstance(step, Poll) for step in after)
@@ -245,7 +245,7 @@ def test_after_an_outage_of_the_bus_no_device_is_blamed() -> None:
     assert play.missed("m", "bus_down") == 10
     assert play.counters.total("polls_missed") == 10
     assert play.times("m")[-5:] == [15_500, 16_000, 17_000, 18_000, 19_000]
-    assert play.turns == []
+    assert play.changes == []
 
 
 def test_after_an_outage_of_the_bus_the_silent_are_asked_at_once() -> None:
@@ -316,45 +316,45 @@ def _always(now: int) -> Wish:
     return Wish(BootMs(now - 1000), 100)
 
 
-def test_a_visitor_goes_at_once_where_it_fits_before_the_next_poll() -> None:
+def test_a_guest_goes_at_once_where_it_fits_before_the_next_poll() -> None:
     """Nobody is late for it, though it never ends."""
-    play = Play(_meter("m"), took=_answers(20)).until(10_000, lambda now: Wish(BootMs(now), 100), visit_ms=100)
+    play = Play(_meter("m"), took=_answers(20)).until(10_000, lambda now: Wish(BootMs(now), 100), turn_ms=100)
     assert play.times("m") == list(range(0, 10_000, 1000))
-    assert len(play.visits) == 90
-    assert all(120 <= at % 1000 + 100 <= 1000 for at in play.visits)
+    assert len(play.turns) == 90
+    assert all(120 <= at % 1000 + 100 <= 1000 for at in play.turns)
 
 
-def test_on_a_full_bus_visitors_have_their_share_and_no_more() -> None:
+def test_on_a_full_bus_guests_have_their_share_and_no_more() -> None:
     """Always one waiting, never idle: jobs go on, at most the share of the time and one exchange beyond it."""
-    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100)).until(600_000, _always, visit_ms=100)
-    taken = 100 * len(play.visits)
+    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100)).until(600_000, _always, turn_ms=100)
+    taken = 100 * len(play.turns)
     assert 0.04 * 600_000 < taken <= 0.045 * 600_000 + 350
-    assert max(later - earlier for earlier, later in pairwise(play.visits)) <= 2500
+    assert max(later - earlier for earlier, later in pairwise(play.turns)) <= 2500
     assert play.counters.total("polls_missed") <= 0.05 * 6000
 
 
-def test_on_a_bus_with_a_tenth_to_spare_visitors_cost_no_poll() -> None:
+def test_on_a_bus_with_a_tenth_to_spare_guests_cost_no_poll() -> None:
     """No exchange fits into what is idle, and the share pays; every device keeps its period."""
-    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(90)).until(600_000, _always, visit_ms=100)
-    assert 100 * len(play.visits) > 0.04 * 600_000
+    play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(90)).until(600_000, _always, turn_ms=100)
+    assert 100 * len(play.turns) > 0.04 * 600_000
     assert play.counters.total("polls_missed") == 0
 
 
-def test_a_visitor_on_a_full_bus_waits_a_little_for_idle_time_first() -> None:
+def test_a_guest_on_a_full_bus_waits_a_little_for_idle_time_first() -> None:
     """Half a second, then the share pays; one that took a second is paid back before the next."""
     play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100))
-    play.until(30_000, lambda _now: Wish(BootMs(START), 1000), visit_ms=1000)
-    first, second = play.visits[:2]
+    play.until(30_000, lambda _now: Wish(BootMs(START), 1000), turn_ms=1000)
+    first, second = play.turns[:2]
     assert 500 <= first <= 700
     assert second - first >= 16_000
 
 
-def test_a_probe_and_a_visitor_do_not_wait_for_each_other() -> None:
+def test_a_probe_and_a_guest_do_not_wait_for_each_other() -> None:
     """A scan that never ends leaves the silent devices their probes."""
     alive, dead = _meter("alive"), _meter("dead")
     play = Play(alive, dead, took=_answers(dead=lambda name, _at: name == "dead"))
-    play.until(600_000, lambda now: Wish(BootMs(now), 100), visit_ms=100)
-    assert ("dead", Turn.DOWN) in [(subject, turn) for _, subject, turn in play.turns]
+    play.until(600_000, lambda now: Wish(BootMs(now), 100), turn_ms=100)
+    assert ("dead", Change.DOWN) in [(subject, turn) for _, subject, turn in play.changes]
     assert len(play.times("dead", Probe)) >= 8
 
 
@@ -366,7 +366,7 @@ def test_down_is_told_in_time_on_a_full_bus_with_many_dead() -> None:
         play = Play(*devices, took=_answers(66, dead=_from_10_s(names)))
         play.until(10_000 + most_ms)
         assert set(play.schedule.down) == names, dead
-        assert {subject for _, subject, _ in play.turns} == names
+        assert {subject for _, subject, _ in play.changes} == names
 
 
 def _from_10_s(names: AbstractSet[str]) -> Callable[[str, int], bool]:
@@ -379,15 +379,15 @@ def test_a_lossy_device_is_not_told_down() -> None:
     devices = [_meter(f"m{n}", 2000) for n in range(32)]
     play = Play(*devices, took=lambda step, _at: (66, step.device.name != "m7" or chance.random() > 0.1))
     play.until(3_600_000)
-    assert play.turns == []
+    assert play.changes == []
 
 
 def test_a_cable_that_is_cut_is_told_of_the_bus_and_of_no_device() -> None:
     """Once, within half a minute for 32 devices; once more when the first is heard; then all are polled as before."""
     devices = [_meter(f"m{n}", 2000) for n in range(32)]
     play = Play(*devices, took=_answers(30, dead=lambda _name, at: 10_000 <= at < 300_000)).until(400_000)
-    (silent_at, silent, turn), (heard_at, heard, end) = play.turns
-    assert (silent, turn, heard, end) == ("bus-1", Turn.SILENT, "bus-1", Turn.HEARD)
+    (silent_at, silent, turn), (heard_at, heard, end) = play.changes
+    assert (silent, turn, heard, end) == ("bus-1", Change.SILENT, "bus-1", Change.HEARD)
     assert silent_at < 40_000
     assert 300_000 <= heard_at <= 315_000
     assert not play.schedule.silent
@@ -400,7 +400,7 @@ def test_a_silent_bus_that_can_be_opened_again_is_so_before_anything_is_told() -
     play._took = lambda _step, at: (200, at < 10_000 or bool(play.reopened))
     play.until(60_000)
     assert len(play.reopened) == 1
-    assert play.turns == []
+    assert play.changes == []
     assert play.times("m0", Poll)[-1] == 59_000
 
 
@@ -408,7 +408,7 @@ def test_opening_again_does_not_help_is_told_and_tried_less_and_less_often() -> 
     """The converter is there, its serial side is dead."""
     play = Play(_meter("m0"), _meter("m1"), took=_answers(dead=lambda _name, _at: True), transport="tcp")
     play.until(3_600_000)
-    assert [(subject, turn) for _, subject, turn in play.turns] == [("bus-1", Turn.SILENT)]
+    assert [(subject, turn) for _, subject, turn in play.changes] == [("bus-1", Change.SILENT)]
     gaps = [later - earlier for earlier, later in pairwise(play.reopened)]
     assert gaps[:3] == sorted(gaps[:3])
     assert all(300_000 <= gap < 400_000 for gap in gaps[5:])
@@ -419,16 +419,42 @@ def test_a_port_is_not_opened_again_for_silence() -> None:
     """Nothing is half open about a serial port."""
     play = Play(_meter("m0"), _meter("m1"), took=_answers(dead=lambda _name, _at: True)).until(600_000)
     assert play.reopened == []
-    assert [turn for _, _, turn in play.turns] == [Turn.SILENT]
+    assert [turn for _, _, turn in play.changes] == [Change.SILENT]
 
 
 def test_a_device_that_dies_between_rare_polls_of_the_others_is_told_by_a_witness() -> None:
     """The other one is due once an hour, and asked out of turn, once."""
     play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
     play.until(60_000)
-    assert [(subject, turn) for _, subject, turn in play.turns] == [("m0", Turn.DOWN)]
+    assert [(subject, turn) for _, subject, turn in play.changes] == [("m0", Change.DOWN)]
     assert len(play.times("m1")) == 2
     assert isinstance(play.steps[-1][1], Probe)
+
+
+def test_a_witness_that_has_to_wait_is_not_asked() -> None:
+    """A late reply bars what is due next: another one is asked, since that one could be asked again and again in vain."""
+    rare = [_meter(name, 3_600_000) for name in ("m1", "m2")]
+    play = Play(_meter("m0"), *rare, took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
+    play.until(4900)
+    barred = play.schedule._tasks[1]
+    barred.waits_until = BootMs(START + 60_000)
+    play.schedule._queue.add(barred)
+    play.until(59_000)
+    assert [subject for _, subject, _ in play.changes] == ["m0"]
+    assert (play.times("m1", Probe), len(play.times("m2", Probe))) == ([], 1)
+
+
+def test_where_every_witness_has_to_wait_the_bus_idles() -> None:
+    """Until one may be asked."""
+    play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
+    play.until(4900)
+    barred = play.schedule._tasks[1]
+    barred.due = barred.waits_until = BootMs(START + 60_000)
+    play.schedule._queue.add(barred)
+    play.until(59_000)
+    assert play.changes == []
+    play.until(61_000)
+    assert [subject for _, subject, _ in play.changes] == ["m0"]
 
 
 def test_a_link_that_goes_away_once_is_the_bus_s_and_twice_running_the_device_s() -> None:
@@ -456,3 +482,20 @@ def test_a_request_that_never_went_out_is_no_device_s_fault() -> None:
         for _ in range(2):
             assert schedule.cut_off(step, BootMs(START), sent=sent) == (Cut.BUS, [])
         assert counters.get("polls_missed", bus="bus-1", device="m", cause="bus_down") == 1
+
+
+def test_a_dead_device_is_asked_though_somebody_always_waits() -> None:
+    """Alone on its bus it leaves all time free: guests have it, but each probe comes before who came after it."""
+    alive = {"from": 60_000}
+    play = Play(_meter("m"), took=_answers(dead=lambda _name, at: at < alive["from"]))
+    play.until(120_000, lambda now: Wish(BootMs(now), 50), turn_ms=50)
+    assert [turn for _, _, turn in play.changes] == [Change.DOWN, Change.UP]
+    assert len(play.times("m", Probe)) >= 5
+    assert len(play.turns) > 1000
+
+
+def test_a_witness_is_asked_though_somebody_always_waits() -> None:
+    """Who is to blame must be known before the next poll, an hour away."""
+    play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
+    play.until(60_000, lambda now: Wish(BootMs(now), 50), turn_ms=50)
+    assert [(subject, turn) for _, subject, turn in play.changes] == [("m0", Change.DOWN)]

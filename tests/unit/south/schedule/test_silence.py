@@ -8,11 +8,11 @@ from gateway.south.schedule.silence import (
     MISSES_DOWN,
     REOPEN_MS,
     REOPEN_MS_MAX,
+    Change,
     Health,
     News,
     Reopening,
     Silence,
-    Turn,
 )
 
 SECOND = 1000
@@ -64,7 +64,7 @@ class Bus:
         return next(device for device in self.devices if device.name == name)
 
 
-DOWN, UP = News("a", Turn.DOWN, "no_reply"), News("a", Turn.UP)
+DOWN, UP = News("a", Change.DOWN, "no_reply"), News("a", Change.UP)
 
 
 def test_three_misses_of_a_device_while_another_is_heard() -> None:
@@ -147,7 +147,7 @@ def test_the_last_device_that_was_not_down_is_called_down() -> None:
     bus.miss("a", "a")
     bus.hear("b")
     bus.miss("a")
-    assert bus.miss("b", "b", "b") == [News("b", Turn.DOWN, "no_reply")]
+    assert bus.miss("b", "b", "b") == [News("b", Change.DOWN, "no_reply")]
     assert not bus.nobody_answers()
 
 
@@ -158,11 +158,11 @@ def test_a_bus_on_which_nobody_answers_is_silent_and_its_devices_are_not_down() 
     assert (news, bus.nobody_answers()) == ([], False)
     assert bus.miss("b") == []
     assert bus.nobody_answers()
-    assert bus.silence.call_silent() == News("bus-1", Turn.SILENT, "no_reply")
+    assert bus.silence.call_silent() == News("bus-1", Change.SILENT, "no_reply")
     assert not bus.nobody_answers()
     assert bus.miss(*"abababab") == []
     assert bus.down() == ()
-    assert bus.hear("b") == [News("bus-1", Turn.HEARD)]
+    assert bus.hear("b") == [News("bus-1", Change.HEARD)]
     assert not bus.silence.silent
 
 
@@ -199,7 +199,7 @@ def test_a_device_that_was_down_before_neither_counts_nor_comes_up_by_it() -> No
     assert bus.nobody_answers()
     bus.silence.call_silent()
     assert bus.down() == ("a",)
-    assert bus.hear("a") == [News("bus-1", Turn.HEARD), UP]
+    assert bus.hear("a") == [News("bus-1", Change.HEARD), UP]
 
 
 def test_a_bad_reply_of_anyone_is_the_better_hint() -> None:

@@ -29,8 +29,8 @@ def test_of_those_that_are_due_the_earliest_deadline_comes_first() -> None:
     assert queue.next_due(BootMs(100)) == 100
     assert [queue.take_ready(BootMs(100)) for _ in range(3)] == [fast, slow, None]
     assert queue.next_due(BootMs(100)) == 900
-    assert queue.take_next() is later
-    assert queue.take_next() is None
+    assert queue.take_early(BootMs(100)) is later
+    assert queue.take_early(BootMs(100)) is None
 
 
 def test_only_what_is_next_anyway_goes_with_a_device() -> None:
