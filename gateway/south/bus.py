@@ -135,6 +135,7 @@ class BusLoop:
         self._rows = Rows(bus.name, counters, on_row)
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
         self._pollers = list(_pollers(bus, clock, counters, memories or {}))
+        self._memories = {poller.unit_id: poller.memory for poller in self._pollers}
         # outlives the link: a port that was reopened still brings the old reply
         self._late = LateReplies(shared_queue=not bus.serial)
 
@@ -190,12 +191,16 @@ class BusLoop:
         while not self._stop.asked():
             now = self._clock.boot_ms()
             guest, again_at = self._turns.look(now, guard) if self._turns else (None, None)
-            step = self._schedule.step(now, Wish(guest.came_at, guest.longest_ms) if guest else None)
+            step = self._schedule.step(now, self._wish(guest) if guest else None)
             if isinstance(step, Idle):
                 await self._idle(step.until if again_at is None else min(step.until, again_at))
             elif not await self._do(step, guard, guest):
                 self._counters.add("bus_reopened", bus=self._bus.name)
                 return
+
+    def _wish(self, guest: Guest) -> Wish:
+        memory = self._memories.get(guest.unit_id)
+        return Wish(guest.came_at, guest.longest_ms, guest.likely_ms(memory.latency_ms if memory else None))
 
     async def _do(self, step: Poll | Probe | Turn | Reopen, guard: Guarded, guest: Guest | None) -> bool:
         """Whether the link may still be used."""

@@ -75,6 +75,7 @@ class Guest:
     unit_id: int
     request: Request
     manner: Manner
+    timeout_ms: float
     longest_ms: int
     came_at: BootMs
     reply: asyncio.Future[Reply] = field(repr=False)
@@ -84,6 +85,12 @@ class Guest:
     def gives_up_at(self) -> BootMs:
         """When it is told that the bus had no time."""
         return BootMs(self.came_at + WAIT_MS)
+
+    def likely_ms(self, latency_ms: float | None) -> int:
+        """What its exchange takes when the device answers after so long; None = nobody knows."""
+        if latency_ms is None or latency_ms >= self.timeout_ms:
+            return self.longest_ms
+        return ceil(self.longest_ms - self.timeout_ms + latency_ms)
 
 
 class Turns:
@@ -107,7 +114,7 @@ class Turns:
             raise BusBusy(f"{WAITING_MAX} exchanges wait already")
         longest = ceil(longest_ms(request, timeout_ms, manner, self._line))
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        guest = Guest(unit_id, request, manner, longest, self._clock.boot_ms(), reply)
+        guest = Guest(unit_id, request, manner, timeout_ms, longest, self._clock.boot_ms(), reply)
         self._waiting.append(guest)
         self._on_guest()
         try:

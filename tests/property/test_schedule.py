@@ -32,6 +32,7 @@ from gateway.south.schedule.tasks import GRIDS_MS
 from tests.support.south import a_bus, a_device, a_field
 
 LENGTH_MS = 120_000
+FAIR_MS, FAIR_TO = 300_000, 0.05
 LINE_MS = 350  # of the longest request and reply at 9600, on top of a timeout
 
 DEVICES = st.lists(
@@ -86,7 +87,7 @@ class _Run:
 
     def play(self) -> None:
         while self.now < LENGTH_MS:
-            wish = Wish(BootMs(self.wished_at), 200) if self.guests else None
+            wish = Wish(BootMs(self.wished_at), 200, self.chance.choice([20, 200])) if self.guests else None
             step = self.schedule.step(BootMs(self.now), wish)
             if isinstance(step, Idle):
                 assert step.until > self.now, step
@@ -225,13 +226,30 @@ def test_periods_are_held_by_groups_that_share_a_visit(groups: list[list[int]], 
 @settings(max_examples=60, deadline=None)
 @given(TASKS, st.floats(1, 6))
 def test_nobody_starves_on_a_bus_with_too_much_to_do(tasks: list[tuple[int, int]], load: float) -> None:
-    """Late for all, dead for none: two periods after its last poll, a task waits for one of each other at most."""
+    """Late for all, dead for none: a task waits for what is due in two periods of its own, and a poll of each."""
     costs = _scaled(tasks, load)
     devices = [a_device(f"d{n}", ([a_field(0)], period)) for n, (period, _) in enumerate(tasks)]
     spans = _polled(Schedule(a_bus(*devices), BootMs(0), Random(1), Counters()), 0, costs, 30_000)
+    longest = 2 * max(1.0, sum(cost / period for cost, (period, _) in zip(costs, tasks, strict=True)))
     for (period, _), polls in zip(tasks, spans, strict=True):
         assert polls
-        assert all(later[0] - earlier[0] <= 2 * period + max(costs) + sum(costs) for earlier, later in pairwise(polls))
+        assert all(
+            later[0] - earlier[0] <= longest * period + max(costs) + sum(costs) for earlier, later in pairwise(polls)
+        )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([1000, 2000]), st.integers(50, 100)), min_size=8, max_size=16),
+    st.floats(1.02, 1.5),
+)
+def test_a_bus_with_too_much_to_do_takes_as_much_from_everybody(tasks: list[tuple[int, int]], load: float) -> None:
+    """The same part of each one's polls is lost, however their turns fall. No poll here is longer than a period."""
+    costs = [int(load * share * period / sum(part for _, part in tasks)) for period, share in tasks]
+    devices = [a_device(f"d{n}", ([a_field(0)], period)) for n, (period, _) in enumerate(tasks)]
+    spans = _polled(Schedule(a_bus(*devices), BootMs(0), Random(1), Counters()), 0, costs, FAIR_MS)
+    kept = [len(polls) * period / FAIR_MS for polls, (period, _) in zip(spans, tasks, strict=True)]
+    assert max(kept) - min(kept) < FAIR_TO
 
 
 @settings(max_examples=40, deadline=None)
@@ -243,7 +261,7 @@ def test_jobs_are_bounded_both_ways(turn_ms: int, poll_ms: int, load: int) -> No
     now = wished_at = taken_ms = 0
     turns = [0]
     while now < LENGTH_MS:
-        step = schedule.step(BootMs(now), Wish(BootMs(wished_at), turn_ms))
+        step = schedule.step(BootMs(now), Wish(BootMs(wished_at), turn_ms, turn_ms))
         if isinstance(step, Turn):
             turns.append(now)
             now += turn_ms

@@ -1,12 +1,12 @@
-"""A bus whose devices misbehave at random, in virtual time: the real loop, guard and links; every value names its request.
+"""A bus whose devices misbehave at random, in virtual time: real loop, guard and links; a value names its request.
 
     line = FaultyLine("rtu", seed=7, faulty=0.3)
     asyncio.run(line.play(60_000, healed_ms=120_000))
     assert line.wrong == []
 
-A u32 at an address holds (serial of the request << 12 | unit_id << 6 | address / 2), so that a reply taken for another's,
-a shifted or a mixed one is seen at once. Faults are as bad as the rule for late replies allows (`late`), and no frame
-lies about whose it is: what cannot be told apart from the truth is not asked of anyone.
+A u32 at an address holds (serial of the request << 12 | unit_id << 6 | address / 2), so that a reply taken for
+another's, a shifted or a mixed one is seen at once. Faults are as bad as the rule for late replies allows (`late`), and
+no frame lies about whose it is: what cannot be told apart from the truth is not asked of anyone.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from random import Random
 from gateway.counters import Counters
 from gateway.errors import DeviceError, DeviceException, LinkDown
 from gateway.model import BootMs, Event, Row
-from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, encode_rtu, encode_tcp, request_length
+from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, request_length
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table, decode_request, encode_exception, encode_reply
 from gateway.seams import Clock
 from gateway.site import Bus, Device
@@ -27,11 +27,13 @@ from gateway.south.links.late import QUEUED_MAX, late_max_ns
 from gateway.south.links.link import PLAIN, Heard, Link, Manner, Reply
 from gateway.south.links.modbus_links import RtuWire, StreamLink, TcpWire
 from gateway.south.links.trace import Trace
-from gateway.south.schedule.schedule import Step, Wish
+from gateway.south.schedule import schedule
+from gateway.south.schedule.schedule import Poll, Probe, Schedule, Wish
+from gateway.south.schedule.silence import News
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream
 from simulators import faults
-from simulators.fault import Exchange, Spoiled, Target, Then
+from simulators.fault import Exchange, Spoiled, Step, Steps, Target, Then
 from tests.support.south import a_bus, a_device, a_field
 
 MS = 1_000_000
@@ -42,8 +44,14 @@ PERIODS = (500, 1000, 3000)
 STEPS_MAX = 200  # of a schedule in one millisecond: more is a loop that spins
 CODED = 16  # exceptions from here on tell the serial of their request
 CODES = 200
+LATELY = 40  # requests; a client that was about to walk away looks at its answer later
 LINE_FAULTS: tuple[dict[str, object], ...] = (
-    *({"kind": kind} for kind in ("truncated", "torn", "wrong_crc", "bit_flip", "echo", "garbage")),
+    {"kind": "truncated"},
+    {"kind": "torn"},
+    {"kind": "wrong_crc"},
+    {"kind": "bit_flip"},
+    {"kind": "echo"},
+    {"kind": "garbage"},
     {"kind": "garbage", "unit_id": True},
     {"kind": "slow", "byte_ms": 2},
     {"kind": "slow", "byte_ms": 15},
@@ -78,7 +86,9 @@ class FaultyLine:
         self.refused: dict[int, int] = {}  # an address of a unit_id that does not exist
         self.devices = [self._device(unit_id) for unit_id in range(1, self.chance.randint(1, 5) + 1)]
         bus = a_bus(*self.devices, transport=transport)
-        self.loop = BusLoop(bus, self.clock, self.counters, Random(seed), self.rows.append, self.events.append, self._open)
+        self.loop = BusLoop(
+            bus, self.clock, self.counters, Random(seed), self.rows.append, self.events.append, self._open
+        )
         self._tcp = transport == "tcp"
         self._faulty = faulty
         self._spoils = [self._spoil(table) for table in FAULTS + (TCP_FAULTS if self._tcp else LINE_FAULTS)]
@@ -89,6 +99,8 @@ class FaultyLine:
         self._slow: Counter[int] = Counter()  # requests in a row that a device was slow with
         self._held: dict[int, bytes] = {}
         self._over = False
+        self.ended = self.clock.boot_ms()
+        self.accounts = Accounts(self.loop._schedule, self.counters)
         self._count_steps()
 
     async def play(self, faulty_ms: int, healed_ms: int) -> None:
@@ -96,13 +108,14 @@ class FaultyLine:
         async with asyncio.TaskGroup() as tasks:
             loop = tasks.create_task(self.loop.run())
             clients = [tasks.create_task(self._client()) for _ in range(2)]
-            for _ in range(faulty_ms // 1000):
+            for _second in range(faulty_ms // 1000):
                 if self.chance.random() < 0.1 * self._faulty:
                     self._dead ^= {self.chance.randint(1, len(self.devices))}
                 await self.clock.advance(1000)
             self._faulty = 0.0
             self._dead.clear()
             await self.clock.advance(healed_ms)
+            self.ended = self.clock.boot_ms()
             self._over = True
             self.loop.stop()
             await self.clock.advance(10_000)
@@ -117,7 +130,7 @@ class FaultyLine:
             raise LinkDown("no such port")
         before, self._stream = self._stream, MemoryStream(self.clock, self._answers)
         if before is not None and not self._tcp:  # the same wire: what is under way comes all the same
-            for at_ns, _, data in sorted(before._coming):
+            for at_ns, _order, data in sorted(before._coming):
                 if at_ns > self.clock.boot_ns():
                     self._stream.arrive(at_ns, data)
         return Watched(StreamLink(self._stream, TcpWire() if self._tcp else RtuWire(), self.clock, trace), self)
@@ -134,7 +147,8 @@ class FaultyLine:
             if self.chance.random() < 0.3:
                 await self.clock.sleep_until(BootMs(self.clock.boot_ms() + self.chance.randint(1, 300)))
                 asking.cancel()
-            self.asked[await self._told(unit_id, request, asking)] += 1
+                await asyncio.wait([asking])
+            self.asked["cancelled" if asking.cancelled() else await self._told(unit_id, request, asking)] += 1
 
     async def _told(self, unit_id: int, request: ReadRequest, asking: asyncio.Future[Reply]) -> str:
         try:
@@ -144,14 +158,14 @@ class FaultyLine:
             return "exception"
         except (DeviceError, LinkDown) as error:
             return error.code
-        except asyncio.CancelledError:
-            return "cancelled"
         return "reply"
 
     def _check_refusal(self, unit_id: int, request: ReadRequest, exception: int) -> None:
         """One that tells the serial of its request is of one like this, asked for lately."""
-        lately = list(self.sent.items())[-4:]
-        codes = {CODED + serial % CODES for serial, sent in lately if (sent.unit_id, sent.request) == (unit_id, request)}
+        lately = list(self.sent.items())[-LATELY:]
+        codes = {
+            CODED + serial % CODES for serial, sent in lately if (sent.unit_id, sent.request) == (unit_id, request)
+        }
         if exception >= CODED and exception not in codes:
             self.wrong.append(f"exception {exception} to {request} of {unit_id}")
 
@@ -159,7 +173,7 @@ class FaultyLine:
         """A schedule that says the same again and again, while no time passes, would hang the test and the daemon."""
         step, steps = self.loop._schedule.step, Counter[int]()
 
-        def counted(now: BootMs, wish: Wish | None = None) -> Step:
+        def counted(now: BootMs, wish: Wish | None = None) -> schedule.Step:
             steps[now] += 1
             assert steps[now] < STEPS_MAX, "the loop spins"
             return step(now, wish)
@@ -169,10 +183,9 @@ class FaultyLine:
     # --- the devices' side ------------------------------------------------------------------------------------------
 
     def content(self, unit_id: int, request: ReadRequest, serial: int) -> bytes:
-        """What a device says."""
-        values = {at: serial << 12 | unit_id << 6 | at // 2 for at in range(0, request.address + request.count, 2)}
-        words = ((values[at - at % 2] >> (0 if at % 2 else 16)) & 0xFFFF for at in _addresses(request))
-        return b"".join(word.to_bytes(2) for word in words)
+        """What a device says; requests begin and end with whole values."""
+        values = (serial << 12 | unit_id << 6 | at // 2 for at in _addresses(request)[::2])
+        return b"".join(value.to_bytes(4) for value in values)
 
     def _answers(self, sent: bytes) -> Iterable[tuple[float, bytes]]:
         if sent == b"\0":  # a device is woken
@@ -196,9 +209,8 @@ class FaultyLine:
         reply = Frame(asked.unit_id, pdu, asked.tid)
         begins_ns = self._begins_ns(asked.unit_id, len(raw), late=what == "late")
         exchange = Exchange("tcp" if self._tcp else "rtu", raw, reply, TIMEOUT_MS, self.chance)
-        steps = self.chance.choice(self._spoils).steps(exchange) if what == "spoiled" else None
-        pieces = [(step.after_ms, step.data, step.then) for step in steps] if steps is not None else None
-        self._say(serial, begins_ns, exchange.good, [(0.0, exchange.good, Then.GO_ON)] if pieces is None else pieces)
+        steps = self.chance.choice(self._spoils).steps(exchange) if what == "spoiled" else (Step(0, exchange.good),)
+        self._say(serial, begins_ns, exchange.good, steps)
         if what == "gone":
             self._vanish()
 
@@ -221,25 +233,27 @@ class FaultyLine:
             return begins_ns + int(self.chance.random() * SLOWEST_NS)
         return begins_ns + int(self.chance.uniform(2, 12) * MS)
 
-    def _say(self, serial: int, begins_ns: int, good: bytes, steps: list[tuple[float, bytes, Then]]) -> None:
+    def _say(self, serial: int, begins_ns: int, good: bytes, steps: Steps) -> None:
         assert self._stream
         unit_id = self.sent[serial].unit_id
-        said = self._held.pop(unit_id, b"")
-        for after_ms, data, then in steps:
-            if then is Then.HOLD:
-                self._held[unit_id] = data
+        said, whence = b"", list[int]()  # when each byte of it comes
+        for step in steps:
+            if step.then is Then.HOLD:
+                self._held[unit_id] = step.data
                 continue
-            for piece, at in self._pieces(data):
-                at_ns = begins_ns + int(after_ms * MS) + self._line_ns(at)
-                said += piece
-                if good in said:
-                    self.first_ns.setdefault(serial, at_ns)
+            for piece, at in self._pieces(self._held.pop(unit_id, b"") + step.data):
+                at_ns = begins_ns + int(step.after_ms * MS) + self._line_ns(at)
+                said, whence = said + piece, whence + [at_ns] * len(piece)
                 self._stream.arrive(at_ns, piece)
                 self._busy_ns[unit_id] = max(self._busy_ns.get(unit_id, 0), at_ns + 1000)
+        if good in said:
+            self.first_ns[serial] = whence[said.index(good)]
 
     def _pieces(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """In one or two pieces, each when its last byte is through; a converter gives a TCP frame whole."""
-        cut = self.chance.randint(1, len(data) - 1) if not self._tcp and len(data) > 1 and self.chance.random() < 0.3 else 0
+        cut = (
+            self.chance.randrange(1, len(data)) if not self._tcp and len(data) > 1 and self.chance.random() < 0.3 else 0
+        )
         if cut:
             yield data[:cut], cut
         yield data[cut:], len(data)
@@ -285,7 +299,7 @@ class Watched:
         serial = len(self._line.sent)
         if reply.data != self._line.content(unit_id, request, serial):
             self._line.wrong.append(f"{reply.data.hex()} to {request} of {unit_id}, number {serial}")
-        elif reply.t_first_ns > self._line.first_ns[serial]:
+        elif reply.t_first_ns != self._line.first_ns[serial]:
             self._line.wrong.append(f"{reply.t_first_ns} as the first byte of number {serial}")
         return reply
 
@@ -302,9 +316,50 @@ class Watched:
         await self._link.close()
 
 
-def due_and_accounted(line: FaultyLine) -> dict[str, tuple[int, float]]:
-    """Of each device: polls that were due until now, and those that were made or counted as missed."""
-    raise NotImplementedError
+class Accounts:
+    """Polls of each device: what was due, and what was made of it or is counted as missed."""
+
+    def __init__(self, schedule: Schedule, counters: Counters) -> None:
+        self._schedule, self._counters = schedule, counters
+        self._first = {task.number: task.due for task in schedule._tasks}
+        self._made: dict[int, set[int]] = defaultdict(set)  # task -> deadlines of its polls
+        self._given_up: dict[int, set[int]] = defaultdict(set)
+        self._done, self._failed, self._spared = schedule.done, schedule.failed, schedule.spared
+        schedule.done, schedule.failed, schedule.spared = self.done, self.failed, self.spared  # type: ignore[method-assign]
+
+    def done(self, step: Poll | Probe, now: BootMs) -> list[News]:
+        """As `Schedule`."""
+        self._made[step.task].add(step.deadline)
+        return self._done(step, now)
+
+    def failed(self, step: Poll | Probe, now: BootMs, cause: str, *, by_bus: bool = True) -> list[News]:
+        """As `Schedule`."""
+        self._made[step.task].add(step.deadline)
+        return self._failed(step, now, cause, by_bus=by_bus)
+
+    def spared(self, step: Poll | Probe, until: BootMs, cause: str) -> None:
+        """As `Schedule`; a poll that is given up and counted may still be made up for by a probe in its period."""
+        missed = self._counters.total("polls_missed")
+        self._spared(step, until, cause)
+        if self._counters.total("polls_missed") > missed:
+            self._given_up[step.task].add(step.deadline)
+
+    def due(self) -> Counter[str]:
+        """By device, until now."""
+        due = Counter[str]()
+        for task in self._schedule._tasks:
+            due[task.device.site.name] += (task.due - self._first[task.number]) // task.polled.period_ms
+        return due
+
+    def made_or_missed(self) -> Counter[str]:
+        """By device."""
+        found = Counter[str]()
+        for task in self._schedule._tasks:
+            found[task.device.site.name] += len(self._made[task.number] - self._given_up[task.number])
+        for name, labels, value in self._counters:
+            if name == "polls_missed":
+                found[labels["device"]] += int(value)
+        return found
 
 
 def _addresses(request: ReadRequest) -> range:

@@ -73,6 +73,11 @@ class Memory:
         self._silences: dict[ReadRequest, int] = {}
 
     @property
+    def latency_ms(self) -> float | None:
+        """What its median reply takes no more than; None until it is measured."""
+        return None if self._latency.used_ms is None else self._latency.used_ms * LATENCY_RATIO
+
+    @property
     def cost(self) -> LineCost:
         """Of a read now: with the measured latency once there is one."""
         measured = self._latency.used_ms

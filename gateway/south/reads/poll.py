@@ -57,6 +57,7 @@ class Poller:
         if not isinstance(source, ModbusSource):
             raise TypeError(f"{device.name} is not polled by Modbus")
         self.polled = polled
+        self.unit_id = device.unit_id
         self.memory = memory or Memory(device, cost)
         self._device = device.name
         manner = manner_of(source)

@@ -5,11 +5,11 @@ bus over time is here; who is silent, and who is to blame for it, is `silence`'s
 
 Time. A task is one group of one device. Its polls are due at first, first + period, first + 2 periods ...: multiples
 from the start, whatever a poll took, so nothing drifts (`tasks.tasked` says where they start). A poll must begin before
-the next one is due; one that cannot is dropped and counted (at the latest COUNT_MS later), never queued. Who lost polls
-goes first, so that a bus with too much to do is late for all and dead for none. A poll, once begun, is not interrupted:
-where the test for non-preemptive earliest deadline first holds (`feasible`), no period is missed. Groups of one device
-that come one after the other are polled in one visit, and share reads; so they count as one where that test asks for
-the longest poll.
+the next one is due; one that cannot is dropped and counted (at the latest COUNT_MS later), never queued. Who lost more
+goes first until the bus has caught up, so that a bus with too much to do takes the same part of everybody's polls. A
+poll, once begun, is not interrupted: where the test for non-preemptive earliest deadline first holds (`feasible`), no
+period is missed. Groups of one device that come one after the other are polled in one visit, and share reads; so they
+count as one where that test asks for the longest poll.
 
 Silence. From its first miss a device is no longer polled but *probed*, and so is a task whose own fields stay silent
 while the rest of the device answers. A probe is a poll of one group that ends at the first lost reply. Probes run when
@@ -18,9 +18,10 @@ time, which all probes have together. Their intervals double, with jitter, from 
 device, if that is less) to RETRY_MS_MAX; on a silent bus they take turns, one in SILENT_RETRY_MS.
 
 Guests. One exchange of somebody else goes when it ends before the next poll is due, and after a probe that has waited
-for longer: where somebody always waits, a dead device must still be found alive. One that has waited for TURN_WAIT_MS
-is paid from TURN_SHARE, in advance: the next one waits until the share has made up for it. So jobs always go on, and
-polls are delayed by no more than one exchange at a time and the share over time.
+for longer: where somebody always waits, a dead device must still be found alive. It goes too when it is likely to end
+before that and TURN_SHARE is not in debt, which pays for what it takes beyond. One that has waited for TURN_WAIT_MS is
+paid from TURN_SHARE, in advance: the next one waits until the share has made up for it. So jobs always go on, and polls
+are delayed by no more than one exchange at a time and the share over time.
 
 A bus that can be opened again (TCP: a connection may be half open, and nobody tells) is opened again once no device of
 it is heard any more, at growing intervals, and called silent only if that did not help.
@@ -98,6 +99,7 @@ class Wish:
 
     came_at: BootMs
     longest_ms: int
+    likely_ms: int  # with an answer as fast as its device's mostly are
 
 
 Step: TypeAlias = Poll | Probe | Turn | Reopen | Idle
@@ -175,7 +177,7 @@ class Schedule:
     def done(self, step: Poll | Probe, now: BootMs) -> list[News]:
         """The device answered."""
         task = self._ended(step)
-        device = task.device
+        device, was_held = task.device, task.held
         task.misses = 0
         self._anew.over()
         was_suspect, was_silent = device.health.suspect, self._silence.silent
@@ -184,7 +186,7 @@ class Schedule:
             self._free(device, now)
         if was_silent:
             self._ask_the_silent(now)
-        self._queue.add(task)
+        self._queue.add(task, anew=was_held)
         return news
 
     def failed(self, step: Poll | Probe, now: BootMs, cause: str, *, by_bus: bool = True) -> list[News]:
@@ -277,7 +279,7 @@ class Schedule:
         for task in device.tasks:
             if task.number not in device.health.silent:
                 task.misses = 0
-                self._queue.add(task)
+                self._queue.add(task, anew=True)
             else:
                 self._retries.add(task, task.retry_at)
 
@@ -307,6 +309,8 @@ class Schedule:
         ends = BootMs(now + wish.longest_ms)
         if next_due is None or ends <= next_due:
             return Turn(ends if next_due is None else next_due)
+        if now + wish.likely_ms <= next_due and self._turns.ready_at(now, 0) <= now:
+            return Turn(next_due)
         return Turn(now) if self._turn_paid_at(wish, now) <= now else None
 
     def _goes_before(self, wish: Wish, ready: Sequence[Retry]) -> bool:

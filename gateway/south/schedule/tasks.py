@@ -58,7 +58,7 @@ class Task:
     device: Tasked
     polled: Polled
     due: BootMs
-    owed_since: BootMs  # when the oldest poll was due that it has not had; `due`, unless some were dropped
+    behind_ms: int = 0  # the periods of the polls that it lost since the bus last kept up with all of them
     misses: int = 0  # since its last good reply
     retry_at: BootMs = NEVER
     waits_until: BootMs = NEVER
@@ -88,7 +88,7 @@ class Task:
 
     def begun(self, deadline: BootMs) -> None:
         """It was asked, for the period that ends then."""
-        self.due = self.owed_since = max(self.due, deadline)
+        self.due = max(self.due, deadline)
 
     def drop(self, now: BootMs) -> int:
         """Forget the polls whose whole period has passed; how many those were."""
@@ -96,21 +96,30 @@ class Task:
             return 0
         missed = max(0, (now - self.due) // self.polled.period_ms)
         self.due = BootMs(self.due + missed * self.polled.period_ms)
+        self.behind_ms += missed * self.polled.period_ms
         return missed
 
 
 class Queue:
-    """Tasks that are not held: by when they begin, and of those that may, by deadline. Void entries are passed over."""
+    """Tasks that are not held: by when they begin, and of those that may, by deadline. Void entries are passed over.
+
+    The deadline is that of a poll if none before it had been lost: so where there is too much to do all are as far
+    behind, and lose the same part of their polls. When nothing is left that may begin, that is forgotten.
+    """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._tasks = tasks
         self._upcoming: _Heap = []  # heap of (begins, task, entry)
-        self._ready: _Heap = []  # heap of (deadline of the oldest poll owed, task, entry)
+        self._ready: _Heap = []  # heap of (deadline less what it is behind, task, entry)
+        self._behind_ms = 0  # the one that was taken last
+        self._keeps_up = True
         for task in tasks:
             self.add(task)
 
-    def add(self, task: Task) -> None:
-        """Or move, when it is in already."""
+    def add(self, task: Task, *, anew: bool = False) -> None:
+        """Or move, when it is in already. `anew`: it was held; it comes back as far behind as the others are."""
+        if anew:
+            task.behind_ms = self._behind_ms
         task.entry += 1
         heappush(self._upcoming, (task.begins, task.number, task.entry))
 
@@ -119,6 +128,8 @@ class Queue:
         self._ripen(now)
         if self._top(self._ready):
             return now
+        if not self._keeps_up:
+            self._forget()
         task = self._top(self._upcoming)
         return task.begins if task else None
 
@@ -126,7 +137,13 @@ class Queue:
         """The one with the earliest deadline of those that may begin; None also when that is not of this `device`."""
         self._ripen(now)
         task = self._top(self._ready)
-        return self._take(self._ready) if task and device in (None, task.device) else None
+        if task is None or device not in (None, task.device):
+            return None
+        heappop(self._ready)
+        task.entry += 1
+        self._behind_ms = task.behind_ms
+        self._keeps_up = self._keeps_up and not task.behind_ms
+        return task
 
     def take_early(self, now: BootMs) -> Task | None:
         """The next to begin, when none may begin yet; not one that has to wait whatever is due."""
@@ -142,7 +159,12 @@ class Queue:
             _, number, entry = heappop(self._upcoming)
             task = self._tasks[number]
             if entry == task.entry and not task.held:
-                heappush(self._ready, (task.owed_since + task.polled.period_ms, number, entry))
+                heappush(self._ready, (task.deadline - task.behind_ms, number, entry))
+
+    def _forget(self) -> None:
+        self._behind_ms, self._keeps_up = 0, True
+        for task in self._tasks:
+            task.behind_ms = 0
 
     def _top(self, heap: _Heap) -> Task | None:
         while heap:
@@ -152,13 +174,6 @@ class Queue:
                 return task
             heappop(heap)
         return None
-
-    def _take(self, heap: _Heap) -> Task | None:
-        task = self._top(heap)
-        if task:
-            heappop(heap)
-            task.entry += 1
-        return task
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +240,7 @@ def tasked(bus: Bus, now: BootMs) -> Iterator[Tasked]:
         period_ms = min(polled.period_ms for polled in site.polled)
         device = Tasked(site, Health(site.name, frozenset(numbers), period_ms), _probe_ms(bus, site))
         due = _on_grid(BootMs(now + min(STAGGER_MS, period_ms) * place // len(polled_devices)), period_ms)
-        device.tasks = [Task(at, device, polled, due, due) for at, polled in zip(numbers, site.polled, strict=True)]
+        device.tasks = [Task(at, device, polled, due) for at, polled in zip(numbers, site.polled, strict=True)]
         yield device
 
 

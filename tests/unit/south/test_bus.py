@@ -282,6 +282,20 @@ async def test_a_guest_is_served_between_polls_and_wakes_an_idle_bus() -> None:
     assert bench.counters.get("turns", bus="bus-1") == 1
 
 
+async def test_guests_between_fast_polls_need_not_the_room_of_a_timeout() -> None:
+    """A period of 250 ms and a timeout of 200: once it is known that 10 ms are enough, many go between two polls."""
+    bench = Bench(_meter("m", period_ms=250))
+    async with bench.running():
+        await bench.clock.advance(5000)
+        asked = len(bench.slaves.asked)
+        async with asyncio.TaskGroup() as tasks:
+            guests = [tasks.create_task(_asked(bench, 1)) for _ in range(30)]
+            await bench.clock.advance(1000)
+            assert all(guest.done() for guest in guests)
+        assert len(bench.slaves.asked) - asked == 30 + 4
+    assert bench.counters.total("polls_missed") == 0
+
+
 async def test_a_guest_on_a_bus_that_is_down_is_told_why_at_once() -> None:
     """And one that waits when it goes; after the end of the loop too."""
     bench = Bench(_meter("m"))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import BusBusy, DeviceException, LinkDown, NoReply
+from gateway.model import BootMs
 from gateway.profile.profile import Line
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table
 from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
@@ -70,6 +71,12 @@ async def test_a_guest_wakes_the_loop_waits_for_its_turn_and_gets_the_reply() ->
         assert queue.told == [b"\x00\x07", b"\x00\x08"]
         assert not queue.turns
         assert queue.next() is None
+
+
+async def test_what_an_exchange_is_likely_to_take_follows_from_what_its_device_mostly_takes() -> None:
+    """All of the timeout where that is not known, and never more."""
+    guest = Guest(1, READ, PLAIN, 200, 230, BootMs(0), asyncio.get_running_loop().create_future())
+    assert [guest.likely_ms(latency_ms) for latency_ms in (None, 12.5, 200.0, 900.0)] == [230, 43, 230, 230]
 
 
 async def test_a_device_that_fails_is_the_guests_to_know_not_the_loops() -> None:

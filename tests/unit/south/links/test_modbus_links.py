@@ -127,7 +127,7 @@ class Babbling(MemoryStream):
         """A millisecond of noise."""
         await self._clock.wire_wait(self._clock.boot_ns() + MS)
         assert self._clock.boot_ns() < deadline_ns + 10 * MS, "it is read for ever"
-        return b"\xff" * 10, self._clock.boot_ns()
+        return bytes(10)[:max_bytes], self._clock.boot_ns()
 
 
 async def test_a_wire_that_never_pauses_is_given_up_at_the_deadline() -> None:

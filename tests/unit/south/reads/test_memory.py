@@ -113,6 +113,7 @@ def test_a_latency_is_taken_up_when_it_matters() -> None:
     memory = a_memory(NEAR)
     assert [memory.timed(20.0) for _ in range(LATENCIES_NEW)] == [False] * (LATENCIES_NEW - 1) + [True]
     assert memory.cost == LineCost(1.0, 10.0, 20.0)
+    assert (memory.latency_ms, a_memory(NEAR).latency_ms) == (30.0, None)
     assert not any(memory.timed(28.0) for _ in range(2 * LATENCIES))
     assert memory.cost.latency_ms == 20.0
     assert sum(memory.timed(31.0) for _ in range(2 * LATENCIES)) == 1

@@ -8,7 +8,18 @@ from random import Random
 from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device
-from gateway.south.schedule.schedule import RETRY_MS_MAX, Cut, Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
+from gateway.south.schedule.schedule import (
+    RETRY_MS_MAX,
+    TURN_SHARE,
+    Cut,
+    Idle,
+    Poll,
+    Probe,
+    Reopen,
+    Schedule,
+    Turn,
+    Wish,
+)
 from gateway.south.schedule.silence import MISSES_DOWN, Change
 from tests.support.south import a_bus, a_device, a_field
 
@@ -313,15 +324,31 @@ def test_a_group_that_was_not_reached_is_as_due_as_before() -> None:
 
 def _always(now: int) -> Wish:
     """Somebody who wants 100 ms, and has waited for a second."""
-    return Wish(BootMs(now - 1000), 100)
+    return Wish(BootMs(now - 1000), 100, 100)
 
 
 def test_a_guest_goes_at_once_where_it_fits_before_the_next_poll() -> None:
     """Nobody is late for it, though it never ends."""
-    play = Play(_meter("m"), took=_answers(20)).until(10_000, lambda now: Wish(BootMs(now), 100), turn_ms=100)
+    play = Play(_meter("m"), took=_answers(20)).until(10_000, lambda now: Wish(BootMs(now), 100, 100), turn_ms=100)
     assert play.times("m") == list(range(0, 10_000, 1000))
     assert len(play.turns) == 90
     assert all(120 <= at % 1000 + 100 <= 1000 for at in play.turns)
+
+
+def test_a_guest_whose_device_answers_fast_needs_not_the_room_of_its_timeout() -> None:
+    """A period of 250 ms, polls of 20: guests of 30 ms, with a timeout of 200, go one after the other between them."""
+    meter = _meter("m", 250)
+    play = Play(meter, took=_answers(20)).until(60_000, lambda now: Wish(BootMs(now), 210, 30), turn_ms=30)
+    assert len(play.turns) > 6 * 240
+    assert play.counters.total("polls_missed") == 0
+
+
+def test_guests_that_take_longer_than_they_are_likely_to_have_their_share_and_no_more() -> None:
+    """What they take from polls is paid first, before the next one goes where it may be too long."""
+    meters = [_meter(f"m{n}", 250) for n in range(5)]
+    play = Play(*meters, took=_answers(20)).until(60_000, lambda now: Wish(BootMs(now), 210, 20), turn_ms=210)
+    assert 0.8 * TURN_SHARE < len(play.turns) * 210 / 60_000 < 0.2
+    assert play.counters.total("polls_missed") < 0.06 * 5 * 240
 
 
 def test_on_a_full_bus_guests_have_their_share_and_no_more() -> None:
@@ -343,7 +370,7 @@ def test_on_a_bus_with_a_tenth_to_spare_guests_cost_no_poll() -> None:
 def test_a_guest_on_a_full_bus_waits_a_little_for_idle_time_first() -> None:
     """Half a second, then the share pays; one that took a second is paid back before the next."""
     play = Play(*(_meter(f"m{n}") for n in range(10)), took=_answers(100))
-    play.until(30_000, lambda _now: Wish(BootMs(START), 1000), turn_ms=1000)
+    play.until(30_000, lambda _now: Wish(BootMs(START), 1000, 1000), turn_ms=1000)
     first, second = play.turns[:2]
     assert 500 <= first <= 700
     assert second - first >= 16_000
@@ -353,7 +380,7 @@ def test_a_probe_and_a_guest_do_not_wait_for_each_other() -> None:
     """A scan that never ends leaves the silent devices their probes."""
     alive, dead = _meter("alive"), _meter("dead")
     play = Play(alive, dead, took=_answers(dead=lambda name, _at: name == "dead"))
-    play.until(600_000, lambda now: Wish(BootMs(now), 100), turn_ms=100)
+    play.until(600_000, lambda now: Wish(BootMs(now), 100, 100), turn_ms=100)
     assert ("dead", Change.DOWN) in [(subject, turn) for _, subject, turn in play.changes]
     assert len(play.times("dead", Probe)) >= 8
 
@@ -432,7 +459,7 @@ def test_a_device_that_dies_between_rare_polls_of_the_others_is_told_by_a_witnes
 
 
 def test_a_witness_that_has_to_wait_is_not_asked() -> None:
-    """A late reply bars what is due next: another one is asked, since that one could be asked again and again in vain."""
+    """A late reply bars what is due next: another one is asked, since that one would be so again and again in vain."""
     rare = [_meter(name, 3_600_000) for name in ("m1", "m2")]
     play = Play(_meter("m0"), *rare, took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
     play.until(4900)
@@ -488,7 +515,7 @@ def test_a_dead_device_is_asked_though_somebody_always_waits() -> None:
     """Alone on its bus it leaves all time free: guests have it, but each probe comes before who came after it."""
     alive = {"from": 60_000}
     play = Play(_meter("m"), took=_answers(dead=lambda _name, at: at < alive["from"]))
-    play.until(120_000, lambda now: Wish(BootMs(now), 50), turn_ms=50)
+    play.until(120_000, lambda now: Wish(BootMs(now), 50, 50), turn_ms=50)
     assert [turn for _, _, turn in play.changes] == [Change.DOWN, Change.UP]
     assert len(play.times("m", Probe)) >= 5
     assert len(play.turns) > 1000
@@ -497,5 +524,5 @@ def test_a_dead_device_is_asked_though_somebody_always_waits() -> None:
 def test_a_witness_is_asked_though_somebody_always_waits() -> None:
     """Who is to blame must be known before the next poll, an hour away."""
     play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
-    play.until(60_000, lambda now: Wish(BootMs(now), 50), turn_ms=50)
+    play.until(60_000, lambda now: Wish(BootMs(now), 50, 50), turn_ms=50)
     assert [(subject, turn) for _, subject, turn in play.changes] == [("m0", Change.DOWN)]

@@ -15,7 +15,7 @@ def _tasks(*dues: tuple[int, int]) -> list[Task]:
     for number, (due, period_ms) in enumerate(dues):
         site = a_device(f"d{number}", ([a_field(0)], period_ms))
         device = Tasked(site, Health(site.name, frozenset({number}), period_ms), 250)
-        device.tasks.append(Task(number, device, site.polled[0], BootMs(due), BootMs(due)))
+        device.tasks.append(Task(number, device, site.polled[0], BootMs(due)))
         made += device.tasks
     return made
 
@@ -100,7 +100,26 @@ def test_a_poll_that_is_being_made_is_not_dropped() -> None:
     task.running = False
     task.begun(BootMs(500))
     assert task.drop(BootMs(1700)) == 2
-    assert (task.due, task.owed_since, task.deadline) == (1500, 500, 2000)
+    assert (task.due, task.behind_ms, task.deadline) == (1500, 1000, 2000)
+
+
+def test_who_lost_more_goes_first_until_nobody_waits() -> None:
+    """One that comes back is as far behind as who was taken last, whatever passed while it was held."""
+    lost, kept, held = tasks = _tasks((0, 500), (0, 500), (0, 500))
+    queue = Queue(tasks)
+    held.misses = 1
+    assert queue.take_ready(BootMs(0)) is lost
+    assert lost.drop(BootMs(1200)) == 2
+    kept.begun(BootMs(500))
+    queue.add(lost)
+    queue.add(kept)
+    held.misses, held.due, held.behind_ms = 0, BootMs(1000), 9000
+    assert queue.take_ready(BootMs(1200)) is lost
+    queue.add(held, anew=True)
+    assert held.behind_ms == lost.behind_ms == 1000
+    assert [queue.take_ready(BootMs(1200)) for _ in range(2)] == [held, kept]
+    assert queue.next_due(BootMs(1200)) is None
+    assert {task.behind_ms for task in tasks} == {0}
 
 
 def test_a_device_is_laid_out_with_what_its_probe_takes_at_most() -> None:
