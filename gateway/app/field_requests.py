@@ -11,7 +11,7 @@ Whoever goes away ends what was read for them; a write goes on.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from gateway.app.fields import FIELDS_MAX, Fields
 from gateway.app.journal import LOCAL

@@ -1,8 +1,9 @@
 """Every field of every device of this gateway, read or written on request: a technician's, or the centre's.
 
 A write is noted in the journal before a byte is sent, told as an event of its device, and goes to its end although
-whoever asked for it goes away. One at a time: writes are rare, and two of one device would disturb each other. A refusal
-takes its time too: each is an event, and who asks for nonsense as fast as they can must not fill the spool with them.
+whoever asked for it goes away. One at a time: writes are rare, and two of one device would disturb each other.
+
+A refusal takes its time too: each is an event, and who asks for nonsense as fast as they can must not fill the spool.
 """
 
 import asyncio

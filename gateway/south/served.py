@@ -2,9 +2,9 @@
 
 Each request goes to the device between two polls, within the bounds of the bus's schedule, and its reply is handed on.
 Nothing is cached: what a client gets was on the wire for it. The bounds: CLIENTS_MAX connections, IDLE_S without a
-request, FRAME_S over one that has begun, one request of a client at a time; what it sends ahead waits in the kernel, and
-the loop turns before it is looked at. When all places are taken, one more client gets that of whoever has asked nothing
-for the longest, if that is STALE_MS or more (a peer that lost power never hangs up); else it is hung up on.
+request, FRAME_S over one that has begun, one request of a client at a time; what it sends ahead waits, and the loop
+turns before it is looked at. When all places are taken, one more client gets that of whoever has asked nothing for the
+longest, if that is STALE_MS or more (a peer that lost power never hangs up); else it is hung up on.
 
 Served are the devices of the site, their reads and their identification. Registers that the profile says must never be
 read stay unread (reading some of them loses rain), and nothing is written. Exceptions, by the specification's names:
@@ -196,7 +196,10 @@ def _must_not_be_read(request: Request, source: ModbusSource) -> bool:
 
 
 async def _requests(reader: asyncio.StreamReader, frames: TcpReader) -> list[Frame]:
-    """The next whole requests; none when the client has gone. Raises BadReply, and TimeoutError: bytes are no request."""
+    """The next whole requests; none when the client has gone.
+
+    Raises BadReply, and TimeoutError: bytes alone are no request.
+    """
     async with asyncio.timeout(IDLE_S):
         data = await reader.read(READ_MAX_BYTES)
     requests = frames.feed(data)

@@ -147,7 +147,7 @@ async def test_a_read_ends_when_its_client_goes(tmp_path: Path) -> None:
         handlers = field_requests.handlers(fields, "b00t", bench.clock)
         for name, arguments in (("read", {}), ("write", {"field": "zero_offset", "value": 0.25})):
             client = handlers[name]({"device": "level-1"} | arguments)
-            waiting = bench.tasks.create_task(anext(client), name="client")  # type: ignore[arg-type]
+            waiting = bench.tasks.create_task(anext(client), name="client")
             await turns()
             waiting.cancel()
             await turns()
