@@ -89,7 +89,7 @@ class Bench:
         return await self.ask(unit_id, request, timeout_ns)
 
     async def poll(self, times: int = 6) -> None:
-        """Reads of one shape at other and other addresses, each followed by one of another length and another unit_id."""
+        """Reads of one shape at changing addresses, each followed by one of another length and another unit_id."""
         for at in range(times):
             await self.ask(1, ReadRequest(Table.HOLDING, 100 + 16 * at, COUNT))
             await self.ask(1, ReadRequest(Table.HOLDING, 101 + 16 * at, COUNT + 1 + at % 2))

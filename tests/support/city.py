@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,6 @@ from gateway.control.client import SocketClient, first
 from tests.integration.test_shipped_broker import ShippedBroker
 from tests.support.certificates import Authority, Issued
 from tests.support.chain import Command
-from tests.support.servers import free_port
 
 GATEWAY = "hc-0001"
 READ_BYTES = 65_536
@@ -41,8 +41,7 @@ class City:
     @contextlib.contextmanager
     def broker(self, server: Issued | None = None) -> Iterator[ShippedBroker]:
         """Running, with this certificate or its own."""
-        keys = self.folder / f"keys-{free_port()}"
-        keys.mkdir()
+        keys = Path(tempfile.mkdtemp(prefix="keys-", dir=self.folder))
         used = server or self.server
         for name, source in (
             ("ca.pem", self.authority.certificate),

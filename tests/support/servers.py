@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -67,8 +68,8 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._path = require(self.binary)
-        self.folder = folder / f"{self.binary}-{free_port()}"
-        self.folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.binary}-", dir=folder))
         self.log = self.folder / "log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
