@@ -32,7 +32,7 @@ class Census:
         if isinstance(verdict, Accepted):
             batch = verdict.batch
             gateway = batch.id.gateway if batch.origin is None else batch.origin.gateway
-            if over := self._over(gateway, frozenset(_names(verdict)), frozenset(_weeks(verdict))):
+            if over := self._over(gateway, _names(verdict), frozenset(_weeks(verdict))):
                 return Refuse(batch.id, "limit", over)
         elif isinstance(verdict, Document) and (over := self._over(verdict.gateway, _hashes(verdict.names), ())):
             return DeadLetter("limit", over)
@@ -50,13 +50,12 @@ class Census:
         return ""
 
 
-def _names(accepted: Accepted) -> Iterator[int]:
+def _names(accepted: Accepted) -> frozenset[int]:
     batch, body = accepted.batch, accepted.body
-    yield hash(("epoch", batch.id.epoch, batch.stamp.clock))
-    for rows in body.groups:
-        yield from _group_names(rows.group)
-    yield from (hash(("gap", gap.epoch, gap.reason)) for gap in body.gaps)
-    yield from (hash(("event", event.subject, event.code)) for event in body.events)
+    few = [("epoch", batch.id.epoch, batch.stamp.clock)]
+    few += [("gap", gap.epoch, gap.reason) for gap in body.gaps]
+    few += [("event", event.subject, event.code) for event in body.events]
+    return _hashes(few).union(*(_group_names(rows.group) for rows in body.groups))
 
 
 @lru_cache(maxsize=1024)

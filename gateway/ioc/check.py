@@ -89,7 +89,8 @@ def _batch(payload: bytes, gateway: str, relays: AbstractSet[str]) -> Verdict:
         batch = batches.decode(payload)
         _check_sender(batch, gateway, relays)
         body = batches.open_body(batch)
-        _check_letters(body)
+        for group in (its.group for its in body.groups):
+            _check_letters(group.fields, group.letters)
         _check_lines(sum(_least_bytes(rows) for rows in body.groups))
         rows, places = line_protocol.rows(batch, body)
         gaps = line_protocol.gap_points(batch, body.gaps)
@@ -107,12 +108,13 @@ def _check_sender(batch: Batch, gateway: str, relays: AbstractSet[str]) -> None:
         raise Malformed("gateway", f"{gateway} is no relay of ours")
 
 
-def _check_letters(body: Body) -> None:
-    for rows in body.groups:
-        for name, letter in zip(rows.group.fields, rows.group.letters, strict=True):
-            fixed = _letter_of(name)
-            if fixed not in {letter, ""}:
-                raise Malformed("schema", f"{name} has the letter {fixed} in this city, not {letter}")
+@lru_cache(maxsize=512)
+def _check_letters(fields: tuple[str, ...], letters: str) -> None:
+    """Of a model: once for all its devices."""
+    for name, letter in zip(fields, letters, strict=True):
+        fixed = _letter_of(name)
+        if fixed not in {letter, ""}:
+            raise Malformed("schema", f"{name} has the letter {fixed} in this city, not {letter}")
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,6 @@ from tests.support.servers import Mosquitto, free_port
 
 READY_S = 20.0
 BROKER = (
-    "set_tcp_nodelay true",  # as in the shipped configuration: without it, small packets wait 40 ms for an ACK
     "log_type none",  # the tests' broker writes a line for every packet
 )
 

@@ -12,6 +12,8 @@ There is one number type, the float: InfluxDB drops a whole row when an integer 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import orjson
@@ -27,6 +29,7 @@ NS_PER_DAY = DAY_MS * NS_PER_MS
 STATUS_STEP_MS = 10_000  # several workers hear one status: rounded down, they write the same point
 EPOCH_STEP_MS = 600_000
 RECORDS_PER_SEQ = 64
+HEADS_MAX, COLUMNS_MAX = 8192, 512  # that are kept: of devices, of models
 UNTAGGED_CLOCKS = frozenset(("ntp", "system"))
 
 Place = tuple[int, int]  # (group, row) in the body
@@ -111,17 +114,44 @@ def midnight(now: UtcMs) -> UtcMs:
 
 def _group_lines(batch: Batch, rows: GroupRows) -> Iterable[bytes]:
     group = rows.group
-    tags = {"device": group.device, "gateway": _gateway(batch), "profile": group.profile.partition("@")[0]}
-    head = _key(group.kind, tags | _clock(batch))
-    names = [_escaped(name) + "=" for name in group.fields]
-    writers = [_WRITERS[letter] for letter in group.letters]
+    head = _head(group.kind, group.device, group.profile, _gateway(batch), _clock(batch).get("clock", ""))
+    columns = _columns(group.fields, group.letters)
     codes = {(row, column): code for row, column, code in rows.quality}
     for number, (offset, values) in enumerate(rows.rows):
-        columns = zip(names, writers, values, strict=True)
-        pairs = [name + write(value) for name, write, value in columns if value is not None]
-        if len(pairs) < len(names):
-            pairs.append(f"qc={_quoted(_qc(group.fields, values, number, codes))}")
-        yield f"{head} {','.join(pairs)} {batch.stamp.t0 + offset}".encode()
+        if columns.numbers and None not in values:
+            written = columns.numbers % values
+        else:
+            written = _written(columns, values)
+            if None in values:
+                written += f",qc={_quoted(_qc(group.fields, values, number, codes))}"
+        yield f"{head} {written} {batch.stamp.t0 + offset}".encode()
+
+
+@lru_cache(maxsize=HEADS_MAX)
+def _head(kind: str, device: str, profile: str, gateway: str, clock: str) -> str:
+    return _key(kind, {"clock": clock, "device": device, "gateway": gateway, "profile": profile.partition("@")[0]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The fields of a line, escaped: the same for all devices of a model, so made once."""
+
+    names: tuple[str, ...]  # each with its =
+    writers: tuple[Callable[[Value], str], ...]
+    numbers: str  # all of them, to be filled with floats; "" when some are no numbers
+
+
+@lru_cache(maxsize=COLUMNS_MAX)
+def _columns(fields: tuple[str, ...], letters: str) -> _Columns:
+    names = tuple(_escaped(name) + "=" for name in fields)
+    numbers = ",".join(name.replace("%", "%%") + "%r" for name in names) if set(letters) == {"f"} else ""
+    return _Columns(names, tuple(_WRITERS[letter] for letter in letters), numbers)
+
+
+def _written(columns: _Columns, values: Sequence[Value | None]) -> str:
+    """Those that are not null; there is one."""
+    each = zip(columns.names, columns.writers, values, strict=True)
+    return ",".join([name + write(value) for name, write, value in each if value is not None])
 
 
 def _qc(fields: Sequence[str], values: Sequence[Value | None], row: int, codes: Mapping[tuple[int, int], str]) -> str:

@@ -41,6 +41,22 @@ def test_null_fields_are_named() -> None:
     assert lines == [f'kind,device=m,gateway=hc-0001,profile=a/b b=2.0,qc="a:no_reply,c:stuck" {T0}'.encode()]
 
 
+def test_devices_of_one_model_keep_their_own_names_and_values() -> None:
+    """What lines have in common is made once: two devices, rows with and without a null, an integer among them."""
+    names = {"k": "kind", "p": "a/b@2", "f": ["a", "b"], "t": "ff"}
+    first = names | {"d": "m-1", "r": [[0, 1.5, 2.5], [1000, -0.0, 1e300], [2000, None, 4.5]], "q": [[2, 0, "stuck"]]}
+    second = names | {"d": "m-2", "r": [[0, 7, 8.5]]}
+    batch = raw_batch(1, {"g": [first, second]}, 4)
+    lines, places = line_protocol.rows(batch, batches.open_body(batch))
+    assert [line.decode() for line in lines] == [
+        f"kind,device=m-1,gateway=hc-0001,profile=a/b a=1.5,b=2.5 {T0}",
+        f"kind,device=m-1,gateway=hc-0001,profile=a/b a=-0.0,b=1e+300 {T0 + 1000}",
+        f'kind,device=m-1,gateway=hc-0001,profile=a/b b=4.5,qc="a:stuck" {T0 + 2000}',
+        f"kind,device=m-2,gateway=hc-0001,profile=a/b a=7.0,b=8.5 {T0}",
+    ]
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
 @pytest.mark.parametrize(
     ("clock", "tag"),
     [("ntp", ""), ("system", ""), ("unset", ",clock=unset"), ("rtc", ",clock=rtc"), ("new_word", ",clock=new_word")],
