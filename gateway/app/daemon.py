@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 from gateway import __version__
-from gateway.app import commands, field_requests, journal, log, secrets, sites, trace_requests, watchdog
+from gateway.app import commands, field_requests, journal, lastrun, log, secrets, sites, trace_requests, watchdog
 from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
@@ -93,11 +93,12 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     clock, counters = SystemClock(site.clock_trust), Counters()
     brokers = site.uplinks[0].brokers(secrets.read)  # before anything is opened: what is missing starts nothing
     folder, boot = _run_folder(site, clock)
+    owed = lastrun.begin(folder, boot)
     inbox = Inbox(clock, counters)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         learned = _learned(site, clock, counters, inbox)
-        buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories)
+        buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories, owed=owed)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
         board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
         uplink = _uplink(site, brokers, spool, timeline, clock, counters, random, inbox, board, fields, kept)
@@ -107,6 +108,8 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
             site, boot, clock, counters, inbox, spool, timeline, buses, fields, uplink, board, folder, learned
         )
         await _serve(parts, _told_to_stop())
+        if not any(bus.owes for bus in buses):
+            lastrun.end(folder)
     for name, labels, value in counters:
         _log.info("counted name=%s labels=%s value=%g", name, labels, value)
     clock.close()

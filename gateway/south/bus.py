@@ -13,8 +13,8 @@ from gateway.seams import Clock
 from gateway.site import Bus, Site
 from gateway.south.door import Door
 from gateway.south.links.guard import Guard, silence_ns
-from gateway.south.links.late import LateReplies
-from gateway.south.links.link import Link, NotSent
+from gateway.south.links.late import LateReplies, late_max_ns
+from gateway.south.links.link import NS_PER_MS, Link, NotSent
 from gateway.south.links.modbus_links import open_own
 from gateway.south.links.trace import Trace
 from gateway.south.listen import ListenLoop
@@ -60,6 +60,11 @@ class Loop(Protocol):
         ...
 
     @property
+    def owes(self) -> bool:
+        """Whether a device may still answer what was asked: the next process must not take that for its own."""
+        ...
+
+    @property
     def status(self) -> SouthStatus:
         """This bus's part of the gateway's status."""
         ...
@@ -78,15 +83,20 @@ def loops(
     on_row: Callable[[Row], None],
     on_event: Callable[[Event], None],
     memories: Mapping[str, Memory] | None = None,
+    *,
+    owed: bool = False,
 ) -> list[Loop]:
-    """One loop for each bus of the site; `memories` of its devices by name, where they outlive the loop."""
+    """One loop for each bus of the site; `memories` of its devices by name, where they outlive the loop.
+
+    `owed`: devices may still answer what an earlier process asked, so the first request waits until they cannot.
+    """
 
     def loop(bus: Bus) -> Loop:
         if bus.transport == "stream":
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
         if bus.mode == "listen":
             return ListenLoop(bus, clock, counters, random, on_row, on_event)
-        return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories)
+        return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories, owed=owed)
 
     return [loop(bus) for bus in site.buses]
 
@@ -121,6 +131,7 @@ class BusLoop:
         opener: Callable[[Bus, Clock, Trace], Awaitable[Link]] = open_link,
         *,
         memories: Mapping[str, Memory] | None = None,
+        owed: bool = False,
     ) -> None:
         self.name = bus.name
         self.trace = Trace()
@@ -138,10 +149,12 @@ class BusLoop:
         self._memories = {poller.unit_id: poller.memory for poller in self._pollers}
         # outlives the link: a port that was reopened still brings the old reply
         self._late = LateReplies(shared_queue=not bus.serial)
+        self._quiet_until = BootMs(clock.boot_ms() + (_late_max_ms(bus) if owed else 0))
 
     async def run(self) -> None:
         """As `Loop`."""
         try:
+            await self._stop.unless_asked(self._clock.sleep_until(self._quiet_until))
             await self._door.serve(self._serve)
         finally:
             self._turns.refuse(LinkDown("the bus is not read any more"))
@@ -154,6 +167,11 @@ class BusLoop:
     def asks(self) -> Asks:
         """As `Loop`."""
         return self._turns
+
+    @property
+    def owes(self) -> bool:
+        """As `Loop`."""
+        return self._clock.boot_ms() < self._quiet_until or self._late.owes(self._clock.boot_ns())
 
     @property
     def status(self) -> SouthStatus:
@@ -289,6 +307,13 @@ def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, 
         cost = line_cost(bus, source)
         memory = memories.get(device.name) or Memory(device, cost)
         yield from (Poller(bus.name, device, polled, cost, clock, counters, memory) for polled in device.polled)
+
+
+def _late_max_ms(bus: Bus) -> int:
+    """How late the reply of any of its devices may come, counted from now."""
+    sources = (device.profile.source for device in bus.devices)
+    longest_ms = max((source.timeout_ms for source in sources if isinstance(source, ModbusSource)), default=0)
+    return longest_ms + late_max_ns(longest_ms * NS_PER_MS) // NS_PER_MS
 
 
 def _line(bus: Bus) -> Line | None:

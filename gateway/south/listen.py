@@ -42,6 +42,7 @@ class ListenLoop:
     """A bus that is overheard: `bus.Loop`. The callables never block."""
 
     asks: Asks | None = None  # nobody is asked here
+    owes = False
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class StreamLoop:
     """A bus that talks by itself: `bus.Loop` for one device. The callables never block."""
 
     asks: Asks | None = None  # nobody is asked here
+    owes = False
 
     def __init__(
         self,

@@ -95,6 +95,11 @@ class LateReplies:
         self._forget(now_ns)
         return any(shape.unit_id == unit_id for shape in self._bars)
 
+    def owes(self, now_ns: int) -> bool:
+        """Whether any shape is barred."""
+        self._forget(now_ns)
+        return bool(self._bars)
+
     def heard(self, frame: Frame, at_ns: int) -> bool:
         """Lift the bar of a frame that answered nothing; False when no reply of this kind was owed."""
         owed = [shape for shape in self._bars if _may_answer(shape, frame)]

@@ -34,7 +34,7 @@ from tests.support.south import Slaves, a_bus, a_device, a_field, a_profile
 class Bench:
     """A bus loop on scripted slaves."""
 
-    def __init__(self, *devices: Device, transport: str = "rtu") -> None:
+    def __init__(self, *devices: Device, transport: str = "rtu", owed: bool = False) -> None:
         self.clock, self.counters = FakeClock(), Counters()
         self.slaves = Slaves(self.clock)
         self.rows: list[Row] = []
@@ -49,6 +49,7 @@ class Bench:
             self.rows.append,
             self.events.append,
             self._open,
+            owed=owed,
         )
 
     @asynccontextmanager
@@ -521,3 +522,26 @@ def _driven_by(driver: str) -> Bus:
 
 def _no_row(row: Row) -> NoReturn:
     raise AssertionError(row)
+
+
+async def test_after_a_run_that_was_cut_off_its_late_replies_are_waited_out() -> None:
+    """What the killed process asked is answered into this one's first exchange: it is not there yet."""
+    bench = Bench(_meter("meter-1"), owed=True)
+    async with bench.running():
+        await bench.clock.advance(2_100)  # its timeout, and the 2 s that a reply may be late
+        assert bench.slaves.asked == []
+        assert bench.loop.owes
+        await bench.clock.advance(1_200)
+        assert bench.slaves.asked
+        assert not bench.loop.owes
+
+
+async def test_a_reply_that_is_owed_at_the_stop_is_told_to_the_next_run() -> None:
+    """A device that did not answer a moment ago may do so in the next process."""
+    bench = Bench(_meter("meter-1"))
+    async with bench.running():
+        await bench.clock.advance(1_000)
+        assert not bench.loop.owes
+        bench.slaves.dead = {1}
+        await bench.clock.advance(3_000)
+        assert bench.loop.owes
