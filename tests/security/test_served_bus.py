@@ -239,9 +239,11 @@ async def knocking(port: int) -> None:
     """One connection after the other."""
     while True:
         reader, writer = await connected(port)
-        with contextlib.suppress(ConnectionError):
-            await reader.read(1)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError):
+                await reader.read(1)
+        finally:
+            writer.close()
 
 
 async def served_once(port: int) -> None:
