@@ -1,6 +1,6 @@
 """Whose turn it is to be sent: urgent, then fresh in order, then backlog from the oldest on. Pure.
 
-While backlog waits, every fourth send that is not urgent is one of it, so that it arrives however many fresh batches come.
+While backlog waits, every fourth send that is not urgent is one of it: it arrives however many fresh ones come.
 """
 
 from collections.abc import Collection, Iterable
