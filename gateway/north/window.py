@@ -2,7 +2,8 @@
 
 A batch comes in by `Fetch`, goes out by `Send`, and leaves by a receipt (`Settle`), by `Park`, or because the spool
 gave it up. At most `batches_max` are here, at most `publishes_max` (and never more than the server's Receive Maximum)
-wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
+wait for their PUBACK. A PUBACK frees a publish and proves nothing else. Every step as it was seen, with diagrams:
+docs/explanation/window.md.
 
 | state   | what happens                                 | next    | effect |
 |---------|----------------------------------------------|---------|--------|

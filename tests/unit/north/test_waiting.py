@@ -44,7 +44,6 @@ def test_both_lists_are_bounded() -> None:
     assert waiting.place(slot(WAITING_MAX + 1).batch.id) == ""
     for seq in range(1_000, 1_000 + WAITING_MAX - 5):
         waiting.put_aside(slot(seq))
-    assert waiting.room_aside
     assert len(waiting.unpark(BootMs(RETRY_PARKED_MS))) == 5
     assert not waiting.room_aside
     assert waiting.place(slot(6).batch.id) == "parked"
