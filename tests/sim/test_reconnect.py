@@ -1,4 +1,4 @@
-"""500 gateways lose their broker in one moment, by the reconnect policy itself: no stampede, however long it is away."""
+"""500 gateways lose their broker in one moment, by the policy itself: no stampede, however long it is away."""
 
 from collections import Counter
 from random import Random
