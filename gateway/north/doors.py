@@ -1,7 +1,8 @@
 """Which server to try next, and after how long: full jitter, so that a city's gateways do not come back as one. Pure.
 
-Servers are doors to one store. A failure moves on to the next one; a connection that held for a minute forgives all
-failures; after 10 healthy minutes the first door is the one to look for again.
+Servers are doors to one store. A failure moves on to the next one, after 0 to 2 s, doubling to 60 s. A connection that
+held for a minute forgives all failures; but when it is lost, so may be the whole city's, at this very moment, so the
+wait begins at 0 to 4 s (docs/decisions/0028). After 10 healthy minutes the first door is the one to look for again.
 """
 
 from random import Random
@@ -11,6 +12,7 @@ WAIT_MAX_MS = 60_000
 FORGIVEN_AFTER_MS = 60_000
 HOME_AFTER_MS = 600_000
 DOUBLINGS_MAX = 16
+CROWD = 2  # doublings that a city's gateways begin with when they lose a broker together
 
 
 class Doors:
@@ -34,7 +36,7 @@ class Doors:
             return self.failed()
         if up_ms >= HOME_AFTER_MS:
             self.at = 0
-        self._failures = 0
+        self._failures = CROWD
         return self._wait_ms()
 
     def home(self) -> None:

@@ -163,15 +163,14 @@ class Uplink:
         self._session = Session(connection, self._parts)
         if self._stopping.is_set():
             self._session.stop()
-        goodbye = DISCONNECT_WITH_WILL
+        goodbye, wait_ms = DISCONNECT_WITH_WILL, 0
         try:
             await self._session.run(self._find_home() if self._doors.at else None)
             goodbye = 0
         except PeerError as error:
-            self._note_failure(error)
-            wait_ms = self._doors.lost(self._clock.boot_ms() - since)
-        else:
-            wait_ms = 0
+            if self._moved is None:  # else: both servers are one cluster, and our second connection ended this one
+                self._note_failure(error)
+                wait_ms = self._doors.lost(self._clock.boot_ms() - since)
         finally:
             self._session = None
             await connection.close(reason=goodbye)

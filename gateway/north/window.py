@@ -2,7 +2,8 @@
 
 A batch comes in by `Fetch`, goes out by `Send`, and leaves by a receipt (`Settle`), by `Park`, or because the spool
 gave it up. At most `batches_max` are here, at most `publishes_max` (and never more than the server's Receive Maximum)
-wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
+wait for their PUBACK. A PUBACK frees a publish and proves nothing else. Every step as it was seen, with diagrams:
+docs/explanation/window.md.
 
 | state   | what happens                                 | next    | effect |
 |---------|----------------------------------------------|---------|--------|
@@ -24,14 +25,14 @@ wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
 Overtaken: a send of it was still unanswered when a batch first sent after it was answered.
 
 Order: urgent; fresh (newer than what the spool held when the connection came up), in order; backlog, oldest first.
-Backlog has a quarter of the window and of the sends even while fresh batches keep coming; a tenth of the window is
-kept for urgent ones.
+Backlog has a quarter of the window even while urgent and fresh batches keep coming, and a quarter of the sends beside
+fresh ones; a tenth of the window is kept for urgent ones.
 
 Mute: a send had no answer in its time and nothing was heard since, or the other side does not know our version.
 Then nothing is counted or parked, nothing is fetched but urgent batches, and one batch at a time is sent again, the
 one that has waited longest, after 10 s doubling to 5 min. Only when all that is here was tried in vain, each try
 fetches one more, and sets the longest here aside for it when there is no room: else batches that kill their reader
-would stop all others for good. Any answer ends it.
+would stop all others for good. Any answer ends it but a wrong crc, which may be anybody's.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,14 +43,13 @@ from gateway.north.effects import Effect, Park, Rank, Reread, Send, Settle, Time
 from gateway.north.intake import Intake
 from gateway.north.mute import Mute
 from gateway.north.slot import Slot, State
+from gateway.north.turn import Turn
+from gateway.north.waiting import Waiting
 
 BATCHES_MAX = 20
 PUBLISHES_MAX = 20
 REFUSALS_MAX = 3
 OVERTAKEN_MAX = 8
-RETRY_PARKED_MS = 3_600_000
-WAITING_MAX = 256  # batches that are remembered outside the window: set aside, or parked for an hour
-FRESH_BEFORE_BACKLOG = 3  # sends in a row while backlog waits
 FAILURE = 0x80  # PUBACK reasons from here on say no
 NO_MATCHING_SUBSCRIBERS = 0x10
 
@@ -69,21 +69,20 @@ class Window:
             raise ValueError("a window holds at least 4 batches and 1 publish")
         self._size_of = size_of
         self._batches_max = batches_max
-        self._ordinary_max = batches_max - max(1, batches_max // 10)  # a tenth is kept for urgent ones
+        self._urgent_only = max(1, batches_max // 10)
         self._quarter = -(-batches_max // 4)
         self._publishes_configured = publishes_max
         self._publishes_max = publishes_max
         self._packet_bytes_max = 0
         self._slots: dict[BatchId, Slot] = {}
-        self._aside: dict[BatchId, Slot] = {}  # suspects beyond half of the window
-        self._parked: dict[BatchId, tuple[BootMs, Slot]] = {}  # unanswered ones, and when they are tried again
+        self._elsewhere = Waiting()  # suspects beyond half of the window, and unanswered ones
         self._unacked: set[BatchId] = set()
-        self._left: set[BatchId] = set()  # left the window while a Fetch was under way: it may still bring them
+        self._left: dict[Rank, set[BatchId]] = {}  # left while this Fetch was under way: it may still bring them
         self._intake = Intake()
         self._connected = False
         self._serial = 0
         self._heard = 0  # the serial at the last answer
-        self._fresh_run = 0
+        self._turn = Turn()
         self._mute = Mute()
         self._complaints = Complaints()
         self._puback = 0  # the last reason that was complained of
@@ -97,6 +96,15 @@ class Window:
     def alarms(self) -> frozenset[str]:
         """Codes of what is wrong now."""
         return self._complaints.held
+
+    def place(self, id_: BatchId) -> str:
+        """Where a batch stands: due, out, reading, aside, parked (by us, for an hour), or "" when it is not here."""
+        return self._slots[id_].state.name.lower() if id_ in self._slots else self._elsewhere.place(id_)
+
+    @property
+    def mute(self) -> str:
+        """Why nothing is held against any batch now: no_receipts, version_refused, or "" when somebody answers."""
+        return self._mute.why
 
     @property
     def idle(self) -> bool:
@@ -140,11 +148,10 @@ class Window:
     def offered(self, rank: Rank, batches: Sequence[Batch], now: BootMs) -> list[Effect]:
         """The answer to a Fetch."""
         effects: list[Effect] = []
+        left = self._left.pop(rank, set())
         for batch in self._intake.took(rank, batches):
-            if not self._knows(batch.id) and self._fits(batch, effects, now):
+            if batch.id not in left and not self._holds(batch.id) and self._fits(batch, effects, now):
                 self._slots[batch.id] = Slot(batch, Rank.URGENT if batch.urgent else rank)
-        if not self._intake.asked(*Rank):
-            self._left.clear()
         return effects + self._go_on(now)
 
     def reread(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
@@ -254,9 +261,9 @@ class Window:
                 slot.overtaken += 1
                 if slot.overtaken >= OVERTAKEN_MAX:
                     self._park_unanswered(slot, effects, now)
-        excess = sum(slot.suspect for slot in self._slots.values()) - self._batches_max // 2
+        excess = self._suspects() - self._batches_max // 2
         for slot in [slot for slot in self._waiting() if slot.suspect][: max(0, excess)]:
-            if len(self._aside) < WAITING_MAX:
+            if self._elsewhere.room_aside:
                 self._put_aside(slot)
             else:
                 self._park_unanswered(slot, effects, now)
@@ -265,36 +272,31 @@ class Window:
 
     def _put_aside(self, slot: Slot) -> None:
         self._drop(slot.batch.id)
-        slot.forget_body()
-        self._aside[slot.batch.id] = slot
+        self._elsewhere.put_aside(slot)
 
     def _park_unanswered(self, slot: Slot, effects: list[Effect], now: BootMs) -> None:
         id_ = slot.batch.id
         self._drop(id_)
         effects.append(Park(id_, "unanswered"))
         effects += self._complaints.say("batch_parked", (id_.seq, "unanswered"), now)
-        if len(self._parked) < WAITING_MAX:  # beyond it: on disk, until the spool is opened again or `resend`
-            slot.forget_body()
-            self._parked[id_] = (BootMs(now + RETRY_PARKED_MS), slot)
+        self._elsewhere.park(slot, now)
 
     def _unpark(self, effects: list[Effect], now: BootMs) -> None:
-        for id_, (at, slot) in list(self._parked.items()):
-            if at <= now and len(self._aside) < WAITING_MAX:
-                del self._parked[id_]
-                slot.overtaken = OVERTAKEN_MAX - 1  # one try an hour
-                self._aside[id_] = slot
-                effects.append(Unpark(id_))
+        for slot in self._elsewhere.unpark(now):
+            slot.overtaken = OVERTAKEN_MAX - 1  # one try an hour
+            effects.append(Unpark(slot.batch.id))
 
     def _bring_back(self, effects: list[Effect]) -> None:
-        while (
-            self._aside
-            and sum(slot.suspect for slot in self._slots.values()) < self._batches_max // 2
-            and self._room_ordinary() > 0
-        ):
-            id_ = next(iter(self._aside))
-            self._slots[id_] = self._aside.pop(id_)
-            self._slots[id_].come_back()
-            effects.append(Reread(id_))
+        while self._suspects() < self._batches_max // 2 and self._room_ordinary() > 0:
+            slot = self._elsewhere.take_back()
+            if slot is None:
+                break
+            slot.come_back()
+            self._slots[slot.batch.id] = slot
+            effects.append(Reread(slot.batch.id))
+
+    def _suspects(self) -> int:
+        return sum(slot.suspect for slot in self._slots.values())
 
     # Mute.
 
@@ -308,7 +310,7 @@ class Window:
         longest = min(self._waiting(), key=lambda slot: slot.serial, default=None)
         if not self._mute.takes_try(now) or longest is None:
             return
-        if self._tried_all() and self._room_ordinary() <= 0 and len(self._aside) < WAITING_MAX:
+        if self._tried_all() and self._room_ordinary() <= 0 and self._elsewhere.room_aside:
             self._put_aside(longest)
         else:
             longest.state = State.DUE
@@ -323,7 +325,7 @@ class Window:
             return []
         effects: list[Effect] = []
         while len(self._unacked) < self._publishes_max:
-            slot = self._next_due()
+            slot = self._turn.next(self._slots.values(), self._unacked)
             if slot is None:
                 break
             effects.append(self._send(slot, now))
@@ -332,24 +334,16 @@ class Window:
         self._fetch(effects)
         return effects
 
-    def _next_due(self) -> Slot | None:
-        due = [slot for slot in self._slots.values() if slot.state is State.DUE and slot.batch.id not in self._unacked]
-        first = min(due, key=lambda slot: (slot.rank, slot.batch.order), default=None)
-        if first is not None and first.rank is Rank.FRESH and self._fresh_run >= FRESH_BEFORE_BACKLOG:
-            backlog = (slot for slot in due if slot.rank is Rank.BACKLOG)
-            return min(backlog, key=lambda slot: slot.batch.order, default=first)
-        return first
-
     def _send(self, slot: Slot, now: BootMs) -> Send:
         self._serial += 1
-        self._fresh_run = 0 if slot.rank is Rank.BACKLOG else self._fresh_run + (slot.rank is Rank.FRESH)
+        self._turn.took(slot.rank)
         slot.send(self._serial, now)
         slot.tried_mute |= bool(self._mute)
         self._unacked.add(slot.batch.id)
         return Send(slot.batch)
 
     def _fetch(self, effects: list[Effect]) -> None:
-        effects += self._intake.ask(Rank.URGENT, min(self._room(), self._quarter))
+        effects += self._intake.ask(Rank.URGENT, min(self._room(), self._quarter, self._room_newer()))
         fresh, backlog = self._shares()
         effects += self._intake.ask(Rank.FRESH, fresh)
         effects += self._intake.ask(Rank.BACKLOG, min(backlog, self._room_ordinary()))
@@ -360,16 +354,22 @@ class Window:
         if self._mute:
             room = min(room, 1) if self._tried_all() else 0
             return room, room
-        fresh_max = self._ordinary_max - (0 if self._intake.drained(Rank.BACKLOG) else self._quarter)
-        fresh_here = sum(slot.rank is Rank.FRESH for slot in self._slots.values())
-        return min(room, fresh_max - fresh_here - self._intake.asked(Rank.FRESH)), room
+        return min(room, self._room_newer() - self._urgent_only), room
+
+    def _room_newer(self) -> int:
+        """For urgent and fresh batches together: what is left beside backlog's quarter."""
+        quarter = 0 if self._intake.drained(Rank.BACKLOG) else self._quarter
+        here = sum(slot.rank is not Rank.BACKLOG for slot in self._slots.values())
+        return self._batches_max - quarter - here - self._intake.asked(Rank.URGENT, Rank.FRESH)
 
     def _room(self) -> int:
         return self._batches_max - len(self._slots) - self._intake.asked(*Rank)
 
     def _room_ordinary(self) -> int:
         here = sum(slot.rank is not Rank.URGENT for slot in self._slots.values())
-        return min(self._room(), self._ordinary_max - here - self._intake.asked(Rank.FRESH, Rank.BACKLOG))
+        return min(
+            self._room(), self._batches_max - self._urgent_only - here - self._intake.asked(Rank.FRESH, Rank.BACKLOG)
+        )
 
     # Small things.
 
@@ -381,13 +381,14 @@ class Window:
         """Sent, PUBACKed, and not answered."""
         return [slot for slot in self._slots.values() if slot.state is State.OUT and slot.batch.id not in self._unacked]
 
-    def _knows(self, id_: BatchId) -> bool:
-        return id_ in self._slots or id_ in self._aside or id_ in self._parked or id_ in self._left
+    def _holds(self, id_: BatchId) -> bool:
+        return self.place(id_) != ""
 
     def _drop(self, id_: BatchId) -> None:
         del self._slots[id_]
-        if self._intake.asked(*Rank):
-            self._left.add(id_)
+        for rank in Rank:
+            if self._intake.asked(rank):
+                self._left.setdefault(rank, set()).add(id_)
 
     def _fits(self, batch: Batch, effects: list[Effect], now: BootMs) -> bool:
         size = self._size_of(batch)

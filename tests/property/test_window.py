@@ -1,6 +1,7 @@
 """The window against a spool, a broker and an IOC that do anything in any order; then all three become honest.
 
-Whatever happened: limits hold, nothing is settled without its receipt, nothing is sent that is settled or parked.
+Whatever happened: limits hold, nothing is settled without its receipt, nothing is sent that is settled or parked;
+nothing is parked but for 4 refusals or 8 sends that were overtaken, and never while nobody answers.
 Afterwards: everything that was ever appended is settled, or parked because it was refused.
 """
 
@@ -38,6 +39,11 @@ class WindowMachine(RuleBasedStateMachine):
         self.sent: dict[int, Batch] = {}
         self.reads: list[Fetch | Reread] = []
         self.sends = 0
+        self.serials: dict[int, list[int]] = {}  # of every send, by seq
+        self.serial = 0
+        self.answered: dict[int, list[int]] = {}  # the serial at each answer, by seq
+        self.refusals: dict[int, int] = {}
+        self.tried_again: set[int] = set()  # were parked once, and are tried hourly
 
     # What the spool, the broker, the IOC and the clock may do.
 
@@ -115,6 +121,9 @@ class WindowMachine(RuleBasedStateMachine):
     def receipt(self, data: st.DataObject, why: str, crc_off: int, epoch: str) -> None:
         """The IOC answers some of what it was ever sent: late, twice, wrongly, for another epoch."""
         seqs = data.draw(st.lists(st.sampled_from(sorted(self.sent)), min_size=1, max_size=4))
+        for seq in seqs:
+            self.answered.setdefault(seq, []).append(self.serial)
+            self.refusals[seq] = self.refusals.get(seq, 0) + (why not in ("", "version"))
         if why:
             self.give(Receipt(GATEWAY, epoch, (), (), tuple((seq, why) for seq in seqs), "i", T0))
             return
@@ -141,6 +150,7 @@ class WindowMachine(RuleBasedStateMachine):
     def do(self, effects: Iterable[Effect]) -> None:
         """Carry effects out, as the session would, and check each."""
         sends = 0
+        mute = self.window.mute
         for effect in effects:
             assert self.connected, "effects without a connection"
             if isinstance(effect, Send):
@@ -151,18 +161,35 @@ class WindowMachine(RuleBasedStateMachine):
                 assert effect.batch == self.batches[effect.batch.order - 1], "sent something else"
                 self.unacked.append(effect.batch)
                 self.sent[effect.batch.id.seq] = effect.batch
+                self.serial += 1
+                self.serials.setdefault(effect.batch.id.seq, []).append(self.serial)
             elif isinstance(effect, Settle):
                 assert effect.epoch == EPOCH
                 assert self.vouched.issuperset(effect.seqs.seqs()), "settled without a receipt"
                 self.settled = self.settled.union(effect.seqs)
             elif isinstance(effect, Park):
                 self.parked[effect.id] = effect.why
+                self.may_park(effect, mute)
             elif isinstance(effect, Unpark):
                 del self.parked[effect.id]
+                self.tried_again.add(effect.id.seq)
             elif isinstance(effect, Fetch | Reread):
                 self.reads.append(effect)
         assert sends <= PUBLISHES_MAX, "more sends in one step than may be out"
         self.sends += sends
+
+    def may_park(self, park: Park, mute: str) -> None:
+        """By a count of its own: at most as strict as the rule, so what breaks it is a batch parked too early."""
+        seq = park.id.seq
+        assert not mute, "parked while nobody answers"
+        if park.why.startswith("refused:"):
+            assert self.refusals[seq] >= 4, "refused fewer than 4 times"
+            return
+        overtaken = sum(
+            any(self.serials[other][-1] > serial and answers[-1] >= serial for other, answers in self.answered.items())
+            for serial in self.serials[seq]
+        )
+        assert overtaken >= 8 or seq in self.tried_again, "parked before 8 sends were overtaken"
 
     def give(self, receipt: Receipt) -> None:
         """A receipt arrives, if anybody is there to take it."""

@@ -24,12 +24,12 @@ def test_two_gateways_do_not_come_back_together() -> None:
 
 
 def test_a_connection_that_held_for_a_minute_forgives_failures() -> None:
-    """The same door is tried again, within a second."""
+    """The same door is tried again, within 4 s: a moment spread, in case the whole city lost it too."""
     doors = Doors(2, Random(1))
     for _ in range(9):
         doors.failed()
     assert doors.at == 1
-    assert doors.lost(60_000) <= 1_000
+    assert doors.lost(60_000) <= 4_000
     assert doors.at == 1
 
 

@@ -80,6 +80,21 @@ async def test_it_moves_back_to_the_first_server_without_a_break() -> None:
         assert bench.backlog.pending == []
 
 
+async def test_a_cluster_that_ends_the_old_connection_at_the_move_is_no_takeover() -> None:
+    """Both doors lead to one cluster, which takes the second connection for the first's end: used at once, no alarm."""
+    bench = UplinkBench()
+    bench.broker.refusals.append(Refused(136, "Server unavailable"))
+    async with bench.running():
+        await bench.clock.advance(3_000)
+        assert bench.uplink.status.server == "ioc-2:8883"
+        connects = len(bench.broker.connects)
+        await bench.clock.advance(600_000)
+        assert len(bench.broker.connects) == connects + 1
+        assert bench.uplink.status.server == "ioc-1:8883"
+        assert bench.is_up()
+        assert "uplink_down" not in bench.codes()
+
+
 async def test_two_takeovers_in_a_minute_are_an_alarm() -> None:
     """Somebody else has our identity; one takeover alone is our own late connection."""
     bench = UplinkBench()
