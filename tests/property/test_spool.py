@@ -25,6 +25,8 @@ Key: TypeAlias = tuple[str, int]
 class SpoolAgainstAList(RuleBasedStateMachine):
     """`filed` is the model: what append returned. Gaps of settled gap batches are remembered, as the IOC would."""
 
+    others: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
@@ -39,7 +41,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
     @initialize(synchronised=st.booleans())
     def start(self, synchronised: bool) -> None:
         """With a clock or without."""
-        self.box = Box(self.folder, FakeClock(synchronised=synchronised), quota_bytes=MB)
+        self.box = Box(self.folder, FakeClock(synchronised=synchronised), quota_bytes=MB, others=self.others)
         self.runner.run(self.box.start())
 
     def teardown(self) -> None:
