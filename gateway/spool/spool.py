@@ -180,9 +180,8 @@ class Spool:
 
     def counts(self, uplink: int = SETTLED) -> tuple[int, int]:
         """(pending, settled) batches that are here, of one uplink; while the disk fails, with what was seen on it."""
-        shot = self._snapshot
-        pending = len(self._away.pending(uplink)) + shot.waiting.get(uplink, 0)
-        return pending, self._away.kept() + shot.kept - pending
+        pending = len(self._away.pending(uplink)) + self._snapshot.waiting.get(uplink, 0)
+        return pending, self._away.kept() + self._snapshot.kept - pending
 
     async def step(self, act: Callable[[Keeper], T]) -> T:
         """For branches."""
@@ -259,11 +258,12 @@ class Spool:
     @property
     def status(self) -> SpoolStatus:
         """As of the last step; while the disk fails, with what was seen on it."""
-        shot = self._snapshot
+        shot, (pending, settled) = self._snapshot, self.counts()
         return SpoolStatus(
             epoch=shot.epoch,
             epochs=(*self._away.status(), *shot.epochs),
-            pending=self.counts()[0],
+            pending=pending,
+            settled=settled,
             oldest_age_ms=self._age_ms(),
             size_bytes=shot.size_bytes,
             gaps=shot.gaps,
@@ -313,8 +313,7 @@ class Spool:
         return Moment(now, self._clock.utc_ms(), segment, self._in_flight, tuple(settled))
 
     def _due(self) -> bool:
-        since = self._settled_since
-        enough = self._settled_count >= SETTLED_MAX
+        since, enough = self._settled_since, self._settled_count >= SETTLED_MAX
         return since is not None and (enough or self._clock.boot_ms() - since >= SETTLED_MS_MAX)
 
     async def _mend(self, error: Damaged) -> None:

@@ -37,14 +37,14 @@ class UplinkBench:
     devices_down: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=lambda: Catalog(GATEWAY, None, None, ()))
     hold: asyncio.Event = field(default_factory=asyncio.Event)  # cleared, `renew` waits
+    settings: UplinkSettings = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
     uplink: Uplink = field(init=False)
 
     def __post_init__(self) -> None:
         """One uplink, two servers."""
         self.hold.set()
-        settings = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
         self.uplink = Uplink(
-            settings,
+            self.settings,
             TOPICS,
             self.broker.connect,
             self.backlog,

@@ -154,20 +154,3 @@ async def test_a_cancelled_uplink_leaves_its_will() -> None:
         run.cancel()
     assert connection.closed_with == 4
     assert bench.statuses()[-1] == {"v": 1, "online": False, "boot": "b00t"}
-
-
-def test_what_is_not_built_is_refused() -> None:
-    """A `settle = "puback"` is not silently treated as "receipt"."""
-    with pytest.raises(ValueError, match="not built"):
-        Uplink(
-            UplinkSettings("x", SERVERS, "wired", 1, 1, settle="puback"),
-            TOPICS,
-            FakeBroker().connect,
-            MemoryBacklog(),
-            FakeClock(),
-            Counters(),
-            Random(1),
-            print,
-            lambda: (_ for _ in ()).throw(PeerError()),
-            print,
-        )
