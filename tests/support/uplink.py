@@ -22,6 +22,7 @@ from tests.support.backlog import GATEWAY, MemoryBacklog, make_receipt
 
 TOPICS = Topics("city", GATEWAY)
 SERVERS = tuple(Broker(f"ioc-{n}", 8883, GATEWAY) for n in (1, 2))
+IOC = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
 
 
 @dataclass
@@ -37,7 +38,7 @@ class UplinkBench:
     devices_down: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=lambda: Catalog(GATEWAY, None, None, ()))
     hold: asyncio.Event = field(default_factory=asyncio.Event)  # cleared, `renew` waits
-    settings: UplinkSettings = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
+    settings: UplinkSettings = IOC
     uplink: Uplink = field(init=False)
 
     def __post_init__(self) -> None:

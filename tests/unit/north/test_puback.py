@@ -13,9 +13,9 @@ from gateway.wire import receipt as wire_receipt
 from tests.support.backlog import EPOCH, MemoryBacklog, make_batch, make_receipt
 from tests.support.ioc import make_batch as full_batch
 from tests.support.ioc import row
-from tests.support.uplink import SERVERS, TOPICS, UplinkBench
+from tests.support.uplink import IOC, SERVERS, TOPICS, UplinkBench
 
-OTHER = replace(UplinkBench.settings, name="telegraf", settle="puback")
+OTHER = replace(IOC, name="telegraf", settle="puback")
 PLAIN = replace(OTHER, format="json", topic="{root}/{gateway}/{device}")
 
 

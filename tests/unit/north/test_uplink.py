@@ -1,18 +1,11 @@
 """The uplink: connects, survives every loss, moves, stops politely."""
 
 import asyncio
-from random import Random
 
-import pytest
-
-from gateway.counters import Counters
-from gateway.errors import PeerError, Refused
-from gateway.north.uplink import Uplink
-from gateway.site import UplinkSettings
-from gateway.testing.broker import FakeBroker, FakeConnection
-from gateway.testing.clock import FakeClock
-from tests.support.backlog import GATEWAY, MemoryBacklog
-from tests.support.uplink import SERVERS, TOPICS, UplinkBench
+from gateway.errors import Refused
+from gateway.testing.broker import FakeConnection
+from tests.support.backlog import GATEWAY
+from tests.support.uplink import UplinkBench
 
 
 async def test_a_lost_connection_is_told_and_replaced_and_nothing_is_lost() -> None:

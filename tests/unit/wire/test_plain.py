@@ -32,8 +32,12 @@ def test_rows_as_lines() -> None:
         ("plant/kind/m", b'kind,device=m,gateway=hc-0001,profile=a/b a=1.5,qc="b:stuck" 1795484390240000000'),
         (
             "plant/kind/n",
-            b"kind,device=n,gateway=hc-0001,profile=a/b a=2.5,b=3.5 1795484390245000000\n"
-            b"kind,device=n,gateway=hc-0001,profile=a/b a=4.0,b=5.0 1795484390246000000",
+            b"\n".join(
+                (
+                    b"kind,device=n,gateway=hc-0001,profile=a/b a=2.5,b=3.5 1795484390245000000",
+                    b"kind,device=n,gateway=hc-0001,profile=a/b a=4.0,b=5.0 1795484390246000000",
+                )
+            ),
         ),
     ]
 
