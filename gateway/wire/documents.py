@@ -44,7 +44,8 @@ MAX_RANGES: Final = 32  # of pending, and of parked, in one epoch
 MAX_EPOCHS: Final = 256
 MAX_NAMES: Final = 128  # of buses or devices that are named as down
 MAX_ALARMS: Final = 64
-MAX_UPLINKS: Final = 8
+MAX_UPLINKS: Final = 4
+MAX_UPLINK_ALARMS: Final = 8
 MAX_EXTRA: Final = 64
 
 _READ_MAX: Final = 1024  # of any list: readers are wider than writers
@@ -233,7 +234,7 @@ def _uplink(uplink: UplinkStatus) -> dict[str, object]:
         "settled": uplink.settled,
         "parked": uplink.parked,
         "refusal": checked.cleaned(uplink.refusal),
-        "alarms": _told_alarms(uplink.alarms),
+        "alarms": _told_alarms(uplink.alarms[:MAX_UPLINK_ALARMS]),
     }
 
 

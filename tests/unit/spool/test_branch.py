@@ -8,6 +8,7 @@ import pytest
 
 from gateway.model import BatchId, SeqRanges
 from gateway.spool.branch import Branch
+from gateway.spool.spool import Spool
 from tests.support.spools import GATEWAY, MB, Box
 
 NAME = "telegraf"
@@ -95,6 +96,46 @@ async def test_lost_ranges_are_sent_again_not_skipped(box: Box) -> None:
     db.close()
     await box.start()
     assert await seqs(box.spool.branch(NAME)) == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["UPDATE epoch SET first = first + 1", "UPDATE meta SET next_seq = 1"])
+async def test_salvage_keeps_both(box: Box, damage: str) -> None:
+    """UPL-4, DMG-5: ranges of every uplink are fetched from a damaged file, epochs or meta lost."""
+    branch = box.spool.branch(NAME)
+    for _ in range(4):
+        await box.append()
+    box.spool.settle("epoch1", settled((1, 2)))
+    branch.settle("epoch1", settled((2, 4)))
+    await box.spool.close()
+    with sqlite3.connect(box.folder / "spool.db") as db:
+        db.execute(damage)
+    db.close()
+    await box.start()
+    await box.append()
+    while box.spool._snapshot.salvaging:
+        await box.spool.tick()
+
+    async def of_old(uplink: Branch | Spool) -> list[int]:
+        return [batch.id.seq for batch in await uplink.read(0, None, 100) if batch.id.epoch == "epoch1"]
+
+    assert await of_old(box.spool) == [3, 4, 5]
+    assert await of_old(box.spool.branch(NAME)) == [1, 5]
+
+
+async def test_salvage_with_lost_ranges_skips_nothing(box: Box) -> None:
+    """UPL-4: a fresh file without ranges, because those of the old one could not be read, is not a new uplink."""
+    await box.append()
+    box.spool.branch(NAME).settle("epoch1", settled((1, 2)))
+    await box.spool.close()
+    with sqlite3.connect(box.folder / "spool.db") as db:
+        db.execute("UPDATE epoch SET first = first + 1")
+        db.execute("UPDATE settled SET row_crc = row_crc + 1")
+    db.close()
+    await box.start()
+    while box.spool._snapshot.salvaging:
+        await box.spool.tick()
+    offered = await box.spool.branch(NAME).read(0, None, 100)
+    assert [batch.id.seq for batch in offered if batch.id.epoch == "epoch1"] == [1, 2]
 
 
 async def test_room_takes_first_what_all_have(box: Box) -> None:
