@@ -16,7 +16,7 @@ from gateway.testing.clock import FakeClock
 from gateway.wire import batch as wire_batch
 from gateway.wire import receipt as wire_receipt
 from gateway.wire.command import Command, Outcome
-from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status, decode_status
+from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status, UplinkStatus, decode_status
 from gateway.wire.topic import Topics
 from tests.support.backlog import GATEWAY, MemoryBacklog, make_receipt
 
@@ -73,7 +73,10 @@ class UplinkBench:
         spool = SpoolStatus("k3v9x2", (), len(self.backlog.pending), None, 0, 0)
         south = SouthStatus((), self.devices_down)
         utc = self.clock.utc_ms()
-        return Status(GATEWAY, "1", "b00t", utc, "ntp", True, south, spool, self.uplink.status), self.catalog
+        waiting, settled = len(self.backlog.pending), len(self.backlog.settled)
+        told = (UplinkStatus("ioc", "batch", "receipt", self.is_up(), waiting, settled, 0),)
+        status = Status(GATEWAY, "1", "b00t", utc, "ntp", True, south, spool, self.uplink.status, uplinks=told)
+        return status, self.catalog
 
     async def renew(self, command: Command) -> Outcome:
         """A command that can be carried out."""
