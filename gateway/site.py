@@ -100,7 +100,14 @@ class UplinkSettings:
     status_interval_ms: int
     settle: str = "receipt"
     budget_mb: int | None = None  # a month
+    format: str = "batch"  # batch | json | influx; the first is of batches
+    topic: str = ""  # of plain messages, with {root}, {gateway}, {kind}, {device}
     password_files: tuple[str, ...] = ()  # one a server, "" = none; read at connect: no password is in a compiled site
+
+    @property
+    def plain(self) -> bool:
+        """Whether it carries messages for somebody else, and no status, catalog or commands."""
+        return self.format != "batch"
 
     def brokers(self, read: Callable[[str], str]) -> tuple[Broker, ...]:
         """The servers, each with its password as `read` finds it."""
@@ -170,7 +177,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 2
+VERSION = 3
 POOLED = (Field, Profile)
 
 

@@ -25,6 +25,7 @@ from gateway.app.inbox import Inbox
 from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
 from gateway.app.status import StatusBoard
+from gateway.app.uplinks import PlainUplink, plain_uplinks
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
@@ -37,7 +38,7 @@ from gateway.mqtt.connection import PahoConnect
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
 from gateway.pipeline.packer import Packer
-from gateway.seams import Broker
+from gateway.seams import Broker, Connect
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.south.served import BusServer
@@ -91,7 +92,9 @@ class RunFolderUnusable(GatewayError):
 async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     """Until SIGTERM or SIGINT."""
     clock, counters = SystemClock(site.clock_trust), Counters()
-    brokers = site.uplinks[0].brokers(secrets.read)  # before anything is opened: what is missing starts nothing
+    brokers = [
+        uplink.brokers(secrets.read) for uplink in site.uplinks
+    ]  # before anything is opened: what is missing starts nothing
     folder, boot = _run_folder(site, clock)
     owed = lastrun.begin(folder, boot)
     inbox = Inbox(clock, counters)
@@ -101,11 +104,14 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories, owed=owed)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
         board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
-        uplink = _uplink(site, brokers, spool, timeline, clock, counters, random, inbox, board, fields, kept)
-        board.north = uplink
+        uplink = _uplink(site, brokers[0], spool, timeline, clock, counters, random, inbox, board, fields, kept)
+        others = plain_uplinks(
+            site, brokers, spool, _connect(clock, timeline), clock, counters, random, inbox.put, board
+        )
+        board.north, board.others = uplink, others
         _announce(site, inbox, clock, alarms)
         parts = Parts(
-            site, boot, clock, counters, inbox, spool, timeline, buses, fields, uplink, board, folder, learned
+            site, boot, clock, counters, inbox, spool, timeline, buses, fields, uplink, board, folder, learned, others
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
@@ -132,6 +138,7 @@ class Parts:
     board: StatusBoard
     folder: Path
     learned: Learned
+    others: Sequence[PlainUplink]
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
@@ -156,7 +163,8 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             *(tasks.create_task(server.run(), name=f"serve {at}") for at, server in enumerate(_servers(parts))),
         ]
         collector = tasks.create_task(_collect(parts), name="collect")
-        uplink = tasks.create_task(parts.uplink.run(), name="uplink")
+        uplinks = [tasks.create_task(parts.uplink.run(), name="uplink")]
+        uplinks += [tasks.create_task(other.run(), name=f"uplink {other.name}") for other in parts.others]
         buses = [tasks.create_task(bus.run(), name=f"bus {at}") for at, bus in enumerate(parts.buses)]
         watchdog.notify("READY=1")
         await stopping.wait()
@@ -169,7 +177,9 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         inbox.close()
         await asyncio.wait([collector])
         parts.uplink.stop()
-        await asyncio.wait([uplink])
+        for other in parts.others:
+            other.stop()
+        await asyncio.wait(uplinks)
         await parts.learned.keep()
         for left in (*buses, *services):
             left.cancel()
@@ -261,6 +271,7 @@ async def _opened(
             timeline.segment_of,
             inbox.put,
             estimate,
+            [uplink.name for uplink in site.uplinks[1:]],
         )
         try:
             await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
@@ -311,12 +322,11 @@ def _uplink(
         for event in timeline.told_by_ioc(sent, arrived, now).events:
             inbox.put(event)
 
-    connect = PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
     topics = Topics(site.root, site.gateway)
     return Uplink(
         replace(site.uplinks[0], servers=brokers, password_files=()),
         topics,
-        connect,
+        _connect(clock, timeline),
         spool,
         clock,
         counters,
@@ -327,6 +337,11 @@ def _uplink(
         carry_out=commands.steps(fields),
         gate=commands.gate(site.commands, kept),
     )
+
+
+def _connect(clock: SystemClock, timeline: Timeline) -> Connect:
+    """Certificates are held against the time as far as it is trusted."""
+    return PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
 
 
 def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:

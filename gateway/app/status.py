@@ -6,7 +6,16 @@ from typing import Protocol
 from gateway import __version__
 from gateway.seams import Clock
 from gateway.site import Device, Site
-from gateway.wire.documents import Catalog, CatalogDevice, CatalogField, NorthStatus, SouthStatus, SpoolStatus, Status
+from gateway.wire.documents import (
+    Catalog,
+    CatalogDevice,
+    CatalogField,
+    NorthStatus,
+    SouthStatus,
+    SpoolStatus,
+    Status,
+    UplinkStatus,
+)
 
 
 class SaysSouth(Protocol):
@@ -46,10 +55,20 @@ class SaysNorth(Protocol):
         ...
 
 
+class SaysUplink(Protocol):
+    """An uplink behind the first."""
+
+    @property
+    def status(self) -> UplinkStatus:
+        """All that is told of it."""
+        ...
+
+
 class StatusBoard:
     """Asks every stage; keeps nothing of its own but the alarms that the process raises."""
 
     north: SaysNorth  # set once the uplink exists: it needs `documents` first
+    others: Sequence[SaysUplink] = ()  # likewise
 
     def __init__(
         self,
@@ -88,7 +107,23 @@ class StatusBoard:
             ),
             spool=spool,
             north=north,
+            uplinks=(self._first(spool, north), *(other.status for other in self.others)),
             alarms=tuple(sorted({*self._alarms, *self.north.alarms, *(("spool_failed",) if spool.failing else ())})),
+        )
+
+    def _first(self, spool: SpoolStatus, north: NorthStatus) -> UplinkStatus:
+        """The IOC's uplink, told as the others are."""
+        first = self._site.uplinks[0]
+        return UplinkStatus(
+            name=first.name,
+            format=first.format,
+            settle=north.settle,
+            connected=north.connected,
+            pending=spool.pending,
+            settled=spool.settled,
+            parked=sum(len(epoch.parked) for epoch in spool.epochs),
+            refusal=north.refusal,
+            alarms=tuple(sorted(self.north.alarms)),
         )
 
     def documents(self) -> tuple[Status, Catalog]:

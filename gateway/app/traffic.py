@@ -4,7 +4,8 @@ Made-up rows go through the packer and the encoders that will carry the real one
 `wire`), so that batches, receipts and documents have their true sizes. What is wrapped around them is counted by the
 packet, both ways, as a provider counts it:
 
-    a batch    PUBLISH, PUBACK; then its receipt: PUBLISH, PUBACK
+    a batch    PUBLISH, PUBACK; then its receipt: PUBLISH, PUBACK, unless it is settled by the PUBACK
+    plain      the same for each message that a batch becomes; no receipt, no status, no catalog
     TLS        a record of 22 bytes more for each message (1.3: header, tag, type), 16 KiB at most
     TCP, IP    52 bytes a segment (IPv4, timestamps) of 1,400 bytes of payload at most; an acknowledgement of its own
                for every two segments, unless an answer carries it
@@ -12,6 +13,7 @@ packet, both ways, as a provider counts it:
 Not in it: batches that are sent twice, events, a broker's retransmissions; a link that loses packets needs more.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from math import ceil
@@ -32,10 +34,12 @@ from gateway.wire.documents import (
     SouthStatus,
     SpoolStatus,
     Status,
+    UplinkStatus,
     encode_catalog,
     encode_status,
     encode_will,
 )
+from gateway.wire.plain import Plain
 from gateway.wire.topic import Topics
 
 MONTH_S: Final = 30 * 86_400
@@ -81,15 +85,18 @@ def month(site: Site, uplink: UplinkSettings) -> Traffic:
     """Of one uplink, while it is connected and the centre answers."""
     way = _Way(tls=any(server.tls for server in uplink.servers))
     topics = Topics(site.root, site.gateway)
-    window_s, rows, drafts = _packed(site, uplink)
+    window_s, rows, drafts = _packed(site, (site.uplinks[0] if uplink.plain else uplink).max_age_ms)
     times = MONTH_S / window_s
-    data = sum(way.exchange(publish_bytes(topics.data, _batch_bytes(site, draft))) for draft in drafts)
-    receipt = way.exchange(publish_bytes(topics.receipt, _receipt_bytes(site)))
+    sizes = [publish_bytes(topic, len(payload)) for topic, payload in _messages(site, uplink, topics, drafts)]
+    data = sum(map(way.exchange, sizes))
+    answered = uplink.settle == "receipt"
+    receipt = way.exchange(publish_bytes(topics.receipt, _receipt_bytes(site))) if answered else 0
     status = way.exchange(publish_bytes(topics.status, _status_bytes(site)))
-    statuses = MONTH_S * 1000 / uplink.status_interval_ms
-    pings = _pings(uplink, len(drafts) * times + statuses)
+    statuses = 0.0 if uplink.plain else MONTH_S * 1000 / uplink.status_interval_ms
+    pings = _pings(uplink, len(sizes) * times + statuses)
     connections = CONNECTIONS_A_DAY * MONTH_S / 86_400
-    rest = pings * way.exchange(PING_BYTES) + connections * _connection_bytes(site, uplink.servers[0], topics, way)
+    opened = _opened_bytes(uplink.servers[0], way) + (0 if uplink.plain else _introduced_bytes(site, topics, way))
+    rest = pings * way.exchange(PING_BYTES) + connections * opened
     return Traffic(
         batches=round(len(drafts) * times),
         rows=round(rows * times),
@@ -123,13 +130,13 @@ class _Way:
         return self.message(size) + self.message(PUBACK_BYTES) + HEADERS_BYTES
 
 
-def _packed(site: Site, uplink: UplinkSettings) -> tuple[float, int, list[Draft]]:
+def _packed(site: Site, max_age_ms: int) -> tuple[float, int, list[Draft]]:
     """The drafts of a stretch of time: how long it is in s, and how many rows are in it."""
     periods = [polled.period_ms for bus in site.buses for device in bus.devices for polled in device.polled]
-    wanted_s = max(BATCHES_MIN * max([uplink.max_age_ms, *periods[:1]]), 2 * max(periods, default=0)) / 1000
+    wanted_s = max(BATCHES_MIN * max([max_age_ms, *periods[:1]]), 2 * max(periods, default=0)) / 1000
     rows_per_s = sum(1000 / period_ms for period_ms in periods)
     window_s = min(max(wanted_s, WINDOW_MIN_S), WINDOW_MAX_S, ROWS_MAX / rows_per_s if periods else WINDOW_MIN_S)
-    packer, drafts, rows = Packer(BOOT, max_age_ms=uplink.max_age_ms), list[Draft](), 0
+    packer, drafts, rows = Packer(BOOT, max_age_ms=max_age_ms), list[Draft](), 0
     for row in takewhile(lambda row: row.at < window_s * 1000, islice(likely.rows(site), ROWS_MAX)):
         drafts += packer.due(row.at, online=True) + packer.add(row)
         rows += 1
@@ -145,8 +152,19 @@ def _pings(uplink: UplinkSettings, messages: float) -> float:
 # --- payloads, by their encoders --------------------------------------------------------------------------------------
 
 
-def _batch_bytes(site: Site, draft: Draft) -> int:
-    batch = Batch(
+def _messages(
+    site: Site, uplink: UplinkSettings, topics: Topics, drafts: Sequence[Draft]
+) -> Iterator[tuple[str, bytes]]:
+    plain = Plain(uplink.format, site.root, uplink.topic)
+    for batch in (_batch(site, draft) for draft in drafts):
+        if uplink.plain:
+            yield from plain.messages(batch)
+        else:
+            yield topics.data, wire_batch.encode(batch)
+
+
+def _batch(site: Site, draft: Draft) -> Batch:
+    return Batch(
         id=BatchId(site.gateway, EPOCH, SOME_SEQ),
         stamp=Stamp(SOME_TIME, "ntp"),
         n=draft.n,
@@ -154,7 +172,6 @@ def _batch_bytes(site: Site, draft: Draft) -> int:
         body=draft.body,
         enc=draft.enc,
     )
-    return len(wire_batch.encode(batch))
 
 
 def _receipt_bytes(site: Site) -> int:
@@ -183,20 +200,28 @@ def _status_bytes(site: Site) -> int:
             last_receipt_ms=SOME_TIME,
             settle="receipt",
         ),
+        uplinks=tuple(_uplink_status(uplink) for uplink in site.uplinks),
     )
     return len(encode_status(status))
 
 
-def _connection_bytes(site: Site, broker: Broker, topics: Topics, way: _Way) -> float:
-    """From the first SYN to the last: handshake, CONNECT with the will, two subscriptions, the catalog."""
-    will = len(encode_will(BOOT)) + len(topics.status)
+def _uplink_status(uplink: UplinkSettings) -> UplinkStatus:
+    return UplinkStatus(uplink.name, uplink.format, uplink.settle, connected=True, pending=1, settled=100_000, parked=0)
+
+
+def _opened_bytes(broker: Broker, way: _Way) -> float:
+    """From the first SYN to the last: handshake and CONNECT."""
     names = len(broker.client_id) + len(broker.username)
-    subscriptions = sum(way.exchange(SUBSCRIBE_BYTES + len(topic)) for topic in (topics.receipt, topics.command))
     return (
         OPEN_SEGMENTS * HEADERS_BYTES
         + (way.message(HANDSHAKE_BYTES) + 2 * HEADERS_BYTES if way.tls else 0)
-        + way.message(CONNECT_BYTES + names + will)
+        + way.message(CONNECT_BYTES + names)
         + way.message(CONNACK_BYTES)
-        + subscriptions
-        + way.exchange(publish_bytes(topics.catalog, len(encode_catalog(catalog(site)))))
     )
+
+
+def _introduced_bytes(site: Site, topics: Topics, way: _Way) -> float:
+    """What the centre's has besides: the will, which goes in CONNECT, two subscriptions, the catalog."""
+    will = len(encode_will(BOOT)) + len(topics.status)
+    subscriptions = sum(way.exchange(SUBSCRIBE_BYTES + len(topic)) for topic in (topics.receipt, topics.command))
+    return will + subscriptions + way.exchange(publish_bytes(topics.catalog, len(encode_catalog(catalog(site)))))

@@ -57,7 +57,22 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
     oldest = status["oldest_age_ms"]
     waiting = f"{status['pending']}" + (f"  ({oldest / 1000:.0f} s)" if oldest else "")
     table.add_row(words.title("pending", lang), waiting)
+    for uplink in status.get("uplinks", ()):
+        table.add_row(uplink["name"], _uplink(uplink, lang))
     return table
+
+
+def _uplink(uplink: Mapping[str, Any], lang: str) -> str:
+    """What waits there, what is through, and what it is worth; then what is wrong."""
+    online = "online" if uplink["connected"] else "offline"
+    counts = (("pending", "pending"), ("uplink_settled", "settled"), ("uplink_parked", "parked"))
+    said = [uplink["format"], words.title(online, lang)]
+    said += [f"{words.title(code, lang)} {uplink[key]}" for code, key in counts]
+    if uplink["settle"] == "puback":
+        said.append(f"[yellow]{words.title('by_puback', lang)}[/]")
+    wrong = [escape(uplink["refusal"])] if uplink["refusal"] else []
+    wrong += [words.title(alarm, lang) for alarm in uplink["alarms"]]
+    return "\n".join([", ".join(said), *(f"[red]! {text}[/]" for text in wrong)])
 
 
 def _down(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

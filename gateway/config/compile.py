@@ -100,9 +100,10 @@ def _compile_file(path: Path, folders: Sequence[Path], model: type[C]) -> Compil
 
 
 def _check_names(config: GatewayConfig, findings: Findings) -> None:
-    """Events name a bus or a device by its name alone: all of them differ."""
+    """Events name a bus, a device or an uplink by its name alone: all of them differ."""
     named = [("bus", n, bus.name) for n, bus in enumerate(config.bus)]
     named += [("device", n, device.name) for n, device in enumerate(config.device)]
+    named += [("uplink", n, uplink.name) for n, uplink in enumerate(config.uplink)]
     first: dict[str, str] = {}
     for table, n, name in named:
         if name in first:

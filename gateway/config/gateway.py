@@ -22,6 +22,8 @@ FRAMINGS_OF_HOSTS = ("tcp", "rtu", "udp")
 PORT_MAX = 65_535
 LOOPBACK = "127.0.0.1"
 LABEL_MAX = 63  # of one part of a host name, RFC 1035
+TOPIC_NAMES = re.compile(r"\{(root|gateway|kind|device)\}")
+TOPIC_MAX = 200
 QUOTA_MIN_BYTES = 16 * 10**6  # less is mostly write-ahead log, and gives readings up within the hour
 
 
@@ -80,6 +82,15 @@ def broker_url(text: str) -> SplitResult:
     return parts
 
 
+def topic_template(text: str) -> str:
+    """A topic to publish to: levels of plain text and {root}, {gateway}, {kind}, {device}."""
+    levels = TOPIC_NAMES.sub("x", text).split("/")
+    plain = all(level and level.isprintable() and not set(level) & set("+#{}$ ") for level in levels)
+    if not plain or {"up", "down"} & set(levels) or len(text) > TOPIC_MAX:
+        raise refused("bad_topic", f"{text!r}: levels like city/{{gateway}}/{{device}}, of {TOPIC_MAX} letters at most")
+    return text
+
+
 def _labels_fit(host: str) -> bool:
     """Whether DNS could be asked for it: an empty or too long part of a name is refused before any question."""
     return all(0 < len(label) <= LABEL_MAX for label in host.removesuffix(".").split("."))
@@ -105,6 +116,7 @@ Size: TypeAlias = Annotated[str, AfterValidator(_checked_size)]
 Url: TypeAlias = Annotated[str, AfterValidator(_checked_url)]
 Port: TypeAlias = Annotated[str, AfterValidator(serial_port)]
 Host: TypeAlias = Annotated[str, AfterValidator(endpoint)]
+Topic: TypeAlias = Annotated[str, AfterValidator(topic_template)]
 Served: TypeAlias = Annotated[str, AfterValidator(served)]
 Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 
@@ -192,12 +204,16 @@ class UplinkConfig(Strict):
     network: Literal["wired", "mobile", "scarce"] = "wired"
     budget_mb: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     settle: Literal["receipt", "puback"] = "receipt"
+    format: Literal["batch", "json", "influx"] = "batch"
+    topic: Topic | None = None
     server: Annotated[tuple[ServerConfig, ...], Field(min_length=1, max_length=8)]
 
     @model_validator(mode="after")
-    def _receipts_only(self) -> "UplinkConfig":
-        if self.settle != "receipt":
-            raise refused("not_built_yet", "settle = puback is planned, but this version waits for receipts only")
+    def _fit(self) -> "UplinkConfig":
+        if self.format != "batch" and self.settle != "puback":
+            raise refused("bad_value", f'format = "{self.format}" needs settle = "puback": no receipts come from there')
+        if self.format == "batch" and self.topic is not None:
+            raise refused("bad_value", "batches have topics of their own: topic is of json and influx")
         return self
 
 

@@ -11,17 +11,33 @@ from gateway.site import UplinkSettings
 MAX_AGE_MS = {"wired": 1_000, "mobile": 10_000, "scarce": 60_000}
 KEEPALIVE_S = {"wired": 15, "mobile": 60, "scarce": 60}
 STATUS_INTERVAL_MS = {"wired": 60_000, "mobile": 300_000, "scarce": 300_000}
+TOPIC = "{root}/{gateway}/{device}"
+UPLINKS_MAX = 2
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def compile_uplinks(config: GatewayConfig, folder: Path, findings: Findings) -> tuple[UplinkSettings, ...]:
     """In order; files that do not start with / count from `folder`."""
-    if len(config.uplink) > 1:
-        findings.report("not_built_yet", "a second uplink is planned, but this version has one", "uplink", 1)
+    if len(config.uplink) > UPLINKS_MAX:
+        findings.report("out_of_bounds", f"{len(config.uplink)} uplinks, at most {UPLINKS_MAX}", "uplink", UPLINKS_MAX)
     for n, uplink in enumerate(config.uplink):
+        _check_role(uplink, findings, n)
         for m, server in enumerate(uplink.server):
             _check_cover(server, findings, n, m)
-    return tuple(_uplink(uplink, config.gateway.id, folder) for uplink in config.uplink)
+    ids = (config.gateway.id, *(f"{config.gateway.id}-{uplink.name}" for uplink in config.uplink[1:]))
+    return tuple(_uplink(uplink, client_id, folder) for uplink, client_id in zip(config.uplink, ids, strict=True))
+
+
+def _check_role(uplink: UplinkConfig, findings: Findings, n: int) -> None:
+    """The first is the IOC's, with batches; the second is somebody else's, with plain messages."""
+    if n == 0 and uplink.format != "batch":
+        findings.report("bad_value", "the first uplink is the centre's and takes batches", "uplink", n, "format")
+    if n > 0 and uplink.format == "batch":
+        detail = "a second uplink of batches is planned, but this version sends it json or influx"
+        findings.report("not_built_yet", detail, "uplink", n)
+    if uplink.settle == "puback":
+        detail = f"{uplink.name}: what its broker acknowledged is never sent again, and a broker may lose it"
+        findings.note("settled_by_broker", detail, "uplink", n, "settle")
 
 
 def _check_cover(server: ServerConfig, findings: Findings, uplink: int, number: int) -> None:
@@ -50,6 +66,8 @@ def _uplink(uplink: UplinkConfig, client_id: str, folder: Path) -> UplinkSetting
         status_interval_ms=STATUS_INTERVAL_MS[uplink.network],
         settle=uplink.settle,
         budget_mb=uplink.budget_mb,
+        format=uplink.format,
+        topic="" if uplink.format == "batch" else uplink.topic or TOPIC,
         password_files=tuple(_secret(server.password_file or "", folder) for server in uplink.server),
     )
 

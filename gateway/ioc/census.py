@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, Verdict
-from gateway.ioc.store.line_protocol import DAY_MS
 from gateway.model import Group
+from gateway.wire.line_protocol import DAY_MS
 
 NAMES_MAX = 10_000  # 45 devices have about 500 in a year
 WEEKS_MAX = 200  # as many shards of InfluxDB, by default

@@ -15,14 +15,13 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.errors import Malformed
-from gateway.ioc.store import line_protocol
-from gateway.ioc.store.line_protocol import Place
 from gateway.model import Batch, BatchId, UtcMs
 from gateway.profile.quantities import quantities
 from gateway.seams import Message
 from gateway.wire import batch as batches
-from gateway.wire import command, documents
+from gateway.wire import command, documents, line_protocol
 from gateway.wire.body import Body, GroupRows
+from gateway.wire.line_protocol import Place
 from gateway.wire.topic import Topics, gateway_of
 
 LINES_MAX_BYTES = 4 << 20  # of one batch; InfluxDB takes 25 MB in one request, a gateway of ours makes 2 at most

@@ -23,9 +23,9 @@ from gateway.ioc.check import Accepted, Document
 from gateway.ioc.deadletter import DeadLetters, Letter
 from gateway.ioc.receipts import Settled
 from gateway.ioc.store.base import BEYOND_RETENTION, Store
-from gateway.ioc.store.line_protocol import batch_point, gap_points, midnight
 from gateway.model import BatchId, BootMs, RejectedRow, UtcMs
 from gateway.seams import Clock
+from gateway.wire.line_protocol import batch_point, gap_points, midnight
 
 RETRY_MIN_MS = 100
 RETRY_MAX_MS = 2000

@@ -8,18 +8,19 @@ all, and the session with them.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, Malformed, PeerError, SpoolError
 from gateway.model import Batch, BatchId, BootMs, Event, Receipt, UtcMs
+from gateway.north import puback
 from gateway.north.backlog import Backlog
 from gateway.north.complaints import Complaints
 from gateway.north.desk import Desk
 from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.window import FAILURE, Window
 from gateway.seams import Clock, Connection, Message
-from gateway.wire import batch as wire_batch
 from gateway.wire import command as wire_command
 from gateway.wire import receipt as wire_receipt
 from gateway.wire.documents import Catalog, Status, encode_catalog, encode_status
@@ -29,7 +30,8 @@ TICK_MS = 1_000
 REPORT_CHECK_MS = 2_000
 STALLED_MS = 120_000  # publishes out, and not one PUBACK in this time: the server is no use
 DISK_RETRY_MS = 10_000
-PACKET_TOO_LARGE = 0x95  # a reason of MQTT 5
+PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID = 0x95, 0x99  # reasons of MQTT 5
+MESSAGES_AT_ONCE = 10  # of one batch
 PUBLISH_OVERHEAD_BYTES = 16  # fixed header, topic length, packet id, properties: 11 at most
 STOP_SEND_MS = 2_000  # what is pending may still go
 STOP_STEP_MS = 50
@@ -50,9 +52,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every session of one uplink is made of."""
+    """What every session of one uplink is made of. `plain`: it tells and hears nothing but the messages of batches."""
 
     topics: Topics
+    messages: Callable[[Batch], Iterable[tuple[str, bytes]]]
+    settle: str
+    plain: bool
     backlog: Backlog
     window: Window
     clock: Clock
@@ -108,15 +113,12 @@ class Session:
     # Tasks that last as long as the session.
 
     async def _start(self) -> None:
-        for topic in (self._parts.topics.receipt, self._parts.topics.command):
-            await self._connection.subscribe(topic)
-        for name, task in (
-            ("receive", self._receive()),
-            ("wake", self._wake()),
-            ("tick", self._tick()),
-            ("report", self._report()),
-            ("answer", self._answer()),
-        ):
+        if not self._parts.plain:
+            for topic in (self._parts.topics.receipt, self._parts.topics.command):
+                await self._connection.subscribe(topic)
+            self._spawn("report", self._report())
+            self._spawn("answer", self._answer())
+        for name, task in (("receive", self._receive()), ("wake", self._wake()), ("tick", self._tick())):
             self._spawn(name, task)
         self._do(
             self._window.connected(
@@ -183,6 +185,8 @@ class Session:
         deadline = self._now + STOP_SEND_MS
         while not self._window.idle and self._now < deadline:
             await self._sleep(STOP_STEP_MS)
+        if self._parts.plain:
+            raise _Over
         status, _ = self._parts.documents()
         self._spawn("goodbye", self._offline(encode_status(replace(status, online=False))))
         await self._sleep(STOP_STATUS_MS)
@@ -238,18 +242,36 @@ class Session:
                 self._spawn(f"park {id_.seq}", self._patiently(lambda: backlog.park(id_, why)))
             case Unpark(id_):
                 self._spawn(f"unpark {id_.seq}", self._patiently(lambda: backlog.unpark(id_)))
-            case Complain(code, detail):
-                self._parts.on_event(Event(self._now, "", code, detail))
+            case Complain():
+                self._complain(effect)
             case TimeOfDay(sent, arrived, now):
-                self._parts.on_receipt_now(sent, arrived, now)
+                if self._parts.settle == "receipt":
+                    self._parts.on_receipt_now(sent, arrived, now)
 
     async def _send(self, batch: Batch) -> None:
         self._unacked += 1
         self._moved_at = self._now
-        reason = await self._publish(self._parts.topics.data, wire_batch.encode(batch))
+        reason = await self._publish_all(batch)
         self._unacked -= 1
         self._moved_at = self._now
         self._do(self._window.published(batch.id, reason, self._now))
+        if self._parts.settle == "puback" and puback.settles(reason):
+            self._do(self._window.received(puback.receipt(batch, self._parts.clock.utc_ms()), self._now))
+
+    async def _publish_all(self, batch: Batch) -> int:
+        """The worst PUBACK of its messages: each is sent, whatever becomes of the others."""
+        worst = 0
+        try:
+            messages = iter(self._parts.messages(batch))
+        except Malformed as error:
+            self._parts.counters.add("north_malformed", why=error.why)
+            return PAYLOAD_FORMAT_INVALID
+        while some := list(islice(messages, MESSAGES_AT_ONCE)):
+            async with asyncio.TaskGroup() as group:
+                sends = [group.create_task(self._publish(*message), name="north message") for message in some]
+            worst = max(worst, *(send.result() for send in sends))
+            self._moved_at = self._now
+        return worst
 
     async def _fetch(self, asked: Fetch) -> None:
         backlog = self._parts.backlog
@@ -273,6 +295,11 @@ class Session:
                 await self._sleep(DISK_RETRY_MS)
 
     # Small things.
+
+    def _complain(self, complaint: Complain) -> None:
+        told = puback.said(complaint) if self._parts.settle == "puback" else complaint
+        if told is not None:
+            self._parts.on_event(Event(self._now, "", told.code, told.detail))
 
     async def _retain(self, topic: str, payload: bytes) -> None:
         reason = await self._publish(topic, payload, retain=True)
@@ -314,8 +341,9 @@ def _lasting(status: Status) -> Status:
     return replace(
         status,
         time=UtcMs(0),
-        spool=replace(status.spool, epochs=epochs, pending=0, oldest_age_ms=None, size_bytes=0),
+        spool=replace(status.spool, epochs=epochs, pending=0, settled=0, oldest_age_ms=None, size_bytes=0),
         north=replace(status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None),
+        uplinks=tuple(replace(uplink, pending=0, settled=0) for uplink in status.uplinks),
     )
 
 

@@ -4,6 +4,9 @@
                          `-- 10 minutes on another server than the first: look for the first beside it, then move
     stop   what is pending goes for 2 s, receipts awaited; status offline, retained; DISCONNECT
 
+An uplink of plain messages (`settings.plain`) has neither status nor will, hears nothing, and takes its PUBACKs for
+receipts; all else is the same.
+
 The window outlives the connections: what was out when one broke is sent at once on the next. Neither a lost connection
 nor a refusal ends `run`: both are told (event, status) and tried again.
 """
@@ -17,6 +20,7 @@ from typing import Any, TypeVar
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, PeerError, Refused
 from gateway.model import Batch, BootMs, Detail, Event
+from gateway.north import puback
 from gateway.north.backlog import Backlog
 from gateway.north.commands import CommandGate
 from gateway.north.complaints import Complaints
@@ -28,6 +32,7 @@ from gateway.seams import Broker, Clock, Connect, Connection
 from gateway.site import UplinkSettings
 from gateway.wire import batch as wire_batch
 from gateway.wire.documents import NorthStatus, encode_will
+from gateway.wire.plain import Plain
 from gateway.wire.topic import Topics
 
 RECEIVE_MAXIMUM = 20  # receipts and commands that may wait for our ack
@@ -35,6 +40,8 @@ TAKEN_OVER = 0x8E  # DISCONNECT reason: somebody connected with our client id
 TAKEN_OVER_TWICE_MS = 60_000
 TAKEN_OVER_ALARM_MS = 600_000
 DISCONNECT_WITH_WILL = 4
+PLAIN_BATCHES_MAX = 8
+PLAIN_PUBLISHES_MAX = 2  # batches that are opened: 10 messages each are on their way
 
 T = TypeVar("T")
 
@@ -63,8 +70,6 @@ class Uplink:
 
         `gate` says which commands of `carry_out` may run; None = each of them, once.
         """
-        if settings.settle != "receipt":
-            raise ValueError(f"settle = {settings.settle!r} is not built yet")
         self._settings = settings
         self._topics = topics
         self._connect = connect
@@ -72,7 +77,11 @@ class Uplink:
         self._counters = counters
         self._on_event = on_event
         self._documents = documents
-        self._window = Window(self._packet_bytes, batches_max=batches_max)
+        self._window = (
+            Window(lambda _: 0, batches_max=PLAIN_BATCHES_MAX, publishes_max=PLAIN_PUBLISHES_MAX)
+            if settings.plain  # what fits is seen message by message
+            else Window(self._packet_bytes, batches_max=batches_max)
+        )
         self._tally = Tally()
         self._doors = Doors(len(settings.servers), random)
         self._complaints = Complaints()
@@ -83,6 +92,9 @@ class Uplink:
         self._refusal = ""
         self._parts = Parts(
             topics=topics,
+            messages=Plain(settings.format, topics.root, settings.topic).messages if settings.plain else self._whole,
+            settle=settings.settle,
+            plain=settings.plain,
             backlog=backlog,
             window=self._window,
             clock=clock,
@@ -116,7 +128,8 @@ class Uplink:
     @property
     def alarms(self) -> frozenset[str]:
         """Codes of what is wrong now, for the Status document."""
-        return self._window.alarms | ({"identity_used_twice"} if self._used_twice() else set())
+        held = self._window.alarms if self._settings.settle == "receipt" else puback.alarms(self._window.alarms)
+        return held | ({"identity_used_twice"} if self._used_twice() else set())
 
     def stop(self) -> None:
         """`run` returns soon: within 3 s and a DISCONNECT."""
@@ -153,7 +166,7 @@ class Uplink:
 
     async def _open(self, broker: Broker) -> Connection:
         status, _ = self._documents()
-        will = (self._topics.status, encode_will(status.boot))
+        will = None if self._settings.plain else (self._topics.status, encode_will(status.boot))
         return await self._connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
 
     async def _use(self, connection: Connection) -> None:
@@ -213,6 +226,9 @@ class Uplink:
         now = self._clock.boot_ms()
         for complaint in self._complaints.say(code, detail, now):
             self._on_event(Event(now, "", complaint.code, complaint.detail))
+
+    def _whole(self, batch: Batch) -> tuple[tuple[str, bytes]]:
+        return ((self._topics.data, wire_batch.encode(batch)),)
 
     def _packet_bytes(self, batch: Batch) -> int:
         return packet_bytes(self._topics.data, wire_batch.encode(batch))

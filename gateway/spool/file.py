@@ -5,7 +5,7 @@ Layout (sql/schema.sql; docs/specs/spool.md)
     epoch     stretches: which seqs of which epoch have which ids. id = seq + a constant, so there is no index on seq
     segment   offsets of boot time to UTC, named by batches; this table and `epoch` hold every row twice
     batch     the log, by id: the order of sending over all epochs. A batch is undated as long as its segment is
-    settled   ranges of seqs: uplink 1 = has its receipt, uplink 0 = rightly no longer here
+    settled   ranges of seqs: uplink 1 = has its receipt, uplink 0 = rightly no longer here; others: see `view`
     parked    pending, not offered
 
 Invariants
@@ -33,7 +33,7 @@ from gateway.spool.database import Database, Ranges
 from gateway.spool.meta import VERSION, Meta, merged, rebuilt, risen
 from gateway.spool.retention import Room
 from gateway.spool.row import OWN, Record, Stretch
-from gateway.spool.view import View
+from gateway.spool.view import FIRST, SETTLED, View, Whom
 from gateway.wire import batch as wire_batch
 from gateway.wire.body import encode_gaps
 
@@ -41,8 +41,8 @@ from gateway.wire.body import encode_gaps
 class SpoolFile:
     """Opens or makes the file at `path`; raises SpoolFailed, Damaged. `begin` an epoch if `new_epoch` asks for one."""
 
-    def __init__(self, path: str, gateway: str, machine: str) -> None:
-        self.gateway, self.machine = gateway, machine
+    def __init__(self, path: str, gateway: str, machine: str, others: Sequence[int] = ()) -> None:
+        self.gateway, self.machine, self._others = gateway, machine, others
         self.view = View(gateway)
         self._meta: Meta | None = None
         self._max_pages = 0
@@ -78,9 +78,7 @@ class SpoolFile:
         meta = self._meta or self._rebuilt()
         next_id = max(meta.next_id, first_id)
         meta = replace(meta, epoch=epoch, next_seq=1, next_id=next_id, segment=max(meta.segment, segment), gaps=0)
-        if after is None:
-            after = self._before()
-        stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, *after, why)
+        stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, *(after or self._before()), why)
         with self.db.transaction():
             self._write_open(self.view.stretches, stretch)
             self.db.put_meta(meta)
@@ -122,7 +120,7 @@ class SpoolFile:
                 change.file(self.db, draft, segment)
             self._write(change)
         self._done(change)
-        return [self.meta.next_seq - len(filings) + index for index in range(len(filings))]
+        return list(range(self.meta.next_seq - len(filings), self.meta.next_seq))
 
     def give_up(
         self, ids: SeqRanges, reason: str, at: BootMs, segment: Segment, before: Sequence[Filing] = ()
@@ -160,9 +158,9 @@ class SpoolFile:
             self._write(change)
         self._done(change)
 
-    def settle(self, epoch: str, seqs: SeqRanges) -> None:
+    def settle(self, epoch: str, seqs: SeqRanges, uplink: int = SETTLED) -> None:
         """Remembered; written by the next transaction, or by `flush`."""
-        self.view.settle(epoch, seqs)
+        self.view.settle(epoch, seqs, uplink)
 
     @property
     def unsaved(self) -> bool:
@@ -194,11 +192,13 @@ class SpoolFile:
 
     # -- reading
 
-    def read(self, within: SeqRanges, limit: int, *, urgent: bool = False) -> tuple[list[Batch], SeqRanges]:
+    def read(
+        self, within: SeqRanges, limit: int, *, urgent: bool = False, whom: Whom = FIRST
+    ) -> tuple[list[Batch], SeqRanges]:
         """Offered, dated batches of `within`, rising, and ids found damaged; `Spool.read` says where it stops."""
         out: list[Batch] = []
         damaged = SeqRanges()
-        for first, last in self.view.offered().intersection(within).ranges:
+        for first, last in self.view.offered(whom).intersection(within).ranges:
             at = first
             while at <= last and len(out) < limit:
                 records, bad, at = self._page(at, last, limit - len(out), urgent=urgent)
@@ -228,8 +228,7 @@ class SpoolFile:
 
     def room(self, free_bytes: int | None, reserve_bytes: int) -> Room:
         """From the file's header, and what is said of the disk."""
-        pages, free = self.db.pages()
-        return Room(pages, free, self._max_pages, free_bytes, reserve_bytes)
+        return Room(*self.db.pages(), self._max_pages, free_bytes, reserve_bytes)
 
     def limit_pages(self, pages: int) -> None:
         """The quota; SQLite never shrinks a file for it."""
@@ -263,8 +262,9 @@ class SpoolFile:
             self.db.put_meta(meta)
         self._load()
 
-    def plant(self, view: View, meta: Meta | None) -> None:
-        """Into a fresh file: all that an old one was known to hold, except the log."""
+    def plant(self, view: View, meta: Meta | None, *, whole: bool) -> None:
+        """Into a fresh file: all that an old one was known to hold, except the log; `whole`: no range was lost."""
+        view.serve(self._others, whole=whole)
         with self.db.transaction():
             for segment in view.segments.values():
                 self.db.put_segment(segment)
@@ -309,7 +309,9 @@ class SpoolFile:
                 self.db.drop_stretch(stretch)
             for number in [number for number in self.view.segments if number < floor]:
                 self.db.drop_segment(number)
-            self.db.put_ranges(self._saved, {key: r for key, r in self.view.ranges().items() if key[1] in left})
+            self.db.put_ranges(
+                self._saved, {key: r for key, r in self.view.ranges().items() if key[1] in left or not key[1]}
+            )
         self._load()
 
     # -- inside
@@ -324,6 +326,7 @@ class SpoolFile:
         self.view.load(ranges)
         if self.view.stretches:
             self.view.grow(self._open_last(self.view.stretches[-1]))
+        self.view.serve(self._others, whole=whole)
 
     def _open_last(self, stretch: Stretch) -> int:
         """Where the open stretch ends: as meta says, or, when that is lost, where the log ends."""

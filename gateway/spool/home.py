@@ -1,15 +1,16 @@
 """Where a spool lives, and how its keepers are made: the disk's, the ring's. Blocking; of the worker's thread."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.model import Segment
 from gateway.site import SpoolSettings
 from gateway.spool.database import MEMORY, Damaged
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.keeper import Keeper, Place
+from gateway.spool.keeper import Keeper, Moment, Place
 from gateway.spool.lock import Lock
 from gateway.spool.salvage import Salvage
 
@@ -32,6 +33,7 @@ class Home:
     gateway: str
     machine: str
     make_epoch: Callable[[], str] = random_epoch
+    others: Mapping[int, str] = field(default_factory=dict)  # names of the uplinks behind the first, by number
     _lock: Lock | None = field(default=None, init=False)
 
     def open_disk(self, *, damaged: bool = False) -> tuple[Keeper, bool]:
@@ -50,10 +52,10 @@ class Home:
 
     def open_ring(self, after: Place) -> Keeper:
         """In memory, in an epoch of its own, numbered on from `after`."""
-        file = SpoolFile(MEMORY, self.gateway, self.machine)
+        file = SpoolFile(MEMORY, self.gateway, self.machine, tuple(self.others))
         old = (after.epoch, after.last)
         file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
-        return Keeper(file, None)
+        return Keeper(file, None, others=self.others)
 
     def close(self) -> None:
         """Let others have it."""
@@ -62,7 +64,7 @@ class Home:
             self._lock = None
 
     def _keeper(self, folder: Folder) -> Keeper:
-        file = SpoolFile(str(folder.file), self.gateway, self.machine)
+        file = SpoolFile(str(folder.file), self.gateway, self.machine, tuple(self.others))
         try:
             salvage = Salvage(folder, file) if folder.salvaging.exists() else None
             why = file.new_epoch()
@@ -72,7 +74,7 @@ class Home:
                 file.begin(self.make_epoch(), why, first_id=salvage.floor + 1 if salvage else 1)
             if salvage is None:
                 file.trim()
-            keeper = Keeper(file, folder, archive_days=self.settings.archive_days)
+            keeper = Keeper(file, folder, archive_days=self.settings.archive_days, others=self.others)
         except BaseException:
             file.close()
             raise
@@ -85,3 +87,14 @@ def blind() -> Place:
     """For a ring whose disk could not even be read: numbers that no spool has reached."""
     base = (1 << BLIND_BIT) + secrets.randbelow(BLIND_BLOCKS) * BLIND_BLOCKS
     return Place(next_id=base, segment=base)
+
+
+def move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
+    """In the worker: the disk has it all before the ring is let go."""
+    try:
+        disk.now(moment)
+        disk.take_in(ring, dated)
+    except BaseException:
+        disk.close()
+        raise
+    ring.close()

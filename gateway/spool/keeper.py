@@ -6,7 +6,9 @@ Blocking; of the worker's thread, as is all it holds.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
 from gateway.errors import SpoolFull
@@ -29,12 +31,14 @@ from gateway.spool.folder import Folder
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
+from gateway.spool.view import FIRST, SETTLED, Whom
 from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
 
 RELIEFS_MAX = 256  # chunks given up for one append
 RING_PAGES = 1024  # 4 MB
 DAY_MS = 86_400_000
+NO_OTHERS: Mapping[int, str] = MappingProxyType({})
 
 
 Oldest: TypeAlias = tuple[str, int, int | None] | None
@@ -49,7 +53,7 @@ class Moment:
     utc: UtcMs
     segment: Segment  # of a gap batch written now
     in_flight: frozenset[BatchId]
-    settled: tuple[tuple[str, SeqRanges], ...]
+    settled: tuple[tuple[int, str, SeqRanges], ...]  # (uplink, epoch, seqs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +81,22 @@ class Snapshot:
     epoch: str
     last_order: int
     epochs: tuple[EpochStatus, ...]
-    pending: int
     oldest: Oldest
     size_bytes: int
     gaps: int
     unsaved: bool
     salvaging: bool
+    kept: int = 0  # batches
+    waiting: Mapping[int, int] = field(default_factory=dict)  # batches, by uplink
 
 
 class Keeper:
     """Of one file; `folder` None in memory. Call `now` before each step."""
 
-    def __init__(self, file: SpoolFile, folder: Folder | None, *, archive_days: int = 0) -> None:
-        self.file, self._folder = file, folder
+    def __init__(
+        self, file: SpoolFile, folder: Folder | None, *, archive_days: int = 0, others: Mapping[int, str] = NO_OTHERS
+    ) -> None:
+        self.file, self._folder, self._others = file, folder, others
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
@@ -99,8 +106,8 @@ class Keeper:
     def now(self, moment: Moment) -> None:
         """The step that follows happens now."""
         self._moment = moment
-        for epoch, seqs in moment.settled:
-            self.file.settle(epoch, seqs)
+        for uplink, epoch, seqs in moment.settled:
+            self.file.settle(epoch, seqs, uplink)
 
     # -- steps
 
@@ -114,23 +121,26 @@ class Keeper:
                 self._relieve()
         raise SpoolFull("no end of giving up")
 
-    def read(self, after: int, until: int | None, limit: int, *, urgent: bool = False) -> list[Batch]:
+    def read(
+        self, after: int, until: int | None, limit: int, *, urgent: bool = False, whom: Whom = FIRST
+    ) -> list[Batch]:
         """See `Spool.read`; what turns out damaged is given up."""
         last = self.file.meta.next_id - 1 if until is None else until
         blocked = self._unfetched().intersection(SeqRanges.of([(after + 1, last)]))
         if blocked:
             last = blocked.ranges[0][0] - 1
-        batches, damaged = self.file.read(SeqRanges.of([(after + 1, last)]), limit, urgent=urgent)
-        self._give_up(damaged, "corrupt")
+        within = SeqRanges.of([(after + 1, last)])
+        batches, damaged = self.file.read(within, limit, urgent=urgent, whom=whom)
+        self._lose(damaged)
         return batches
 
-    def reread(self, epoch: str, seq: int) -> Batch | None:
+    def reread(self, epoch: str, seq: int, uplink: int = SETTLED) -> Batch | None:
         """From disk again; None when it is no longer pending."""
         id_ = self.file.view.id_of(epoch, seq)
-        if id_ is None or id_ not in self.file.view.pending() or id_ in self._unfetched():
+        if id_ is None or id_ not in self.file.view.pending(uplink) or id_ in self._unfetched():
             return None
         records, damaged = self.file.records(SeqRanges.of_seqs([id_]))
-        self._give_up(damaged, "corrupt")
+        self._lose(damaged)
         return self.file.batch_of(records[0]) if records else None
 
     def park(self, epoch: str, seq: int, why: str) -> None:
@@ -192,12 +202,13 @@ class Keeper:
             epoch=meta.epoch,
             last_order=meta.next_id - 1,
             epochs=view.status(),
-            pending=len(pending),
             oldest=self._when(pending.ranges[0][0]) if pending else None,
             size_bytes=(pages - free) * PAGE_BYTES,
             gaps=meta.gaps,
             unsaved=self.file.unsaved,
             salvaging=self._salvage is not None,
+            kept=view.kept(),
+            waiting={uplink: len(view.pending(uplink)) for uplink in (SETTLED, *self._others)},
         )
 
     def _when(self, id_: int) -> Oldest:
@@ -235,12 +246,14 @@ class Keeper:
             self._limit()
             return True
         view, unfetched = self.file.view, self._unfetched()
+        owed = view.owed()
         flying = [view.id_of(b.epoch, b.seq) for b in self._moment.in_flight if b.gateway == view.gateway]
         turn = victims(
-            view.kept_settled().minus(unfetched),
+            view.kept_settled().minus(owed).minus(unfetched),
             view.foreign().minus(unfetched),
             view.pending().minus(unfetched),
             SeqRanges.of_seqs(id_ for id_ in flying if id_ is not None),
+            owed.minus(unfetched),
         )
         if turn is None:
             return False
@@ -249,6 +262,7 @@ class Keeper:
             self._give_up(chunk, reason if self._folder else "ring_full")
         else:
             self._note_dropped(turn.kind, chunk)
+            self._note_owed(chunk, reason)
             self.file.drop(chunk)
         return True
 
@@ -266,6 +280,22 @@ class Keeper:
         if ids:
             self.file.give_up(ids, reason, self._moment.at, self._moment.segment, self._start())
             self.notes.counts["spool_given_up", reason] += len(ids)
+
+    def _lose(self, damaged: SeqRanges) -> None:
+        """Found unreadable: a gap where it was pending; what the first uplink has, only another one can miss."""
+        owed = damaged.minus(self.file.view.pending())
+        self._give_up(damaged.minus(owed), "corrupt")
+        if owed:
+            self._note_owed(owed, "corrupt")
+            self.file.drop(owed)
+
+    def _note_owed(self, ids: SeqRanges, reason: str) -> None:
+        """No gap: the first uplink has them, or they are in a gap of its own."""
+        for uplink, name in self._others.items():
+            missed = len(ids.intersection(self.file.view.pending(uplink)))
+            if missed:
+                self.notes.events.append(("uplink_missed", (name, missed, reason), False))
+                self.notes.counts["uplink_missed", name] += missed
 
     def _start(self) -> list[Filing]:
         """The first batch of a new epoch, before anything else is written, be it a gap."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.model import SeqRanges
 
+NONE = SeqRanges()
 PAGE_BYTES = 4096
 WAL_BYTES = 8 << 20  # twice the checkpoint distance: it is never truncated
 BALLAST_BYTES = 8 << 20
@@ -43,16 +44,23 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Victims:
-    """Whose turn it is, as ids, oldest first: settled, foreign (another gateway's, never sent) or pending."""
+    """Whose turn it is, as ids, oldest first: settled, owed (settled, but another uplink waits), foreign or pending.
+
+    Foreign batches are another gateway's and never sent: nobody has them, so they go behind what the IOC has.
+    """
 
     kind: str
     ids: SeqRanges
 
 
-def victims(settled: SeqRanges, foreign: SeqRanges, pending: SeqRanges, in_flight: SeqRanges) -> Victims | None:
+def victims(
+    settled: SeqRanges, foreign: SeqRanges, pending: SeqRanges, in_flight: SeqRanges, owed: SeqRanges = NONE
+) -> Victims | None:
     """The next to go; None when giving up would free nothing (a lone batch makes room for its own gap batch only)."""
     if settled:
         return Victims("settled", settled)
+    if owed:
+        return Victims("owed", owed)
     if foreign:
         return Victims("foreign", foreign)
     waiting = pending.minus(in_flight)

@@ -31,8 +31,8 @@ class Salvage:
         self._old: Database | None = _tried(lambda: Database(str(folder.salvaging), make=False), None)
         self.found = self.lost = 0
         if self._old is not None and not file.view.stretches:
-            view, meta = read_small(self._old, file.gateway)
-            file.plant(view, meta)
+            view, meta, whole = read_small(self._old, file.gateway)
+            file.plant(view, meta, whole=whole)
         self.todo = self._wanted()
 
     @property
@@ -77,18 +77,18 @@ class Salvage:
             self._old = None
 
 
-def read_small(old: Database, gateway: str) -> tuple[View, Meta | None]:
-    """All but the log, as far as it can be read."""
+def read_small(old: Database, gateway: str) -> tuple[View, Meta | None, bool]:
+    """All but the log, as far as it can be read, and whether table `settled` was read whole."""
     meta = _tried(old.meta, None)
     none: tuple[Ranges, bool] = ({}, False)
-    ranges, _ = _tried(old.ranges, none)
+    ranges, whole = _tried(old.ranges, none)
     view = View(gateway, _tried(old.stretches, []), _tried(old.segments, {}), parked=_tried(old.parked, {}))
     view.load(ranges)
     if view.stretches:
         last = view.stretches[-1]
         by_log = (_tried(old.highest, None) or 0) - last.shift
         view.grow(max(by_log, last.first - 1) if meta is None else meta.next_seq - 1)
-    return view, meta
+    return view, meta, whole
 
 
 def _present(view: View) -> SeqRanges:

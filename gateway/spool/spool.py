@@ -17,10 +17,11 @@ from gateway.errors import SpoolError, SpoolFailed, SpoolFull
 from gateway.model import Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges
 from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
+from gateway.spool.branch import Branch, News
 from gateway.spool.database import Damaged
-from gateway.spool.home import Home, blind
+from gateway.spool.home import Home, blind, move
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
-from gateway.spool.view import View
+from gateway.spool.view import SETTLED, View, uplink_number
 from gateway.wire.documents import SpoolStatus
 
 T = TypeVar("T")
@@ -48,13 +49,15 @@ async def open_spool(
     segment_of: SegmentOf,
     on_event: OnEvent,
     estimate: Estimate,
+    others: Sequence[str] = (),
 ) -> "Spool":
     """Lock, open (or salvage), and say what is there; raises SpoolInUse. `segment_of(b0, urgent)` is the timeline's.
 
     Before the first append the timeline goes on from `segments` and `given`, and what it answers is dated; what lies
-    on a disk that comes later is dated by `estimate`.
+    on a disk that comes later is dated by `estimate`. `others`: the names of the uplinks behind the first.
     """
-    spool = Spool(Home(settings, gateway, machine), boot, worker, clock, counters, segment_of, on_event, estimate)
+    home = Home(settings, gateway, machine, others={uplink_number(name): name for name in others})
+    spool = Spool(home, boot, worker, clock, counters, segment_of, on_event, estimate)
     await spool.open()
     return spool
 
@@ -76,13 +79,14 @@ class Spool:
         self._home, self._boot, self._worker, self._clock = home, boot, worker, clock
         self._counters, self._segment_of, self._on_event, self._estimate = counters, segment_of, on_event, estimate
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
+        self._bell = News()
+        self._news = self._bell.listener()
         self._keeper: Keeper | None = None
-        self._snapshot = Snapshot("", 0, (), 0, None, 0, 0, unsaved=False, salvaging=False)
+        self._snapshot = Snapshot("", 0, (), None, 0, 0, unsaved=False, salvaging=False)
         self._given = Given()
         self._segments: tuple[Segment, ...] = ()
         self._in_flight: frozenset[BatchId] = frozenset()
-        self._settled: list[tuple[str, SeqRanges]] = []  # not told to the keeper yet
+        self._settled: list[tuple[int, str, SeqRanges]] = []  # (uplink, ...), not told to the keeper yet
         self._settled_since: BootMs | None = None
         self._settled_count = 0
         self._failing = ""  # why there is a ring
@@ -100,7 +104,7 @@ class Spool:
         """On disk when this returns (or in the RAM ring, alarmed, while the disk fails)."""
         segment = self._segment_of(draft.b0, draft.urgent) if draft.stamp is None else None
         seq = await self._step(lambda keeper: keeper.append([(draft, segment)]))
-        self._news.set()
+        self._bell.ring()
         return seq
 
     # -- for north
@@ -135,10 +139,14 @@ class Spool:
 
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """Remembered now; on disk with the next append, or by `run` once 20 wait or 5 s passed."""
+        self.settle_for(SETTLED, epoch, seqs)
+
+    def settle_for(self, uplink: int, epoch: str, seqs: SeqRanges) -> None:
+        """The same for the uplink of this number."""
         if self._failing and epoch != self.epoch:
-            self._away.settle(epoch, seqs)
+            self._away.settle(epoch, seqs, uplink)
             return
-        self._settled.append((epoch, seqs))
+        self._settled.append((uplink, epoch, seqs))
         self._settled_count += len(seqs)
         if self._settled_since is None:
             self._settled_since = self._clock.boot_ms()
@@ -166,6 +174,19 @@ class Spool:
         """What north has out now: given up last."""
         self._in_flight = ids
 
+    def branch(self, name: str) -> Branch:
+        """The same for another uplink than the first, one of `others`."""
+        return Branch(self, uplink_number(name), self._bell)
+
+    def counts(self, uplink: int = SETTLED) -> tuple[int, int]:
+        """(pending, settled) batches that are here, of one uplink; while the disk fails, with what was seen on it."""
+        pending = len(self._away.pending(uplink)) + self._snapshot.waiting.get(uplink, 0)
+        return pending, self._away.kept() + self._snapshot.kept - pending
+
+    async def step(self, act: Callable[[Keeper], T]) -> T:
+        """For branches."""
+        return await self._step(act)
+
     # -- for the clock
 
     @property
@@ -185,7 +206,7 @@ class Spool:
         await self._step(lambda keeper: keeper.file.date(segments))
         if self._failing:
             self._dated.update({segment.number: segment for segment in segments})
-        self._news.set()
+        self._bell.ring()
 
     # -- its own life
 
@@ -228,7 +249,7 @@ class Spool:
             await self._restore()
         await self._step(lambda keeper: keeper.file.flush())
         if self._failing:
-            self._counters.add("spool_ring_lost", self._snapshot.pending)
+            self._counters.add("spool_ring_lost", self._snapshot.waiting.get(SETTLED, 0))
         async with self._turn:
             keeper, self._closed = self._kept(), True
             await self._worker.run(keeper.close)
@@ -237,11 +258,12 @@ class Spool:
     @property
     def status(self) -> SpoolStatus:
         """As of the last step; while the disk fails, with what was seen on it."""
-        shot = self._snapshot
+        shot, (pending, settled) = self._snapshot, self.counts()
         return SpoolStatus(
             epoch=shot.epoch,
             epochs=(*self._away.status(), *shot.epochs),
-            pending=len(self._away.pending()) + shot.pending,
+            pending=pending,
+            settled=settled,
             oldest_age_ms=self._age_ms(),
             size_bytes=shot.size_bytes,
             gaps=shot.gaps,
@@ -285,21 +307,19 @@ class Spool:
             self._settled_count, self._settled_since = 0, None
         return result
 
-    def _moment(self, settled: Sequence[tuple[str, SeqRanges]]) -> Moment:
+    def _moment(self, settled: Sequence[tuple[int, str, SeqRanges]]) -> Moment:
         now = self._clock.boot_ms()
         segment = self._segment_of(now, False)  # noqa: FBT003 - a callable has no names for its arguments
         return Moment(now, self._clock.utc_ms(), segment, self._in_flight, tuple(settled))
 
     def _due(self) -> bool:
-        since = self._settled_since
-        if since is None:
-            return False
-        return self._settled_count >= SETTLED_MAX or self._clock.boot_ms() - since >= SETTLED_MS_MAX
+        since, enough = self._settled_since, self._settled_count >= SETTLED_MAX
+        return since is not None and (enough or self._clock.boot_ms() - since >= SETTLED_MS_MAX)
 
     async def _mend(self, error: Damaged) -> None:
         """Set the file aside and fetch its rows, behind what goes on."""
         keeper = self._kept()
-        self._settled = [*keeper.file.view.settled.items(), *self._settled]
+        self._settled = [*keeper.file.view.told(), *self._settled]
         await self._worker.run(keeper.close)
         try:
             self._keeper, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=True))
@@ -315,8 +335,8 @@ class Spool:
         if self._keeper is not None:
             place = self._keeper.place
             self._away, self._away_oldest = self._keeper.file.view, self._snapshot.oldest
-            for epoch, seqs in self._settled:
-                self._away.settle(epoch, seqs)
+            for uplink, epoch, seqs in self._settled:
+                self._away.settle(epoch, seqs, uplink)
             self._settled = []
             await self._worker.run(self._keeper.close)
         self._keeper = await self._worker.run(lambda: self._home.open_ring(place))
@@ -328,13 +348,13 @@ class Spool:
         """Try the disk again; if it takes all that the ring holds, the ring is over."""
         async with self._turn:
             ring, dated = self._kept(), list(self._dated.values())
-            moment = self._moment([*self._away.settled.items(), *self._settled])
+            moment = self._moment([*self._away.told(), *self._settled])
             malformed, self._malformed = self._malformed, False
             try:
                 disk, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=malformed))
                 earlier = [s for s in disk.file.view.segments.values() if s.boot != self._boot]
                 dated += self._estimate(earlier, disk.given)
-                await self._worker.run(lambda: _move(ring, disk, moment, dated))
+                await self._worker.run(lambda: move(ring, disk, moment, dated))
             except (SpoolFailed, SpoolFull) as error:
                 self._malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
                 self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
@@ -354,7 +374,7 @@ class Spool:
 
     def _sighted(self) -> None:
         self.rewound += 1
-        self._news.set()
+        self._bell.ring()
 
     def _tell(self, keeper: Keeper) -> None:
         notes = keeper.take_notes()
@@ -378,14 +398,3 @@ class Spool:
         if boot == self._boot:
             return max(0, self._clock.boot_ms() - b0)
         return None if offset_ms is None else max(0, self._clock.utc_ms() - b0 - offset_ms)
-
-
-def _move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
-    """In the worker: the disk has it all before the ring is let go."""
-    try:
-        disk.now(moment)
-        disk.take_in(ring, dated)
-    except BaseException:
-        disk.close()
-        raise
-    ring.close()

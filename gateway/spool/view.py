@@ -4,10 +4,17 @@ live    = every seq that was ever numbered, by stretch        id = seq + shift o
 present = live - gone          gone: the batch is rightly no longer here (settled and dropped, or in a gap record)
 pending = present - settled, of this gateway's epochs; a pending seq without a row is damage
 waiting = pending, and, as long as a gap batch has no receipt (`naming`), what was given up: gone - settled
+
+Pending and gap are the first uplink's words. Each other uplink has settled ranges of its own, under its number, and
+waits for what is present and not in them. One range of it is of no epoch and no seq: it says that this uplink is known.
+An uplink that is not begins at the next seq; the ranges of one that is no longer in the site go. What leaves the log
+is settled for the others too: nobody can send it any more.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+from zlib import crc32
 
 from gateway.model import Segment, SeqRanges
 from gateway.spool.row import Stretch
@@ -15,6 +22,22 @@ from gateway.wire.documents import EpochStatus
 
 NONE = SeqRanges()
 GONE, SETTLED, NAMING = 0, 1, -1  # `uplink` of table `settled`
+KNOWN = SeqRanges(((0, 0),))  # under epoch "": this uplink was here before
+
+
+class Whom(NamedTuple):
+    """Who asks for batches, and what it has put aside: the first uplink's parked ones are known here."""
+
+    uplink: int = SETTLED
+    aside: frozenset[tuple[str, int]] = frozenset()  # (epoch, seq)
+
+
+FIRST = Whom()
+
+
+def uplink_number(name: str) -> int:
+    """What another uplink than the first has in table `settled`: renamed, it is another one."""
+    return SETTLED + 1 + crc32(name.encode())
 
 
 @dataclass(slots=True)
@@ -28,14 +51,41 @@ class View:
     gone: dict[str, SeqRanges] = field(default_factory=dict)
     parked: dict[str, dict[int, str]] = field(default_factory=dict)
     naming: dict[str, SeqRanges] = field(default_factory=dict)  # gap batches; those that are answered may be among them
-    _pending: SeqRanges | None = None
+    others: dict[int, dict[str, SeqRanges]] = field(default_factory=dict)  # settled for other uplinks, by number
+    _pending: dict[int, SeqRanges] = field(default_factory=dict)  # by uplink, as long as nothing changes
 
-    def pending(self) -> SeqRanges:
+    def pending(self, uplink: int = SETTLED) -> SeqRanges:
         """Ids, parked ones included."""
-        if self._pending is None:
-            ours = (s for s in self.stretches if s.gateway == self.gateway)
-            self._pending = _ids(ours, lambda s: self.present(s).minus(self.settled.get(s.epoch, NONE)))
-        return self._pending
+        if uplink not in self._pending:
+            ours, settled = (s for s in self.stretches if s.gateway == self.gateway), self.settled_for(uplink)
+            self._pending[uplink] = _ids(ours, lambda s: self.present(s).minus(settled.get(s.epoch, NONE)))
+        return self._pending[uplink]
+
+    def owed(self) -> SeqRanges:
+        """Ids that are settled for the first uplink while another one waits for them."""
+        waiting = SeqRanges.of(pair for uplink in self.others for pair in self.pending(uplink).ranges)
+        return waiting.minus(self.pending())
+
+    def kept(self) -> int:
+        """How many batches of this gateway are here."""
+        return len(_ids((s for s in self.stretches if s.gateway == self.gateway), self.present))
+
+    def settled_for(self, uplink: int) -> dict[str, SeqRanges]:
+        """Seqs by epoch; of an uplink that is none, nothing, and nothing is remembered."""
+        return self.settled if uplink == SETTLED else self.others.get(uplink, {})
+
+    def told(self) -> list[tuple[int, str, SeqRanges]]:
+        """All that is settled, as (uplink, epoch, seqs)."""
+        others = [(uplink, epoch, seqs) for uplink, by in self.others.items() for epoch, seqs in by.items() if epoch]
+        return [*((SETTLED, epoch, seqs) for epoch, seqs in self.settled.items()), *others]
+
+    def serve(self, uplinks: Iterable[int], *, whole: bool) -> None:
+        """These are the other uplinks from now on; `whole`: no range is lost, so one without any is a new one."""
+        everything = {epoch: self.live(epoch) for epoch in self.epochs()} if whole else {}
+        self.others = {uplink: self.others.get(uplink) or {"": KNOWN, **everything} for uplink in uplinks}
+        for by_epoch in self.others.values():
+            by_epoch[""] = KNOWN
+        self._pending.clear()
 
     def kept_settled(self) -> SeqRanges:
         """Ids of settled batches that are still here: the archive."""
@@ -46,10 +96,11 @@ class View:
         """Ids of batches that another gateway id wrote: kept for export, never sent."""
         return _ids((s for s in self.stretches if s.gateway != self.gateway), self.present)
 
-    def offered(self) -> SeqRanges:
+    def offered(self, whom: Whom = FIRST) -> SeqRanges:
         """Ids that north may have: pending and not parked."""
-        parked = [self.id_of(epoch, seq) for epoch, seqs in self.parked.items() for seq in seqs]
-        return self.pending().minus(SeqRanges.of_seqs(id_ for id_ in parked if id_ is not None))
+        ours = ((epoch, seq) for epoch, seqs in self.parked.items() for seq in seqs)
+        parked = [self.id_of(epoch, seq) for epoch, seq in (ours if whom.uplink == SETTLED else whom.aside)]
+        return self.pending(whom.uplink).minus(SeqRanges.of_seqs(id_ for id_ in parked if id_ is not None))
 
     def epochs(self) -> list[str]:
         """Of this gateway, in the order they began."""
@@ -96,43 +147,47 @@ class View:
         """Every seq of an epoch."""
         return SeqRanges.of((s.first, s.last) for s in self.stretches if s.epoch == epoch)
 
-    def settle(self, epoch: str, seqs: SeqRanges) -> None:
-        """These have their receipt; seqs that never were are not remembered."""
-        self.settled[epoch] = self.settled.get(epoch, NONE).union(self.known(epoch, seqs))
-        self._pending = None
+    def settle(self, epoch: str, seqs: SeqRanges, uplink: int = SETTLED) -> None:
+        """These have their receipt, or what is one there; seqs that never were are not remembered."""
+        by_epoch = self.settled_for(uplink)
+        by_epoch[epoch] = by_epoch.get(epoch, NONE).union(self.known(epoch, seqs))
+        self._pending.clear()
 
     def remove(self, ids: SeqRanges) -> None:
         """These are no longer here, rightly."""
         for epoch, seqs in self.seqs(ids).items():
             self.gone[epoch] = self.gone.get(epoch, NONE).union(seqs)
+            for settled in self.others.values():
+                settled[epoch] = settled.get(epoch, NONE).union(seqs)
             for seq in [seq for seq in self.parked.get(epoch, {}) if seq in seqs]:
                 del self.parked[epoch][seq]
-        self._pending = None
+        self._pending.clear()
 
     def grow(self, last: int) -> None:
         """The open stretch now ends at seq `last`."""
         self.stretches[-1] = replace(self.stretches[-1], last=last)
-        self._pending = None
+        self._pending.clear()
 
     def open(self, stretch: Stretch) -> None:
         """A new stretch; the one before it is closed by that. An empty one leaves nothing behind."""
         if self.stretches and self.stretches[-1].last < self.stretches[-1].first:
             del self.stretches[-1]
         self.stretches.append(stretch)
-        self._pending = None
+        self._pending.clear()
 
     def know(self, stretches: Iterable[Stretch]) -> None:
         """Stretches found late, or longer than was known."""
         by_id = {s.first_id: s for s in [*self.stretches, *stretches]}
         self.stretches = [by_id[first_id] for first_id in sorted(by_id)]
-        self._pending = None
+        self._pending.clear()
 
     def load(self, ranges: Mapping[tuple[int, str], SeqRanges]) -> None:
         """What table `settled` holds, by (uplink, epoch)."""
         tables = {GONE: self.gone, SETTLED: self.settled, NAMING: self.naming}
         for (uplink, epoch), seqs in ranges.items():
-            tables.get(uplink, {})[epoch] = seqs
-        self._pending = None
+            table = tables[uplink] if uplink in tables else self.others.setdefault(uplink, {})
+            table[epoch] = seqs
+        self._pending.clear()
 
     def name(self, seqs: SeqRanges) -> None:
         """These of the open epoch are gap batches."""
@@ -152,7 +207,13 @@ class View:
         if named:
             epoch = self.stretches[-1].epoch
             naming[epoch] = naming.get(epoch, NONE).union(named)
+        others = {
+            (uplink, epoch): settled.get(epoch, NONE).union(leaving.get(epoch, NONE))
+            for uplink, settled in self.others.items()
+            for epoch in {**settled, **leaving}
+        }
         return {
+            **{key: ranges for key, ranges in others.items() if ranges},
             **{(GONE, epoch): ranges for epoch, ranges in gone.items() if ranges},
             **{(SETTLED, epoch): ranges for epoch, ranges in self.settled.items() if ranges},
             **{(NAMING, epoch): ranges for epoch, ranges in naming.items() if ranges},

@@ -8,7 +8,7 @@ first, so a lack of room never makes a loss out of a batch, nor hides one for lo
 Readers keep scalar keys that they do not know: a newer gateway may tell more than an older IOC has heard of.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -29,6 +29,7 @@ __all__ = [
     "SouthStatus",
     "SpoolStatus",
     "Status",
+    "UplinkStatus",
     "decode_catalog",
     "decode_status",
     "encode_catalog",
@@ -43,6 +44,8 @@ MAX_RANGES: Final = 32  # of pending, and of parked, in one epoch
 MAX_EPOCHS: Final = 256
 MAX_NAMES: Final = 128  # of buses or devices that are named as down
 MAX_ALARMS: Final = 64
+MAX_UPLINKS: Final = 4
+MAX_UPLINK_ALARMS: Final = 8
 MAX_EXTRA: Final = 64
 
 _READ_MAX: Final = 1024  # of any list: readers are wider than writers
@@ -79,6 +82,7 @@ class SpoolStatus:
     size_bytes: int
     gaps: int  # gap records written in this epoch
     failing: str = ""  # why the disk is not used (RAM ring), "" when it is
+    settled: int = 0  # batches that are still here
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,21 @@ class NorthStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class UplinkStatus:
+    """One uplink, of several or the only one; made by app. Counts are batches that are on the box."""
+
+    name: str
+    format: str  # batch | json | influx
+    settle: str  # receipt | puback
+    connected: bool
+    pending: int  # parked ones included
+    settled: int
+    parked: int
+    refusal: str = ""
+    alarms: tuple[str, ...] = ()  # codes
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One gateway's health, in full."""
 
@@ -108,6 +127,7 @@ class Status:
     spool: SpoolStatus
     north: NorthStatus
     alarms: tuple[str, ...] = ()  # codes that hold now: site_file_broken, spool_failed, clock_unreadable, ...
+    uplinks: tuple[UplinkStatus, ...] = ()  # the first is `north`, the IOC's
     extra: dict[str, object] = field(default_factory=dict)  # keys of a newer version, kept by readers
 
 
@@ -199,8 +219,27 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "last_receipt_ms": north.last_receipt_ms,
         "settle": north.settle,
         "refusal": checked.cleaned(north.refusal),
-        "alarms": [checked.cleaned(alarm, checked.WORD_BYTES_MAX) for alarm in status.alarms[:MAX_ALARMS]],
+        "alarms": _told_alarms(status.alarms),
+        **({"uplinks": [_uplink(uplink) for uplink in status.uplinks[:MAX_UPLINKS]]} if status.uplinks else {}),
     }
+
+
+def _uplink(uplink: UplinkStatus) -> dict[str, object]:
+    return {
+        "name": uplink.name,
+        "format": uplink.format,
+        "settle": uplink.settle,
+        "connected": uplink.connected,
+        "pending": uplink.pending,
+        "settled": uplink.settled,
+        "parked": uplink.parked,
+        "refusal": checked.cleaned(uplink.refusal),
+        "alarms": _told_alarms(uplink.alarms[:MAX_UPLINK_ALARMS]),
+    }
+
+
+def _told_alarms(alarms: Sequence[str]) -> list[str]:
+    return [checked.cleaned(alarm, checked.WORD_BYTES_MAX) for alarm in alarms[:MAX_ALARMS]]
 
 
 def _told_epochs(epochs: tuple[EpochStatus, ...]) -> tuple[EpochStatus, ...]:
@@ -262,6 +301,21 @@ def _epochs(value: object, what: str) -> list[dict[str, object]]:
     ]
 
 
+def _uplinks(value: object, what: str) -> list[dict[str, object]]:
+    entries = [checked.obj(entry, what) for entry in checked.items(value, what, _READ_MAX)]
+    return [
+        {
+            "name": checked.name(entry.get("name"), "name"),
+            **{key: _word(entry.get(key), key) for key in ("format", "settle")},
+            "connected": checked.boolean(entry.get("connected"), "connected"),
+            **{key: checked.integer(entry.get(key), key) for key in ("pending", "settled", "parked")},
+            "refusal": checked.text(entry.get("refusal", ""), "refusal"),
+            "alarms": _alarms(entry.get("alarms", []), "alarms"),
+        }
+        for entry in entries
+    ]
+
+
 def _ranges(value: object, what: str) -> list[list[int]]:
     ranges = [checked.items(item, what, 2, width=2) for item in checked.items(value, what, _READ_MAX)]
     for first, last in ranges:
@@ -299,6 +353,7 @@ _STATUS: Final[dict[str, Callable[[object, str], object]]] = {
     "settle": _word,
     "refusal": checked.text,
     "alarms": _alarms,
+    "uplinks": _uplinks,
 }
 _STATUS_REQUIRED: Final = ("time", "clock", "online", "boot", "version", "epochs")
 

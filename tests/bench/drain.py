@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from gateway.app.demo_site import ioc_text
-from gateway.ioc.store import line_protocol
+from gateway.wire import line_protocol
 from gateway.wire.batch import open_body
 from tests.bench import backlog
 from tests.bench.process import cpu_s

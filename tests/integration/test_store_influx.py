@@ -14,11 +14,11 @@ from gateway.ioc.breaker import Breaker
 from gateway.ioc.check import Accepted, check
 from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.deposit import Deposit
-from gateway.ioc.store import line_protocol
 from gateway.ioc.store.base import BEYOND_RETENTION, TYPE_CONFLICT, UNPARSABLE, Stored
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.model import Batch, BootMs, Event, Gap, RejectedRow, SeqRanges, UtcMs
 from gateway.testing.worker import InlineWorker
+from gateway.wire import line_protocol
 from tests.support.ioc import EPOCH, GATEWAY, ROOT, make_batch, message, row
 from tests.support.servers import Influxd
 from tests.unit.ioc.test_deadletter import letters_in

@@ -7,10 +7,10 @@ import pytest
 
 from gateway.clock.kernel import SystemClock
 from gateway.errors import StoreBusy
-from gateway.ioc.store import line_protocol
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.model import UtcMs
 from gateway.wire import batch as batches
+from gateway.wire import line_protocol
 from tests.support.ioc import make_batch
 from tests.support.servers import VictoriaMetrics
 

@@ -12,10 +12,10 @@ from gateway.clock.kernel import SystemClock
 from gateway.errors import StoreRefused
 from gateway.ioc.store.base import Store
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
-from gateway.ioc.store.line_protocol import batch_point, epoch_points, event_points, gap_points, point, status_point
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Gap, UtcMs
 from gateway.wire.body import BodyEvent
+from gateway.wire.line_protocol import batch_point, epoch_points, event_points, gap_points, point, status_point
 from tests.support.ioc import EPOCH, GATEWAY, make_batch
 from tests.support.servers import Influxd
 

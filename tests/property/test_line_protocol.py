@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ioc.store.line_protocol import point
 from gateway.ioc.store.point import parse
+from gateway.wire.line_protocol import point
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\"), min_size=1, max_size=20)
 MEASUREMENTS = NAMES.filter(lambda name: "=" not in name)

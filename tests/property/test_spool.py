@@ -25,6 +25,8 @@ Key: TypeAlias = tuple[str, int]
 class SpoolAgainstAList(RuleBasedStateMachine):
     """`filed` is the model: what append returned. Gaps of settled gap batches are remembered, as the IOC would."""
 
+    others: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
@@ -39,18 +41,25 @@ class SpoolAgainstAList(RuleBasedStateMachine):
     @initialize(synchronised=st.booleans())
     def start(self, synchronised: bool) -> None:
         """With a clock or without."""
-        self.box = Box(self.folder, FakeClock(synchronised=synchronised), quota_bytes=MB)
+        self.box = Box(self.folder, FakeClock(synchronised=synchronised), quota_bytes=MB, others=self.others)
         self.runner.run(self.box.start())
 
     def teardown(self) -> None:
         """The clock comes in the end: then all can be looked at."""
-        if hasattr(self, "box"):
-            self.box.clock.set_synchronised(True)
-            self.runner.run(self.box.observe())
-            self.everything_is_accounted_for()
-            self.runner.run(self.box.spool.close())
-        self.runner.close()
-        shutil.rmtree(self.folder)
+        try:
+            if hasattr(self, "box"):
+                self.box.clock.set_synchronised(True)
+                self.runner.run(self.box.observe())
+                self.at_the_end()
+        finally:
+            if hasattr(self, "box"):
+                self.runner.run(self.box.spool.close())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    def at_the_end(self) -> None:
+        """The last look."""
+        self.everything_is_accounted_for()
 
     @rule(size=st.sampled_from([10, 3_000, 30_000]), urgent=st.booleans(), times=st.sampled_from([1, 3, 20]))
     def append(self, size: int, urgent: bool, times: int) -> None:

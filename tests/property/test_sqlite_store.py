@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StoreRefused
-from gateway.ioc.store.line_protocol import point
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.testing.worker import InlineWorker
+from gateway.wire.line_protocol import point
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 VALUES = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.booleans(), TEXTS)

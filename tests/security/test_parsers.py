@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.control import protocol
 from gateway.errors import BadReply, DeviceException, Malformed, StoreBusy
 from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, check
-from gateway.ioc.store import influxql, line_protocol
+from gateway.ioc.store import influxql
 from gateway.ioc.store.influxql import gaps, ledger, rows, statuses
 from gateway.ioc.store.point import parse
 from gateway.ioc.store.sqlite import SqliteStore
@@ -32,7 +32,7 @@ from gateway.south.reads.memory import Memory, Wanted
 from gateway.south.reads.plan import line_cost
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as batches
-from gateway.wire import catalog, command, documents, receipt
+from gateway.wire import catalog, command, documents, line_protocol, receipt
 from gateway.wire.body import BodyWriter
 from gateway.wire.topic import Topics, gateway_of
 from simulators.commands import Commands

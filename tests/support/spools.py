@@ -11,6 +11,7 @@ from gateway.site import SpoolSettings
 from gateway.spool.home import Home
 from gateway.spool.keeper import Moment
 from gateway.spool.spool import Spool
+from gateway.spool.view import SETTLED, uplink_number
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 
@@ -37,7 +38,8 @@ def stamped(t0: int, clock: str = "ntp") -> Draft:
 
 def moment(at: int = 1000, segment: Segment = DATED, *settled: tuple[str, SeqRanges]) -> Moment:
     """What a keeper is told before a step."""
-    return Moment(BootMs(at), UtcMs(OFFSET_MS + at), segment, frozenset(), settled)
+    told = tuple((SETTLED, epoch, seqs) for epoch, seqs in settled)
+    return Moment(BootMs(at), UtcMs(OFFSET_MS + at), segment, frozenset(), told)
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Box:
     events: list[Event] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     worker: InlineWorker = field(default_factory=InlineWorker)
+    others: tuple[str, ...] = ()
     epochs: int = 0
     timeline: Timeline = field(init=False)
     spool: Spool = field(init=False)
@@ -62,7 +65,8 @@ class Box:
         """As the daemon starts: open, go on from what is kept, date what is known, all before anything is appended."""
         self.timeline = Timeline(self.boot)
         kept = settings(self.folder, quota_bytes=self.quota_bytes, reserve_bytes=self.reserve_bytes)
-        home = Home(kept, self.gateway, self.machine, self._epoch)
+        others = {uplink_number(name): name for name in self.others}
+        home = Home(kept, self.gateway, self.machine, self._epoch, others)
         timeline = self.timeline
         self.spool = Spool(
             home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append, estimate

@@ -16,12 +16,13 @@ from gateway.testing.clock import FakeClock
 from gateway.wire import batch as wire_batch
 from gateway.wire import receipt as wire_receipt
 from gateway.wire.command import Command, Outcome
-from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status, decode_status
+from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status, UplinkStatus, decode_status
 from gateway.wire.topic import Topics
 from tests.support.backlog import GATEWAY, MemoryBacklog, make_receipt
 
 TOPICS = Topics("city", GATEWAY)
 SERVERS = tuple(Broker(f"ioc-{n}", 8883, GATEWAY) for n in (1, 2))
+IOC = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
 
 
 @dataclass
@@ -37,14 +38,14 @@ class UplinkBench:
     devices_down: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=lambda: Catalog(GATEWAY, None, None, ()))
     hold: asyncio.Event = field(default_factory=asyncio.Event)  # cleared, `renew` waits
+    settings: UplinkSettings = IOC
     uplink: Uplink = field(init=False)
 
     def __post_init__(self) -> None:
         """One uplink, two servers."""
         self.hold.set()
-        settings = UplinkSettings("ioc", SERVERS, "wired", 1_000, 60_000)
         self.uplink = Uplink(
-            settings,
+            self.settings,
             TOPICS,
             self.broker.connect,
             self.backlog,
@@ -72,7 +73,10 @@ class UplinkBench:
         spool = SpoolStatus("k3v9x2", (), len(self.backlog.pending), None, 0, 0)
         south = SouthStatus((), self.devices_down)
         utc = self.clock.utc_ms()
-        return Status(GATEWAY, "1", "b00t", utc, "ntp", True, south, spool, self.uplink.status), self.catalog
+        waiting, settled = len(self.backlog.pending), len(self.backlog.settled)
+        told = (UplinkStatus("ioc", "batch", "receipt", self.is_up(), waiting, settled, 0),)
+        status = Status(GATEWAY, "1", "b00t", utc, "ntp", True, south, spool, self.uplink.status, uplinks=told)
+        return status, self.catalog
 
     async def renew(self, command: Command) -> Outcome:
         """A command that can be carried out."""

@@ -19,10 +19,10 @@ from gateway.errors import StoreBusy, StoreRefused
 from gateway.ioc.ledger import LedgerSum
 from gateway.ioc.store import reading
 from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Issued, Stored
-from gateway.ioc.store.line_protocol import NS_PER_MS
 from gateway.ioc.store.point import Point, parse
 from gateway.model import Gap, SeqRanges, UtcMs
 from gateway.seams import Worker
+from gateway.wire.line_protocol import NS_PER_MS
 from gateway.worker import ThreadWorker
 
 T = TypeVar("T")

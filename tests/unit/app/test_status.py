@@ -6,7 +6,7 @@ from gateway import __version__
 from gateway.app.status import StatusBoard, catalog
 from gateway.model import Group, SeqRanges
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
-from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings
+from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
 from gateway.testing.clock import FakeClock
 from gateway.wire.documents import (
     EpochStatus,
@@ -30,7 +30,7 @@ SITE = Site(
     location=Location(16.07, 108.22, (("vi", "Trụ 17"),)),
     clock_trust="system",
     spool=SpoolSettings("/x", 1, 1),
-    uplinks=(),
+    uplinks=(UplinkSettings("ioc", (), "wired", 1_000, 60_000),),
     buses=(Bus("rs485-1", "rtu", "own", "/dev/ttyUSB0", Line(), (DEVICE,)),),
     sources=(),
 )

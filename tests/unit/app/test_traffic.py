@@ -11,7 +11,7 @@ from gateway.app import demo_site, traffic
 from gateway.app.traffic import MONTH_S, Traffic, month
 from gateway.config.compile import compile_simulator_file
 from gateway.seams import Tls
-from gateway.site import Bus, Site
+from gateway.site import Bus, Site, UplinkSettings
 from tests.support.written import write
 
 
@@ -91,3 +91,23 @@ def test_a_publish_is_as_long_as_a_client_makes_it(size: int) -> None:
         patch.setattr(client, "_packet_queue", queue)
         client._send_publish(7, b"city/hc-0001/up/data", bytes(size), qos=1)
     assert made == [traffic.publish_bytes("city/hc-0001/up/data", size)]
+
+
+def test_plain_messages_are_counted_one_by_one(site: Site) -> None:
+    """json: a PUBLISH a row; lines go together; neither has receipts, status, catalog or will."""
+    server = site.uplinks[0].servers
+    second = UplinkSettings("x", server, "wired", 1_000, 60_000, settle="puback", format="json", topic="{device}")
+    json, influx = month(site, second), month(site, replace(second, format="influx"))
+    first = month(site, site.uplinks[0])
+    assert (json.rows, json.batches) == (first.rows, first.batches), "batches are as old as the first uplink lets them"
+    assert json.data > json.rows * (150 + 2 * traffic.HEADERS_BYTES)
+    assert first.data < influx.data < json.data
+    for plain in (json, influx):
+        assert (plain.receipts, plain.status) == (0, 0)
+        assert plain.rest < first.rest
+
+
+def test_who_settles_by_puback_gets_no_receipts(site: Site) -> None:
+    """The rest is as it was."""
+    assert estimate(site, settle="puback").receipts == 0
+    assert estimate(site, settle="puback").data == estimate(site).data

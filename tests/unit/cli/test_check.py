@@ -50,3 +50,12 @@ def test_notes_are_shown_and_stop_nothing(tmp_path: Path, lang: str, word: str) 
     status, out = checked(path, lang)
     assert status == 0
     assert out.startswith(f"{word}: {path}:")
+
+
+def test_what_is_settled_by_a_broker_is_said_plainly(tmp_path: Path) -> None:
+    """P2 is given up there: a note, which stops nothing, in front of the verdict."""
+    path = write(tmp_path / "gateway.toml", SITE.replace('name = "ioc"', 'name = "ioc"\nsettle = "puback"'))
+    status, out = checked(path)
+    assert status == 0
+    assert out.startswith(f"note: {path}:")
+    assert "This uplink trusts its broker: no receipt proves that anybody stored what it sent" in out

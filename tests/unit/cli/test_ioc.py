@@ -12,11 +12,11 @@ from gateway.config.ioc import IocSettings
 from gateway.errors import ConnectionLost, GatewayError, Refused
 from gateway.ioc import commander
 from gateway.ioc.commander import GatewayOffline, NoOutcome
-from gateway.ioc.store import line_protocol
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import UtcMs
 from gateway.seams import Broker
 from gateway.text import words
+from gateway.wire import line_protocol
 from gateway.wire.command import Command, Outcome
 from gateway.wire.topic import Topics
 from tests.support.cabinet import ioc_text

@@ -161,3 +161,27 @@ async def test_garbage_on_the_socket_is_exit_1(tmp_path: Path, capsys: pytest.Ca
     async with await asyncio.start_unix_server(garbage, path):
         assert await asked(path) == 1
     assert words.title("malformed", "en") in capsys.readouterr().err
+
+
+def uplink(**different: object) -> dict[str, Any]:
+    """One of a status."""
+    said = {"name": "telegraf", "format": "json", "settle": "puback", "connected": True}
+    return said | {"pending": 3, "settled": 120, "parked": 1, "refusal": "", "alarms": []} | different
+
+
+def test_each_uplink_has_its_line() -> None:
+    """What waits there, what is through, and that nobody's receipt stands behind it where that is so."""
+    said = shown(uplinks=[uplink(name="ioc", format="batch", settle="receipt"), uplink()])
+    first, second = (next(line for line in said.splitlines() if name in line) for name in ("batch", "json"))
+    assert "ioc" in first
+    assert words.title("by_puback", "en") not in first
+    for text in ("telegraf", "pending 3", "has it 120", "kept back 1", words.title("by_puback", "en")):
+        assert text in second
+
+
+def test_what_is_wrong_with_a_second_uplink() -> None:
+    """Its alarms in words, and why it was refused; brackets in it are text."""
+    said = shown(uplinks=[uplink(connected=False, refusal="not [you]", alarms=["nobody_subscribes"])])
+    assert "! not [you]" in said
+    assert f"! {words.title('nobody_subscribes', 'en')}" in said
+    assert words.title("offline", "en") in said

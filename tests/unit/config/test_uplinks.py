@@ -9,6 +9,7 @@ from gateway import toml_file
 from gateway.config.findings import Findings
 from gateway.config.gateway import GatewayConfig
 from gateway.config.uplinks import SYSTEM_CA, compile_uplinks
+from gateway.errors import Invalid
 from gateway.seams import Broker, Tls
 from gateway.site import UplinkSettings
 from tests.support.written import SITE, codes, write
@@ -99,3 +100,60 @@ def test_a_second_uplink_is_not_built_yet(tmp_path: Path) -> None:
     """It is named, never accepted and ignored."""
     second = SITE[SITE.index("[[uplink]]") :].replace('"ioc"', '"other"')
     assert compiled(tmp_path, SITE + second)[1] == ["not_built_yet"]
+
+
+SECOND = """[[uplink]]
+name = "telegraf"
+format = "influx"
+settle = "puback"
+topic = "plant/{kind}/{device}"
+[[uplink.server]]
+url = "mqtt://127.0.0.1:1884"
+"""
+
+
+def test_a_second_uplink(tmp_path: Path) -> None:
+    """Plain messages under a client id of its own, so that both may go to one broker; by default a topic a device."""
+    (first, second), problems = compiled(tmp_path, SITE + SECOND)
+    assert problems == []
+    assert (first.format, first.settle, first.topic, first.plain) == ("batch", "receipt", "", False)
+    assert (second.format, second.settle, second.plain) == ("influx", "puback", True)
+    assert second.topic == "plant/{kind}/{device}"
+    assert [server.client_id for server in second.servers] == ["hc-0001-telegraf"]
+    (_, default), _ = compiled(tmp_path, SITE + SECOND.replace('topic = "plant/{kind}/{device}"\n', ""))
+    assert default.topic == "{root}/{gateway}/{device}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            SITE + SECOND.replace('"influx"', '"batch"').replace("topic =", "#"),
+            "not_built_yet",
+        ),
+        (SITE.replace('name = "ioc"', 'name = "ioc"\nformat = "json"\nsettle = "puback"'), "bad_value"),
+        (SITE + SECOND + SECOND.replace("telegraf", "emqx"), "out_of_bounds"),
+    ],
+)
+def test_roles(tmp_path: Path, text: str, expected: str) -> None:
+    """The first takes batches, the second plain messages, and there is no third."""
+    assert compiled(tmp_path, text)[1] == [expected]
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "a//b", "/a", "a/", "a/+", "a/#", "$SYS/x", "{unit}/x", "{device", "a b", "city/up/data", "x" * 201]
+)
+def test_topics_that_are_none(tmp_path: Path, topic: str) -> None:
+    """No wildcard, no empty level, no name that we do not fill in, nothing among the topics of the wire."""
+    text = SITE + SECOND.replace("plant/{kind}/{device}", topic)
+    with pytest.raises(Invalid) as refused:
+        compiled(tmp_path, text)
+    assert codes(refused.value.problems) in (["bad_topic"], ["out_of_bounds"])
+
+
+def test_settled_by_the_broker_is_a_note(tmp_path: Path) -> None:
+    """`gateway check` says it plainly, of each such uplink."""
+    read = toml_file.read_located(write(tmp_path / "gateway.toml", SITE + SECOND), GatewayConfig)
+    findings = Findings(read.places)
+    compile_uplinks(read.value, tmp_path, findings)
+    assert codes(findings.notes) == ["settled_by_broker"]

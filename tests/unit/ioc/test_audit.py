@@ -8,10 +8,10 @@ import pytest
 
 from gateway.ioc import audit
 from gateway.ioc.ledger import Account
-from gateway.ioc.store import line_protocol
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
 from gateway.testing.worker import InlineWorker
+from gateway.wire import line_protocol
 from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch
 
 NOW = UtcMs(T0 + 3_600_000)

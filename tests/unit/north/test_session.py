@@ -52,6 +52,19 @@ async def test_status_and_catalog_are_retained_at_once_and_again_when_they_chang
         assert len(bench.broker.payloads(TOPICS.catalog)) == 2
 
 
+async def test_batches_that_come_and_go_are_no_news() -> None:
+    """Counts that change with every batch, of any uplink, go with the interval: a status each would cost more."""
+    bench = UplinkBench()
+    async with bench.running():
+        for _ in range(10):
+            batch = bench.backlog.append()
+            await bench.clock.advance(2_500)
+            await bench.answer(batch)
+            await bench.clock.advance(2_500)
+        assert bench.backlog.pending == []
+        assert len(bench.statuses()) == 1
+
+
 async def test_a_server_that_never_acknowledges_is_left() -> None:
     """120 s with publishes out and no PUBACK: another connection."""
     bench = UplinkBench()

@@ -1,18 +1,11 @@
 """The uplink: connects, survives every loss, moves, stops politely."""
 
 import asyncio
-from random import Random
 
-import pytest
-
-from gateway.counters import Counters
-from gateway.errors import PeerError, Refused
-from gateway.north.uplink import Uplink
-from gateway.site import UplinkSettings
-from gateway.testing.broker import FakeBroker, FakeConnection
-from gateway.testing.clock import FakeClock
-from tests.support.backlog import GATEWAY, MemoryBacklog
-from tests.support.uplink import SERVERS, TOPICS, UplinkBench
+from gateway.errors import Refused
+from gateway.testing.broker import FakeConnection
+from tests.support.backlog import GATEWAY
+from tests.support.uplink import UplinkBench
 
 
 async def test_a_lost_connection_is_told_and_replaced_and_nothing_is_lost() -> None:
@@ -169,20 +162,3 @@ async def test_a_cancelled_uplink_leaves_its_will() -> None:
         run.cancel()
     assert connection.closed_with == 4
     assert bench.statuses()[-1] == {"v": 1, "online": False, "boot": "b00t"}
-
-
-def test_what_is_not_built_is_refused() -> None:
-    """A `settle = "puback"` is not silently treated as "receipt"."""
-    with pytest.raises(ValueError, match="not built"):
-        Uplink(
-            UplinkSettings("x", SERVERS, "wired", 1, 1, settle="puback"),
-            TOPICS,
-            FakeBroker().connect,
-            MemoryBacklog(),
-            FakeClock(),
-            Counters(),
-            Random(1),
-            print,
-            lambda: (_ for _ in ()).throw(PeerError()),
-            print,
-        )

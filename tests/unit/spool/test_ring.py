@@ -312,3 +312,28 @@ async def test_what_a_late_disk_holds_of_earlier_boots_is_dated(tmp_path: Path, 
         (2, "ntp"),
     ]
     await spool.close()
+
+
+async def test_another_uplink_goes_through_a_failing_disk_too(tmp_path: Path, disk: Disk) -> None:
+    """UPL-1 over RING-1 and RING-2: what it settled before, in and of the ring holds once the disk is back."""
+    box = Box(tmp_path, others=("telegraf",))
+    await box.start()
+    branch = box.spool.branch("telegraf")
+    await box.append()
+    await box.append()
+    disk.failing = True
+    await box.append()
+    assert [batch.id.epoch for batch in await branch.read(0, None, 9)] == ["epoch2", "epoch2"]
+    branch.settle("epoch1", SeqRanges.of_seqs([2]))
+    branch.settle("epoch2", SeqRanges.of_seqs([1]))
+    await box.append()
+    assert branch.counts == (4, 2, 0)
+    disk.failing = False
+    await retry(box)
+    left = [(batch.id.epoch, batch.id.seq) for batch in await branch.read(0, None, 9)]
+    assert left == [("epoch1", 1), ("epoch1", 3), ("epoch2", 2), ("epoch2", 3)]
+    await box.restart()
+    again = [(batch.id.epoch, batch.id.seq) for batch in await box.spool.branch("telegraf").read(0, None, 9)]
+    assert again == left
+    assert len(await box.spool.read(0, None, 9)) == 6
+    await box.spool.close()

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import Malformed
 from gateway.model import SeqRanges, UtcMs
 from gateway.wire import documents
-from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, Status
+from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, Status, UplinkStatus
 
 NOTHING = SeqRanges()
 EVERY_SECOND = SeqRanges(tuple((seq, seq) for seq in range(1, 20_001, 2)))
@@ -165,3 +165,31 @@ def test_a_status_without_its_values_is_refused(key: str) -> None:
     with pytest.raises(Malformed) as refused:
         documents.decode_status(orjson.dumps(document))
     assert refused.value.why == "schema"
+
+
+def test_each_uplink_is_told() -> None:
+    """Names, what waits, what is through, what is parked; a status without them is as good."""
+    second = UplinkStatus("telegraf", "json", "puback", True, 7, 120, 1, "not\nyou", ("nobody_subscribes",))
+    found = read(status(uplinks=(second,)))
+    assert found["uplinks"] == [
+        {
+            "name": "telegraf",
+            "format": "json",
+            "settle": "puback",
+            "connected": True,
+            "pending": 7,
+            "settled": 120,
+            "parked": 1,
+            "refusal": "not you",
+            "alarms": ["nobody_subscribes"],
+        }
+    ]
+    assert "uplinks" not in read(status())
+
+
+@pytest.mark.parametrize("wrong", [1, [1], [{}], [{"name": "a b"}], [{"name": "a", "format": "json"}]])
+def test_uplinks_of_a_stranger_are_checked(wrong: object) -> None:
+    """W-2: what is no list of uplinks is refused, not stored."""
+    message = orjson.loads(documents.encode_status(status())) | {"uplinks": wrong}
+    with pytest.raises(Malformed):
+        documents.decode_status(orjson.dumps(message))

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreBusy, StoreRefused
-from gateway.ioc.store import line_protocol
 from gateway.ioc.store.base import Stored
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Gap, SeqRanges, UtcMs
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as batches
+from gateway.wire import line_protocol
 from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch, row
 
 Rows = list[tuple[int, dict[str, object]]]

@@ -1,4 +1,4 @@
-"""A batch, a status, a catalog -> InfluxDB line protocol. Pure.
+"""A batch, a status, a catalog -> InfluxDB line protocol, for the IOC and for an uplink of `format = "influx"`. Pure.
 
 Rows: measurement = kind; tags gateway, device, profile (without its version), and clock where it is not ntp or system,
 so that a row whose time is not trusted never overwrites one whose time is; time in ms. One text field `qc` names the

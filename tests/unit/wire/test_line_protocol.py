@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from gateway.errors import Malformed
-from gateway.ioc.store import line_protocol
 from gateway.model import BootMs, Event, Gap, Group, Origin, UtcMs, Value
 from gateway.wire import batch as batches
+from gateway.wire import line_protocol
 from gateway.wire.body import Body
 from gateway.wire.command import Outcome
 from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch, raw_batch, row
