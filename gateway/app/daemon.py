@@ -92,9 +92,8 @@ class RunFolderUnusable(GatewayError):
 async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     """Until SIGTERM or SIGINT."""
     clock, counters = SystemClock(site.clock_trust), Counters()
-    brokers = [
-        uplink.brokers(secrets.read) for uplink in site.uplinks
-    ]  # before anything is opened: what is missing starts nothing
+    # before anything is opened: what is missing starts nothing
+    brokers = [uplink.brokers(secrets.read) for uplink in site.uplinks]
     folder, boot = _run_folder(site, clock)
     owed = lastrun.begin(folder, boot)
     inbox = Inbox(clock, counters)
