@@ -23,9 +23,9 @@ from tests.support.servers import free_port
 from tests.support.strait import MSS_BYTES, Strait
 
 NETWORKS = ("wired", "mobile")
-BUDGETS = tuple(Budget(f"uplink, {network}: a month, measured against `gateway plan`", "+-10 %") for network in NETWORKS)
+BUDGETS = tuple(Budget(f"uplink, {name}: a month, measured against `gateway plan`", "+-10 %") for name in NETWORKS)
 OFF = 0.1
-BATCHES = {"wired": 120, "mobile": 14}
+BATCHES = {"wired": 70, "mobile": 8}
 READY_S, SETTLE_S = 30.0, 5.0
 
 
@@ -123,4 +123,4 @@ def _counters(city: City) -> dict[str, int]:
 
 def _buses(folder: Path) -> str:
     text = demo_site.site_text(folder, 1, (free_port(), free_port()))
-    return text[text.index("[[bus]]") :]
+    return "\n" + text[text.index("[[bus]]") :]

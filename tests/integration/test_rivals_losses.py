@@ -1,4 +1,4 @@
-"""The two runs in which a widely used gateway lost its data (docs/explanation/never-lose.md), at full length, with ours.
+"""The two runs in which a rival lost its data (docs/explanation/never-lose.md), with ours, at full length.
 
 What the simulators said is compared with what is in the database; what may be missing is the durability bound before
 the kill, no more. The figures are printed.
@@ -16,6 +16,7 @@ from gateway.errors import GatewayError
 from tests.support import checker, store_points
 from tests.support.chain import READY_S, Chain, now_ms, wait_until
 from tests.support.checker import Outage
+from tests.support.checker_matching import matched
 from tests.support.servers import Mosquitto
 from tests.support.strait import Strait
 
@@ -62,7 +63,7 @@ def test_the_network_stalls_then_killed(tmp_path: Path, capsys: pytest.CaptureFi
 
 @contextmanager
 def chain_of(folder: Path, broker: Mosquitto, gateway_port: int) -> Iterator[Chain]:
-    """Simulators run; gateway and ingest are started by the test. The gateway reaches the broker on a port of its own."""
+    """Simulators run; the test starts gateway and ingest. The gateway may reach the broker through another port."""
     store = f'url = "sqlite:{folder}/store.db"'
     chain = Chain(folder, broker, gateway_port, None, store)
     chain.ioc.write_text(ioc_text(folder, broker.port, store))
@@ -87,7 +88,7 @@ def judge(chain: Chain, run: tuple[int, int], bound_ms: int, capsys: pytest.Capt
     points = store_points.from_sqlite(chain.folder / "store.db", GATEWAY, series)
     report = checker.check(truths, points, [Outage(killed, back, bound_ms)])
     before = [truth for truth in truths if begin <= truth.at_ms <= killed and truth.via != "stream"]
-    stored = {id(truth) for truth, _ in checker.matched(before, points, checker.WITHIN_MS)}
+    stored = {id(truth) for truth, _ in matched(before, points, checker.WITHIN_MS)}
     lost = [killed - truth.at_ms for truth in before if id(truth) not in stored and truth.group is not None]
     with capsys.disabled():
         oldest = f", the oldest {max(lost) / 1000:.1f} s before the kill" if lost else ""
