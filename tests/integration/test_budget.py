@@ -1,4 +1,4 @@
-"""Bytes a month: what a running daemon sends and gets over TLS, counted at a proxy, against what `gateway plan` says."""
+"""Bytes a month: what a daemon sends and gets over TLS, counted at a proxy, against the figure of `gateway plan`."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
