@@ -14,7 +14,7 @@ from types import FrameType
 
 import pytest
 
-from tests.bench import daemon, dead, decode, drain, latency, plan, reads, rtu, simulators, size, spool, start
+from tests.bench import daemon, dead, decode, drain, latency, plan, reads, rtu, simulators, size, spool, start, uplink
 from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 
 Measure = Callable[[Path], Iterator[Row]]
@@ -30,6 +30,7 @@ BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, wha
     "drain": (drain.measure, drain.BUDGETS, 150),
     "reads": (reads.measure, reads.BUDGETS, 60),
     "rtu": (rtu.measure, rtu.BUDGETS, 90),
+    "uplink": (uplink.measure, uplink.BUDGETS, 300),
     "simulators": (simulators.measure, simulators.BUDGETS, 60),
 }
 

@@ -121,13 +121,41 @@ def test_ingest_refuses(city: City, wrong: Wrong, cause: str) -> None:
         assert "ingest-1" not in broker.log_tail()
 
 
-def test_the_broker_refuses_a_gateway_of_another_city(city: City) -> None:
-    """The daemon learns why: TLS 1.3 tells it after the handshake."""
+def our_authority(city: City) -> Path | None:
+    """Our certificate is of another city."""
     city.box = Authority(city.folder, "other-ca").issue(GATEWAY)
-    with city.broker() as broker, running(city.gateway(broker.port)):
+    return None
+
+
+def our_date(city: City) -> Path | None:
+    """Nobody renewed it."""
+    city.box = city.authority.issue("old-box", san=f"DNS:{GATEWAY}", valid=LONG_AGO)
+    return None
+
+
+def our_theft(city: City) -> Path | None:
+    """The cabinet was broken open, and the certificate is on the broker's list."""
+    city.authority.revoke(city.box)
+    return city.authority.crl()
+
+
+@pytest.mark.parametrize(
+    ("ours", "cause"),
+    [
+        (our_authority, "(?i:unknown ca|certificate)"),
+        (our_date, "certificate expired"),
+        (our_theft, "certificate revoked"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_broker_refuses_us(city: City, ours: Callable[[City], Path | None], cause: str) -> None:
+    """The daemon learns why, though TLS 1.3 tells it after the handshake; nothing is settled."""
+    crl = ours(city)
+    with city.broker(crl=crl) as broker, running(city.gateway(broker.port)):
         journal = city.folder / "gateway.log"
-        wait_until(lambda: "uplink_down" in journal.read_text(), SOON_S, "a refusal")
-        assert re.search(r"event code=uplink_down .*(?i:unknown ca|certificate)", journal.read_text())
+        wait_until(lambda: re.search(r"uplink_(down|refused)", journal.read_text()) is not None, SOON_S, "a refusal")
+        assert re.search(rf"event code=uplink_(down|refused) .*{cause}", journal.read_text()), journal.read_text()
+        assert city.status()["last_receipt_ms"] is None
 
 
 def test_a_server_without_tls_hears_nothing(city: City) -> None:

@@ -39,8 +39,8 @@ class City:
         self.server = self.authority.issue("broker")
 
     @contextlib.contextmanager
-    def broker(self, server: Issued | None = None) -> Iterator[ShippedBroker]:
-        """Running, with this certificate or its own."""
+    def broker(self, server: Issued | None = None, *, crl: Path | None = None) -> Iterator[ShippedBroker]:
+        """Running, with this certificate or its own; with `crl` the shipped `crlfile` lines are switched on."""
         keys = Path(tempfile.mkdtemp(prefix="keys-", dir=self.folder))
         used = server or self.server
         for name, source in (
@@ -49,7 +49,12 @@ class City:
             ("broker.key", used.key),
         ):
             shutil.copy(source, keys / name)
-        with ShippedBroker(keys) as broker:
+        broker = ShippedBroker(keys)
+        if crl is not None:
+            shutil.copy(crl, keys / "crl.pem")
+            config = broker.folder / "conf"
+            config.write_text(config.read_text().replace("#crlfile", "crlfile"))
+        with broker:
             yield broker
 
     def gateway(self, port: int, *, ca: Path | None = None, crl: Path | None = None, more: str = "") -> Command:
