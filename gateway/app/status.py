@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway import __version__
+from gateway.model import BootMs, Stamp, Trust
 from gateway.seams import Clock
 from gateway.site import Device, Site
 from gateway.wire.documents import Catalog, CatalogDevice, CatalogField, NorthStatus, SouthStatus, SpoolStatus, Status
@@ -56,12 +57,12 @@ class StatusBoard:
         site: Site,
         boot: str,
         clock: Clock,
-        clock_word: Callable[[], str],
+        stamp: Callable[[BootMs], Stamp | None],
         buses: Sequence[SaysSouth],
         spool: SaysSpool,
         alarms: Sequence[str],
     ) -> None:
-        self._site, self._boot, self._clock, self._clock_word = site, boot, clock, clock_word
+        self._site, self._boot, self._clock, self._stamp = site, boot, clock, stamp
         self._buses, self._spool, self._alarms = buses, spool, tuple(alarms)
         self._catalog = catalog(site)
 
@@ -74,12 +75,13 @@ class StatusBoard:
         """As of now."""
         parts = [bus.status for bus in self._buses]
         spool, north = self._spool.status, self.north.status
+        now = self._stamp(self._clock.boot_ms()) or Stamp(self._clock.utc_ms(), Trust.UNSET)
         return Status(
             gateway=self._site.gateway,
             version=__version__,
             boot=self._boot,
-            time=self._clock.utc_ms(),
-            clock=self._clock_word(),
+            time=now.t0,
+            clock=now.clock,
             online=north.connected,
             south=SouthStatus(
                 tuple(sorted({name for part in parts for name in part.buses_down})),

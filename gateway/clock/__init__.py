@@ -1,1 +1,1 @@
-"""Time: the kernel's clocks (kernel, boot), which UTC a boot millisecond was (timeline, pure), the loop between."""
+"""Time: the kernel's clocks (kernel, boot), which UTC a boot millisecond was (timeline, pure), the centre's (receipts, pure), the loop."""

@@ -15,7 +15,8 @@ Rules that protect what the store has (design section 8):
   until that time has passed: the store tags it, and it overwrites nothing. A batch that was open at a step back goes on
   in the old segment for up to OPEN_BATCH_MS; `highest` allows for it.
 - In a boot that was once synchronised a step > 5 s is not believed at once: the old offset goes on as `holdover` until
-  the `now` of a receipt agrees with the new one, or 24 h went by without a receipt.
+  the `now` of a receipt agrees with the new one, or 24 h went by without a receipt. A receipt agrees with the time it
+  is nearer to: one that took long allows for both, and says nothing.
 - Every urgent batch of an undated boot has its own segment, so that it can go as `unset` without taking others along.
 
 A daemon that restarts within one boot gets its segments back from the spool (`resume`) and goes on where it was.
@@ -114,15 +115,18 @@ class Timeline:
 
     def told_by_ioc(self, sent: BootMs, arrived: BootMs, now: UtcMs) -> Changes:
         """The `now` of a receipt, and when a batch named in it was sent and the receipt arrived."""
-        self._receipt_at = arrived
         if self._believed_ms is None:
             return Changes()
-        if self._held is not None and not _outside_ms(sent, arrived, now, self._held.offset_ms):
-            offset_ms, self._held = self._held.offset_ms, None
-            return Changes(events=self._follow_step(arrived, offset_ms))
         outside_ms = _outside_ms(sent, arrived, now, self._believed_ms)
-        news = bool(outside_ms) and not self._disagrees
-        self._disagrees = bool(outside_ms)
+        if self._held is not None:
+            held_ms = _outside_ms(sent, arrived, now, self._held.offset_ms)
+            self._receipt_at = self._receipt_at if held_ms == outside_ms else arrived
+            if held_ms <= RECEIPT_SLACK_MS and held_ms < outside_ms:
+                offset_ms, self._held = self._held.offset_ms, None
+                return Changes(events=self._follow_step(arrived, offset_ms))
+        disagrees = outside_ms > RECEIPT_SLACK_MS
+        news = disagrees and not self._disagrees
+        self._disagrees = disagrees
         return Changes(events=(Event(arrived, "", "clock_disagrees", (outside_ms,), urgent=True),) if news else ())
 
     def stamp(self, at: BootMs) -> Stamp | None:
@@ -139,10 +143,20 @@ class Timeline:
         """Whether commands and certificate dates may go by this clock."""
         return self.trust in TRUSTED
 
+    def trusted_utc(self, at: BootMs) -> UtcMs | None:
+        """`at` in UTC, for commands and certificates; None while no clock is trusted. Never the wall clock's word."""
+        stamp = self.stamp(at) if self.trusted else None
+        return stamp.t0 if stamp else None
+
     @property
-    def highest(self) -> UtcMs:
-        """The latest time given out as trusted: certificates are not checked against anything earlier."""
-        return self._highest
+    def floor(self) -> UtcMs:
+        """What it is at least, for certificates without a clock: the latest time given out as trusted, or the build."""
+        return max(self._highest, self._built)
+
+    @property
+    def believed_ms(self) -> int | None:
+        """The offset that is gone by; None before this boot had a clock."""
+        return self._believed_ms
 
     @property
     def undated(self) -> bool:
@@ -292,6 +306,5 @@ def estimate(earlier: Sequence[Segment], given: Given) -> tuple[Segment, ...]:
 
 
 def _outside_ms(sent: BootMs, arrived: BootMs, now: UtcMs, offset_ms: int) -> int:
-    """How far `now` lies outside of [sent, arrived] by this offset; 0 within the slack."""
-    outside_ms = max(sent + offset_ms - now, now - (arrived + offset_ms), 0)
-    return outside_ms if outside_ms > RECEIPT_SLACK_MS else 0
+    """How far `now` lies outside of [sent, arrived] by this offset."""
+    return max(sent + offset_ms - now, now - (arrived + offset_ms), 0)
