@@ -7,6 +7,7 @@ batch sent again hits the same points in the store.
     undated  --the clock comes-->                 dated: the true offset, for all undated segments of this boot
              --24 h old (urgent: 5 s)-->          dated `unset`: the wall clock's, one offset a boot
              --the next boot starts-->            dated `estimated`: right after all that was given out before
+                                                  (never before this software was made)
     dated    --wall step > 100 ms, other word-->  a new segment; the old one keeps what it has
 
 Rules that protect what the store has (design section 8):
@@ -86,7 +87,7 @@ class Timeline:
         self._recall(ours)
         if not self._segments or (self._segments[-1].clock is Trust.UNSET and self._segments[-1].offset_ms is not None):
             self._open(at, None, Trust.UNSET)
-        return estimate([s for s in kept if s.boot != self.boot], given)
+        return estimate([s for s in kept if s.boot != self.boot], given, self._built)
 
     def segment_of(self, b0: BootMs, urgent: bool) -> Segment:  # noqa: FBT001 - fixed by the spool's callable
         """The segment a batch that starts at `b0` belongs to; makes one for an urgent batch of an undated boot."""
@@ -290,10 +291,13 @@ class Timeline:
         return self._number
 
 
-def estimate(earlier: Sequence[Segment], given: Given) -> tuple[Segment, ...]:
-    """Undated segments of earlier boots, dated: by that boot's clock if it had one, else after what was given out."""
+def estimate(earlier: Sequence[Segment], given: Given, built: UtcMs = BUILT) -> tuple[Segment, ...]:
+    """Undated segments of earlier boots, dated: by that boot's clock if it had one, else after what was given out.
+
+    A boot never starts before the build either: on a new box it would be 1970, which no store keeps.
+    """
     known = {s.boot: s.offset_ms for s in earlier if s.offset_ms is not None and s.clock in TRUSTED}
-    floor = max(given.trusted, given.estimated)
+    floor = max(given.trusted, given.estimated, built)
     dated: list[Segment] = []
     undated = sorted((s for s in earlier if s.offset_ms is None), key=lambda s: s.number)
     for boot in dict.fromkeys(s.boot for s in undated):

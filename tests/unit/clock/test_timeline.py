@@ -260,7 +260,7 @@ def test_estimated_is_right_after_what_was_given_out() -> None:
         Segment(3, "b", None, Trust.UNSET, BootMs(1_000)),
     ]
     given = Given(trusted=UtcMs(500), estimated=UtcMs(900), boot="b", last=BootMs(70_000), segment=3)
-    first, second, third = estimate(earlier, given)
+    first, second, third = estimate(earlier, given, built=UtcMs(0))
     assert {s.clock for s in (first, second, third)} == {Trust.ESTIMATED}
     assert first.offset_ms == second.offset_ms == 901
     assert third.offset_ms == 901 + 3_601_000 + UNDATED_SEGMENT_MS + 1
@@ -274,6 +274,12 @@ def test_estimated_uses_the_boots_own_clock_if_it_had_one() -> None:
     ]
     (dated,) = estimate(earlier, Given(trusted=UtcMs(TRUE + 9_000)))
     assert (dated.number, dated.offset_ms, dated.clock) == (1, TRUE, Trust.ESTIMATED)
+
+
+def test_estimated_never_begins_before_the_build() -> None:
+    """A new box that never had a clock: 1970 would be beyond any store's retention."""
+    (dated,) = estimate([Segment(1, "a", None, Trust.UNSET, BootMs(1_000))], Given())
+    assert dated.offset_ms == BUILT + 1
 
 
 def test_numbers_rise_over_all_boots() -> None:
