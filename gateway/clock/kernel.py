@@ -32,7 +32,7 @@ TFD_TIMER_ABSTIME = 1
 
 
 class SystemClock:
-    """The machine's clock; `trust` is the site's: kernel, system, rtc, or ioc (then its wall clock is never believed)."""
+    """The machine's clock; `trust` is the site's: kernel, system, rtc, or ioc (its wall clock is never believed)."""
 
     def __init__(self, trust: str, *, rtc: Path = Path("/sys/class/rtc")) -> None:
         self.word = WORDS[trust]

@@ -3,7 +3,8 @@
 The world knows the true time; the box knows its boot clock and a wall clock that the history sets right or wrong. What
 is sent becomes points as the store keys them: the word is a tag unless it is ntp, so a point is (tag, time).
 
-    wait MS | append AGE | urgent | sync | nudge MS | lose | wrong MS | glitch MS | receipt MS | send | restart | boot MS
+    wait MS | append AGE | urgent | sync | nudge MS | lose | wrong MS | glitch MS
+    receipt MS | send | restart | boot MS
 
 `wrong` moves a wall clock that nobody synchronised; `glitch` one that the kernel still calls synchronised, in a boot
 that was right before: a time server, or a GPS receiver, that lies. Nobody can tell a lie at the first look of a boot.

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.clock import timeline
 from gateway.clock.timeline import Timeline
-from gateway.model import BootMs, Draft, Segment, Stamp
+from gateway.model import BootMs, Draft, Segment, Stamp, UtcMs
 from gateway.spool.spool import Spool
 from tests.support.clock_history import PATIENCE_MS, History, Step
 
@@ -103,7 +103,7 @@ async def test_with_a_sent_offset_set_again(tmp_path: Path, monkeypatch: pytest.
 
 
 def _ntp(t0_ms: int) -> Stamp:
-    return Stamp(timeline.UtcMs(t0_ms), "ntp")
+    return Stamp(UtcMs(t0_ms), "ntp")
 
 
 def _writes_always(self: object, segment: Segment) -> bool:
