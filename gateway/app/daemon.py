@@ -100,7 +100,9 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         learned = _learned(site, clock, counters, inbox)
         buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
-        board = StatusBoard(site, boot, clock, timeline.stamp, buses, spool, alarms)
+        board = StatusBoard(
+            site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
+        )
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = _uplink(site, brokers, spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept)
         board.north = uplink

@@ -1,6 +1,6 @@
 """Puts one Status together from what each stage says of itself; status topic, socket and CLI show the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from gateway import __version__
@@ -61,7 +61,11 @@ class StatusBoard:
         buses: Sequence[SaysSouth],
         spool: SaysSpool,
         alarms: Sequence[str],
+        *,
+        clock_refused: Callable[[], str] = str,
     ) -> None:
+        """`clock_refused` says why the kernel does not tell whether its clock is right, or ""."""
+        self._clock_refused = clock_refused
         self._site, self._boot, self._clock, self._stamp = site, boot, clock, stamp
         self._buses, self._spool, self._alarms = buses, spool, tuple(alarms)
         self._catalog = catalog(site)
@@ -90,8 +94,14 @@ class StatusBoard:
             ),
             spool=spool,
             north=north,
-            alarms=tuple(sorted({*self._alarms, *self.north.alarms, *(("spool_failed",) if spool.failing else ())})),
+            alarms=tuple(sorted({*self._alarms, *self.north.alarms, *self._now_wrong(spool)})),
         )
+
+    def _now_wrong(self, spool: SpoolStatus) -> Iterator[str]:
+        if spool.failing:
+            yield "spool_failed"
+        if self._clock_refused():
+            yield "clock_unreadable"
 
     def documents(self) -> tuple[Status, Catalog]:
         """What the uplink keeps retained."""

@@ -37,6 +37,7 @@ URGENT_PATIENCE_MS = 5_000
 RECEIPT_SLACK_MS = 5_000
 OPEN_BATCH_MS = 70_000  # max_age is at most 60 s; the rest is for its way to the spool
 SEGMENTS_KEPT = 64  # dated ones of this boot: rows come at most a batch late
+UNDATED_STEPS_MAX = 64  # of a wall clock that nobody believes: one that never stops stepping must not fill the RAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ class Timeline:
         """Still no clock: keep segments short, and let those go that waited long enough."""
         current = self._segments[-1]
         stepped = self._wall_ms is not None and abs(wall_ms - self._wall_ms) > STEP_MS
+        stepped = stepped and len(self._segments) < UNDATED_STEPS_MAX
         if stepped or at - current.start >= min(UNDATED_SEGMENT_MS, self._patience_ms):
             self._open(at, None, Trust.UNSET)
         return Changes(self._date(lambda s: at - s.start >= self._patience_of(s), self._unset(wall_ms), Trust.UNSET))

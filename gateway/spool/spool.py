@@ -349,7 +349,7 @@ class Spool:
         self._sighted()
 
     def _strange(self, disk: Keeper, ring: Keeper) -> list[Segment]:
-        """What the timeline will not date: earlier boots, and this one's if it was not seen, with what says its clock."""
+        """What the timeline will not date: earlier boots, and this one's if it was not seen; with this boot's clock."""
         there, here = disk.file.view.segments.values(), ring.file.view.segments
         earlier = [s for s in there if s.boot != self._boot]
         unseen = [s for s in there if self._blind and s.boot == self._boot and s.number not in here]

@@ -122,6 +122,18 @@ def test_alarms_of_all_parts() -> None:
     assert board().status().alarms == ()
 
 
+def test_a_kernel_that_does_not_tell_is_an_alarm() -> None:
+    """For as long as it refuses: such a box would wait for a clock for ever."""
+    refused = ["Operation not permitted"]
+    made = StatusBoard(
+        SITE, "boot1", FakeClock(), at_noon, [], SaysSpool(SPOOL), (), clock_refused=lambda: "".join(refused)
+    )
+    made.north = SaysNorth(NORTH)
+    assert made.status().alarms == ("clock_unreadable",)
+    refused.clear()
+    assert made.status().alarms == ()
+
+
 def test_the_documents_can_be_read_by_the_centre() -> None:
     """What the uplink keeps retained passes the reader's checks."""
     status, its_catalog = board(SouthStatus(("rs485-1",), ()), alarms=("site_file_broken",)).documents()

@@ -7,6 +7,7 @@ from gateway.clock.timeline import (
     OPEN_BATCH_MS,
     PATIENCE_MS,
     UNDATED_SEGMENT_MS,
+    UNDATED_STEPS_MAX,
     Timeline,
     estimate,
 )
@@ -74,6 +75,15 @@ def test_an_undated_segment_starts_at_a_wall_step() -> None:
     first = timeline.segment_of(BootMs(MIN), urgent=False)
     see(timeline, MIN + 10_000, 101, synchronised=False)
     assert timeline.segment_of(BootMs(MIN + 10_000), urgent=False) != first
+
+
+def test_a_wall_clock_that_never_stops_stepping_is_bounded() -> None:
+    """A broken script that sets it every second, for a day (P6)."""
+    timeline = begun()
+    for second in range(86_000):
+        see(timeline, MIN + second * 1_000, second * 1_000, synchronised=False)
+    assert len(timeline._segments) <= UNDATED_STEPS_MAX + 24
+    assert len(see(timeline, MIN + 86_000_000)[0]) <= UNDATED_STEPS_MAX + 24
 
 
 def test_urgent_batches_wait_five_seconds() -> None:
