@@ -143,7 +143,7 @@ class Site:
     root: str  # first level of every topic
     area: Area | None
     location: Location | None
-    clock_trust: str  # kernel | system | rtc
+    clock_trust: str  # kernel | system | rtc | ioc
     spool: SpoolSettings
     uplinks: tuple[UplinkSettings, ...]
     buses: tuple[Bus, ...]

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Debian's mosquitto, influxdb and victoria-metrics for the tests, which start their own instances on loopback.
+# Debian's mosquitto, influxdb and victoria-metrics for the tests, which start their own instances on loopback, and
+# libfaketime, which sets the clock of a single process.
 # What Debian would start by itself on installation is kept from starting; services that already run are left alone.
 set -eu
 PATH=$PATH:/usr/sbin
@@ -9,6 +10,7 @@ command -v influxd >/dev/null || missing="$missing influxdb"
 command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
 command -v systemd-analyze >/dev/null || missing="$missing systemd"
 command -v openssl >/dev/null || missing="$missing openssl"
+command -v faketime >/dev/null || missing="$missing faketime"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then sudo=

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from gateway.app.uplinks import PlainUplink, plain_uplinks
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
+from gateway.clock.receipts import ReceiptTime
 from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
@@ -102,15 +103,21 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         learned = _learned(site, clock, counters, inbox)
         buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories, owed=owed)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
-        board = StatusBoard(site, boot, clock, lambda: timeline.trust, buses, spool, alarms)
-        uplink = _uplink(site, brokers[0], spool, timeline, clock, counters, random, inbox, board, fields, kept)
+        board = StatusBoard(
+            site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
+        )
+        receipts = ReceiptTime() if site.clock_trust == "ioc" else None
+        uplink = _uplink(
+            site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept
+        )
         others = plain_uplinks(
             site, brokers, spool, _connect(clock, timeline), clock, counters, random, inbox.put, board
         )
         board.north, board.others = uplink, others
         _announce(site, inbox, clock, alarms)
         parts = Parts(
-            site, boot, clock, counters, inbox, spool, timeline, buses, fields, uplink, board, folder, learned, others
+            *(site, boot, clock, counters, inbox, spool, timeline, receipts),
+            *(buses, fields, uplink, board, folder, learned, others),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
@@ -131,6 +138,7 @@ class Parts:
     inbox: Inbox
     spool: Spool
     timeline: Timeline
+    receipts: ReceiptTime | None  # the clock, where the centre's is
     buses: Sequence[Loop]
     fields: Fields
     uplink: Uplink
@@ -151,9 +159,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     }
     async with asyncio.TaskGroup() as tasks:
         services = [
-            tasks.create_task(
-                follow(clock, parts.timeline, spool.date, inbox.put, refused=lambda: clock.refused), name="clock"
-            ),
+            tasks.create_task(_follow(parts), name="clock"),
             tasks.create_task(spool.run(), name="spool"),
             tasks.create_task(parts.fields.run(), name="fields"),
             tasks.create_task(parts.learned.run(), name="learned"),
@@ -182,6 +188,12 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         await parts.learned.keep()
         for left in (*buses, *services):
             left.cancel()
+
+
+def _follow(parts: Parts) -> Coroutine[None, None, None]:
+    """The clock that this site trusts."""
+    clock, date, tell = parts.clock, parts.spool.date, parts.inbox.put
+    return follow(clock, parts.timeline, date, tell, refused=lambda: clock.refused, receipts=parts.receipts)
 
 
 def _servers(parts: Parts) -> Iterator[BusServer]:
@@ -307,6 +319,7 @@ def _uplink(
     brokers: tuple[Broker, ...],
     spool: Spool,
     timeline: Timeline,
+    receipts: ReceiptTime | None,
     clock: SystemClock,
     counters: Counters,
     random: Random,
@@ -318,8 +331,13 @@ def _uplink(
     """The IOC's way out: the first uplink."""
 
     def on_receipt_now(sent: BootMs, arrived: BootMs, now: UtcMs) -> None:
+        if receipts is not None:
+            receipts.told(sent, arrived, now)
         for event in timeline.told_by_ioc(sent, arrived, now).events:
             inbox.put(event)
+
+    def trusted_now() -> UtcMs | None:
+        return timeline.trusted_utc(clock.boot_ms())
 
     topics = Topics(site.root, site.gateway)
     return Uplink(
@@ -335,12 +353,13 @@ def _uplink(
         on_receipt_now,
         carry_out=commands.steps(fields),
         gate=commands.gate(site.commands, kept),
+        trusted_now=trusted_now,
     )
 
 
 def _connect(clock: SystemClock, timeline: Timeline) -> Connect:
     """Certificates are held against the time as far as it is trusted."""
-    return PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
+    return PahoConnect(lambda: (timeline.trusted_utc(clock.boot_ms()), timeline.floor))
 
 
 def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:

@@ -1,9 +1,10 @@
 """Puts one Status together from what each stage says of itself; status topic, socket and CLI show the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from gateway import __version__
+from gateway.model import BootMs, Stamp, Trust
 from gateway.seams import Clock
 from gateway.site import Device, Site
 from gateway.wire.documents import (
@@ -75,12 +76,16 @@ class StatusBoard:
         site: Site,
         boot: str,
         clock: Clock,
-        clock_word: Callable[[], str],
+        stamp: Callable[[BootMs], Stamp | None],
         buses: Sequence[SaysSouth],
         spool: SaysSpool,
         alarms: Sequence[str],
+        *,
+        clock_refused: Callable[[], str] = str,
     ) -> None:
-        self._site, self._boot, self._clock, self._clock_word = site, boot, clock, clock_word
+        """`clock_refused` says why the kernel does not tell whether its clock is right, or ""."""
+        self._clock_refused = clock_refused
+        self._site, self._boot, self._clock, self._stamp = site, boot, clock, stamp
         self._buses, self._spool, self._alarms = buses, spool, tuple(alarms)
         self._catalog = catalog(site)
 
@@ -93,12 +98,13 @@ class StatusBoard:
         """As of now."""
         parts = [bus.status for bus in self._buses]
         spool, north = self._spool.status, self.north.status
+        now = self._stamp(self._clock.boot_ms()) or Stamp(self._clock.utc_ms(), Trust.UNSET)
         return Status(
             gateway=self._site.gateway,
             version=__version__,
             boot=self._boot,
-            time=self._clock.utc_ms(),
-            clock=self._clock_word(),
+            time=now.t0,
+            clock=now.clock,
             online=north.connected,
             south=SouthStatus(
                 tuple(sorted({name for part in parts for name in part.buses_down})),
@@ -108,7 +114,7 @@ class StatusBoard:
             spool=spool,
             north=north,
             uplinks=(self._first(spool, north), *(other.status for other in self.others)),
-            alarms=tuple(sorted({*self._alarms, *self.north.alarms, *(("spool_failed",) if spool.failing else ())})),
+            alarms=tuple(sorted({*self._alarms, *self.north.alarms, *self._now_wrong(spool)})),
         )
 
     def _first(self, spool: SpoolStatus, north: NorthStatus) -> UplinkStatus:
@@ -125,6 +131,12 @@ class StatusBoard:
             refusal=north.refusal,
             alarms=tuple(sorted(self.north.alarms)),
         )
+
+    def _now_wrong(self, spool: SpoolStatus) -> Iterator[str]:
+        if spool.failing:
+            yield "spool_failed"
+        if self._clock_refused():
+            yield "clock_unreadable"
 
     def documents(self) -> tuple[Status, Catalog]:
         """What the uplink keeps retained."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from gateway.clock.receipts import ReceiptTime
 from gateway.clock.timeline import Changes, Timeline
 from gateway.model import BootMs, Event, Segment, UtcMs
 from gateway.seams import Clock
@@ -16,12 +17,23 @@ OnEvent = Callable[[Event], None]
 
 
 async def follow(
-    clock: Clock, timeline: Timeline, on_dated: OnDated, on_event: OnEvent, *, refused: Callable[[], str] = str
+    clock: Clock,
+    timeline: Timeline,
+    on_dated: OnDated,
+    on_event: OnEvent,
+    *,
+    refused: Callable[[], str] = str,
+    receipts: ReceiptTime | None = None,
 ) -> None:
-    """Observe now and every 10 s (1 s while undated), for ever; `refused` says why the kernel does not tell, or ""."""
+    """Observe now and every 10 s (1 s while undated), for ever; `refused` says why the kernel does not tell, or "".
+
+    With `receipts` the centre's clock is the one that is followed, and asked for as long as it is not known.
+    """
     told = ""
     while True:
-        await apply(observe(clock, timeline), on_dated, on_event)
+        await apply(observe(clock, timeline, receipts), on_dated, on_event)
+        if receipts is not None and receipts.asks(clock.boot_ms()):
+            on_event(Event(clock.boot_ms(), "", "clock_asked", urgent=True))
         if refused() != told:
             told = refused()
             code = "clock_unreadable" if told else "clock_readable"
@@ -30,10 +42,14 @@ async def follow(
         await clock.sleep_until(BootMs(clock.boot_ms() + pause_ms))
 
 
-def observe(clock: Clock, timeline: Timeline) -> Changes:
-    """Tell the timeline what the clocks say now."""
+def observe(clock: Clock, timeline: Timeline, receipts: ReceiptTime | None = None) -> Changes:
+    """Tell the timeline what the clocks say now; `receipts`, once they say anything, in place of the wall clock."""
     at, utc = _both(clock)
-    return timeline.observe(at, utc, synchronised=clock.synchronised())
+    if receipts is None:
+        return timeline.observe(at, utc, synchronised=clock.synchronised())
+    receipts.go_on(timeline.believed_ms)
+    told = receipts.utc(at)
+    return timeline.observe(at, utc if told is None else told, synchronised=receipts.synchronised(at))
 
 
 async def apply(changes: Changes, on_dated: OnDated, on_event: OnEvent) -> None:

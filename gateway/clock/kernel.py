@@ -11,9 +11,15 @@ import os
 import time
 from pathlib import Path
 
+from gateway.clock.timeline import BUILT
 from gateway.model import BootMs, Trust, UtcMs
 
-WORDS = {"kernel": Trust.NTP, "system": Trust.SYSTEM, "rtc": Trust.RTC}  # [clock] trust -> the word of a believed time
+WORDS = {  # [clock] trust -> the word of a believed time
+    "kernel": Trust.NTP,
+    "system": Trust.SYSTEM,
+    "rtc": Trust.RTC,
+    "ioc": Trust.IOC,
+}
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -26,7 +32,7 @@ TFD_TIMER_ABSTIME = 1
 
 
 class SystemClock:
-    """The machine's clock; `trust` is the site's: kernel, system or rtc."""
+    """The machine's clock; `trust` is the site's: kernel, system, rtc, or ioc (its wall clock is never believed)."""
 
     def __init__(self, trust: str, *, rtc: Path = Path("/sys/class/rtc")) -> None:
         self.word = WORDS[trust]
@@ -52,8 +58,8 @@ class SystemClock:
         if self.word is Trust.SYSTEM:
             return True
         if self.word is Trust.RTC:
-            return _set_from_rtc(self._rtc)
-        return self._kernel_synchronised()
+            return self.utc_ms() >= BUILT and _set_from_rtc(self._rtc)  # a battery clock without a battery is years off
+        return self.word is Trust.NTP and self._kernel_synchronised()
 
     async def sleep_until(self, at: BootMs) -> None:
         """Coarse; at least one turn of the loop."""

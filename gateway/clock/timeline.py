@@ -7,6 +7,7 @@ batch sent again hits the same points in the store.
     undated  --the clock comes-->                 dated: the true offset, for all undated segments of this boot
              --24 h old (urgent: 5 s)-->          dated `unset`: the wall clock's, one offset a boot
              --the next boot starts-->            dated `estimated`: right after all that was given out before
+                                                  (never before this software was made)
     dated    --wall step > 100 ms, other word-->  a new segment; the old one keeps what it has
 
 Rules that protect what the store has (design section 8):
@@ -15,7 +16,8 @@ Rules that protect what the store has (design section 8):
   until that time has passed: the store tags it, and it overwrites nothing. A batch that was open at a step back goes on
   in the old segment for up to OPEN_BATCH_MS; `highest` allows for it.
 - In a boot that was once synchronised a step > 5 s is not believed at once: the old offset goes on as `holdover` until
-  the `now` of a receipt agrees with the new one, or 24 h went by without a receipt.
+  the `now` of a receipt agrees with the new one, or 24 h went by without a receipt. A receipt agrees with the time it
+  is nearer to: one that took long allows for both, and says nothing.
 - Every urgent batch of an undated boot has its own segment, so that it can go as `unset` without taking others along.
 
 A daemon that restarts within one boot gets its segments back from the spool (`resume`) and goes on where it was.
@@ -35,6 +37,7 @@ URGENT_PATIENCE_MS = 5_000
 RECEIPT_SLACK_MS = 5_000
 OPEN_BATCH_MS = 70_000  # max_age is at most 60 s; the rest is for its way to the spool
 SEGMENTS_KEPT = 64  # dated ones of this boot: rows come at most a batch late
+UNDATED_STEPS_MAX = 64  # of a wall clock that nobody believes: one that never stops stepping must not fill the RAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Timeline:
         self._recall(ours)
         if not self._segments or (self._segments[-1].clock is Trust.UNSET and self._segments[-1].offset_ms is not None):
             self._open(at, None, Trust.UNSET)
-        return estimate([s for s in kept if s.boot != self.boot], given)
+        return estimate([s for s in kept if s.boot != self.boot], given, self._built)
 
     def segment_of(self, b0: BootMs, urgent: bool) -> Segment:  # noqa: FBT001 - fixed by the spool's callable
         """The segment a batch that starts at `b0` belongs to; makes one for an urgent batch of an undated boot."""
@@ -114,15 +117,18 @@ class Timeline:
 
     def told_by_ioc(self, sent: BootMs, arrived: BootMs, now: UtcMs) -> Changes:
         """The `now` of a receipt, and when a batch named in it was sent and the receipt arrived."""
-        self._receipt_at = arrived
         if self._believed_ms is None:
             return Changes()
-        if self._held is not None and not _outside_ms(sent, arrived, now, self._held.offset_ms):
-            offset_ms, self._held = self._held.offset_ms, None
-            return Changes(events=self._follow_step(arrived, offset_ms))
         outside_ms = _outside_ms(sent, arrived, now, self._believed_ms)
-        news = bool(outside_ms) and not self._disagrees
-        self._disagrees = bool(outside_ms)
+        if self._held is not None:
+            held_ms = _outside_ms(sent, arrived, now, self._held.offset_ms)
+            self._receipt_at = self._receipt_at if held_ms == outside_ms else arrived
+            if held_ms <= RECEIPT_SLACK_MS and held_ms < outside_ms:
+                offset_ms, self._held = self._held.offset_ms, None
+                return Changes(events=self._follow_step(arrived, offset_ms))
+        disagrees = outside_ms > RECEIPT_SLACK_MS
+        news = disagrees and not self._disagrees
+        self._disagrees = disagrees
         return Changes(events=(Event(arrived, "", "clock_disagrees", (outside_ms,), urgent=True),) if news else ())
 
     def stamp(self, at: BootMs) -> Stamp | None:
@@ -139,10 +145,20 @@ class Timeline:
         """Whether commands and certificate dates may go by this clock."""
         return self.trust in TRUSTED
 
+    def trusted_utc(self, at: BootMs) -> UtcMs | None:
+        """`at` in UTC, for commands and certificates; None while no clock is trusted. Never the wall clock's word."""
+        stamp = self.stamp(at) if self.trusted else None
+        return stamp.t0 if stamp else None
+
     @property
-    def highest(self) -> UtcMs:
-        """The latest time given out as trusted: certificates are not checked against anything earlier."""
-        return self._highest
+    def floor(self) -> UtcMs:
+        """What it is at least, for certificates without a clock: the latest time given out as trusted, or the build."""
+        return max(self._highest, self._built)
+
+    @property
+    def believed_ms(self) -> int | None:
+        """The offset that is gone by; None before this boot had a clock."""
+        return self._believed_ms
 
     @property
     def undated(self) -> bool:
@@ -169,6 +185,7 @@ class Timeline:
         """Still no clock: keep segments short, and let those go that waited long enough."""
         current = self._segments[-1]
         stepped = self._wall_ms is not None and abs(wall_ms - self._wall_ms) > STEP_MS
+        stepped = stepped and len(self._segments) < UNDATED_STEPS_MAX
         if stepped or at - current.start >= min(UNDATED_SEGMENT_MS, self._patience_ms):
             self._open(at, None, Trust.UNSET)
         return Changes(self._date(lambda s: at - s.start >= self._patience_of(s), self._unset(wall_ms), Trust.UNSET))
@@ -276,10 +293,13 @@ class Timeline:
         return self._number
 
 
-def estimate(earlier: Sequence[Segment], given: Given) -> tuple[Segment, ...]:
-    """Undated segments of earlier boots, dated: by that boot's clock if it had one, else after what was given out."""
+def estimate(earlier: Sequence[Segment], given: Given, built: UtcMs = BUILT) -> tuple[Segment, ...]:
+    """Undated segments of earlier boots, dated: by that boot's clock if it had one, else after what was given out.
+
+    A boot never starts before the build either: on a new box it would be 1970, which no store keeps.
+    """
     known = {s.boot: s.offset_ms for s in earlier if s.offset_ms is not None and s.clock in TRUSTED}
-    floor = max(given.trusted, given.estimated)
+    floor = max(given.trusted, given.estimated, built)
     dated: list[Segment] = []
     undated = sorted((s for s in earlier if s.offset_ms is None), key=lambda s: s.number)
     for boot in dict.fromkeys(s.boot for s in undated):
@@ -292,6 +312,5 @@ def estimate(earlier: Sequence[Segment], given: Given) -> tuple[Segment, ...]:
 
 
 def _outside_ms(sent: BootMs, arrived: BootMs, now: UtcMs, offset_ms: int) -> int:
-    """How far `now` lies outside of [sent, arrived] by this offset; 0 within the slack."""
-    outside_ms = max(sent + offset_ms - now, now - (arrived + offset_ms), 0)
-    return outside_ms if outside_ms > RECEIPT_SLACK_MS else 0
+    """How far `now` lies outside of [sent, arrived] by this offset."""
+    return max(sent + offset_ms - now, now - (arrived + offset_ms), 0)

@@ -152,12 +152,6 @@ class ClockConfig(Strict):
 
     trust: Literal["kernel", "system", "rtc", "ioc"] = "kernel"
 
-    @model_validator(mode="after")
-    def _built(self) -> "ClockConfig":
-        if self.trust == "ioc":
-            raise refused("not_built_yet", "trust = ioc is planned, but this version does not do it")
-        return self
-
 
 class SpoolConfig(Strict):
     """[spool]."""

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from gateway.counters import Counters
 from gateway.errors import GatewayError
+from gateway.model import UtcMs
 from gateway.north.commands import CommandGate
-from gateway.seams import Clock
 from gateway.wire.command import Command, Outcome
 
 COMMANDS_MAX = 16  # that wait for their turn
@@ -26,10 +26,16 @@ CarryOut: TypeAlias = Callable[[Command], Awaitable[Outcome]]
 class Desk:
     """`carry_out` has a step for every name that `gate` knows."""
 
-    def __init__(self, gate: CommandGate, carry_out: Mapping[str, CarryOut], clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        gate: CommandGate,
+        carry_out: Mapping[str, CarryOut],
+        trusted_now: Callable[[], UtcMs | None],
+        counters: Counters,
+    ) -> None:
         self._gate = gate
         self._carry_out = carry_out
-        self._clock = clock
+        self._trusted_now = trusted_now
         self._counters = counters
         self._commands: deque[Command] = deque()
         self._outcomes: deque[Outcome] = deque()
@@ -61,8 +67,7 @@ class Desk:
             self._outcomes.popleft()
 
     async def _outcome(self, command: Command) -> Outcome:
-        now = self._clock.utc_ms() if self._clock.synchronised() else None
-        refusal = self._gate.refusal(command, now)
+        refusal = self._gate.refusal(command, self._trusted_now())
         if refusal is not None:
             return refusal
         try:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, PeerError, Refused
-from gateway.model import Batch, BootMs, Detail, Event
+from gateway.model import Batch, BootMs, Detail, Event, UtcMs
 from gateway.north import puback
 from gateway.north.backlog import Backlog
 from gateway.north.commands import CommandGate
@@ -64,11 +64,13 @@ class Uplink:
         *,
         carry_out: Mapping[str, CarryOut] | None = None,
         gate: CommandGate | None = None,
+        trusted_now: Callable[[], UtcMs | None] | None = None,
         batches_max: int = BATCHES_MAX,
     ) -> None:
         """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
 
-        `gate` says which commands of `carry_out` may run; None = each of them, once.
+        `gate` says which commands of `carry_out` may run; None = each of them, once. `trusted_now` is what their expiry
+        is compared with; None = the clock's own word.
         """
         self._settings = settings
         self._topics = topics
@@ -99,7 +101,12 @@ class Uplink:
             window=self._window,
             clock=clock,
             counters=counters,
-            desk=Desk(gate or CommandGate(frozenset(carry_out or ())), carry_out or {}, clock, counters),
+            desk=Desk(
+                gate or CommandGate(frozenset(carry_out or ())),
+                carry_out or {},
+                trusted_now or _word_of(clock),
+                counters,
+            ),
             status_interval_ms=settings.status_interval_ms,
             documents=documents,
             on_event=on_event,
@@ -246,3 +253,7 @@ class Uplink:
 
 def _name(broker: Broker) -> str:
     return f"{broker.host}:{broker.port}"
+
+
+def _word_of(clock: Clock) -> Callable[[], UtcMs | None]:
+    return lambda: clock.utc_ms() if clock.synchronised() else None

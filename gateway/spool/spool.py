@@ -92,6 +92,7 @@ class Spool:
         self._failing = ""  # why there is a ring
         self._away = View()  # what the disk that fails was seen to hold, and what was settled of it since
         self._away_oldest: Oldest = None
+        self._blind = False  # the disk was not there at the start, and has not been seen since
         self._malformed = False  # the disk answers again, and its file contradicts itself
         self._dated: dict[int, Segment] = {}  # while the disk fails
         self._retry_at = self._tend_at = BootMs(0)
@@ -216,6 +217,7 @@ class Spool:
             try:
                 keeper, damaged = await self._worker.run(self._home.open_disk)
             except (SpoolFailed, SpoolFull) as error:
+                self._blind = True
                 await self._fall(error)
             else:
                 self._keeper = keeper
@@ -352,20 +354,26 @@ class Spool:
             malformed, self._malformed = self._malformed, False
             try:
                 disk, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=malformed))
-                earlier = [s for s in disk.file.view.segments.values() if s.boot != self._boot]
-                dated += self._estimate(earlier, disk.given)
+                dated += self._estimate(self._strange(disk, ring), disk.given)
                 await self._worker.run(lambda: move(ring, disk, moment, dated))
             except (SpoolFailed, SpoolFull) as error:
                 self._malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
                 self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
                 self._counters.add("spool_retries")
                 return
-            self._keeper, self._failing = disk, ""
+            self._keeper, self._failing, self._blind = disk, "", False
             self._away, self._away_oldest, self._settled, self._dated = View(), None, [], {}
             self._tell_damage(damaged=damaged)
             self._emit("spool_restored", "")
         await self._step(lambda _: None)
         self._sighted()
+
+    def _strange(self, disk: Keeper, ring: Keeper) -> list[Segment]:
+        """What the timeline will not date: earlier boots, and this one's if it was not seen; with this boot's clock."""
+        there, here = disk.file.view.segments.values(), ring.file.view.segments
+        earlier = [s for s in there if s.boot != self._boot]
+        unseen = [s for s in there if self._blind and s.boot == self._boot and s.number not in here]
+        return [*earlier, *unseen, *(s for s in here.values() if unseen and s.offset_ms is not None)]
 
     def _kept(self) -> Keeper:
         if self._keeper is None or self._closed:

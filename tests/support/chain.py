@@ -7,9 +7,11 @@ Processes are started as a user would start them, from the installed commands, a
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -47,6 +49,7 @@ class Command:
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
         self._arguments = [sys.executable, "-m", *arguments]
         self.log = folder / f"{name}.log"
+        self.environment: Mapping[str, str] = {}  # on top of ours
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,7 +62,13 @@ class Command:
         """Return once started; it waits by itself for what it needs."""
         assert self._process is None
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
 
     def kill(self) -> None:
         """SIGKILL; idempotent."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.clock.follow import observe
-from gateway.clock.timeline import Timeline, estimate
+from gateway.clock.timeline import PATIENCE_MS, Timeline, estimate
 from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Segment, SeqRanges, Stamp, Trust, UtcMs
 from gateway.site import SpoolSettings
@@ -58,12 +58,13 @@ class Box:
     worker: InlineWorker = field(default_factory=InlineWorker)
     others: tuple[str, ...] = ()
     epochs: int = 0
+    patience_ms: int = PATIENCE_MS
     timeline: Timeline = field(init=False)
     spool: Spool = field(init=False)
 
     async def start(self) -> Spool:
         """As the daemon starts: open, go on from what is kept, date what is known, all before anything is appended."""
-        self.timeline = Timeline(self.boot)
+        self.timeline = Timeline(self.boot, patience_ms=self.patience_ms)
         kept = settings(self.folder, quota_bytes=self.quota_bytes, reserve_bytes=self.reserve_bytes)
         others = {uplink_number(name): name for name in self.others}
         home = Home(kept, self.gateway, self.machine, self._epoch, others)

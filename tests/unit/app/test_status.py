@@ -1,13 +1,14 @@
 """gateway.app.status: one Status of all parts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway import __version__
 from gateway.app.status import StatusBoard, catalog
-from gateway.model import Group, SeqRanges
+from gateway.model import BootMs, Group, SeqRanges, Stamp, UtcMs
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
 from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
-from gateway.testing.clock import FakeClock
+from gateway.testing.clock import NOON_MS, FakeClock
 from gateway.wire.documents import (
     EpochStatus,
     NorthStatus,
@@ -65,12 +66,21 @@ class SaysNorth:
         return self.status.connected
 
 
+def at_noon(at: BootMs) -> Stamp:
+    """A timeline that knows the time: 2026-11-24T12:00:00Z, a minute after boot."""
+    return Stamp(UtcMs(NOON_MS - 60_000 + at), "ioc")
+
+
 def board(
-    *south: SouthStatus, spool: SpoolStatus = SPOOL, north: SaysNorth | None = None, alarms: tuple[str, ...] = ()
+    *south: SouthStatus,
+    spool: SpoolStatus = SPOOL,
+    north: SaysNorth | None = None,
+    alarms: tuple[str, ...] = (),
+    stamp: Callable[[BootMs], Stamp | None] = at_noon,
 ) -> StatusBoard:
     """A board whose stages say this."""
     buses = [SaysSouth(part) for part in south]
-    made = StatusBoard(SITE, "boot1", FakeClock(), lambda: "ntp", buses, SaysSpool(spool), alarms)
+    made = StatusBoard(SITE, "boot1", FakeClock(), stamp, buses, SaysSpool(spool), alarms)
     made.north = north or SaysNorth(NORTH)
     return made
 
@@ -84,9 +94,15 @@ def test_buses_are_joined() -> None:
 def test_it_says_who_and_when() -> None:
     """The box, its version, its boot, its clock and how far that is trusted."""
     told = board().status()
-    assert (told.gateway, told.version, told.boot, told.clock) == ("hc-0001", __version__, "boot1", "ntp")
-    assert told.time == FakeClock().utc_ms()
+    assert (told.gateway, told.version, told.boot, told.clock) == ("hc-0001", __version__, "boot1", "ioc")
+    assert told.time == NOON_MS
     assert (told.spool, told.north) == (SPOOL, NORTH)
+
+
+def test_without_a_clock_it_tells_the_wall_clocks_time_as_unset() -> None:
+    """Somebody has to say what the box believes."""
+    told = board(stamp=lambda _: None).status()
+    assert (told.time, told.clock) == (NOON_MS, "unset")
 
 
 def test_online_is_norths_word() -> None:
@@ -104,6 +120,18 @@ def test_alarms_of_all_parts() -> None:
     told = board(spool=replace(SPOOL, failing="EIO"), north=north, alarms=("site_file_broken", "a_start")).status()
     assert told.alarms == ("a_start", "refused", "site_file_broken", "spool_failed")
     assert board().status().alarms == ()
+
+
+def test_a_kernel_that_does_not_tell_is_an_alarm() -> None:
+    """For as long as it refuses: such a box would wait for a clock for ever."""
+    refused = ["Operation not permitted"]
+    made = StatusBoard(
+        SITE, "boot1", FakeClock(), at_noon, [], SaysSpool(SPOOL), (), clock_refused=lambda: "".join(refused)
+    )
+    made.north = SaysNorth(NORTH)
+    assert made.status().alarms == ("clock_unreadable",)
+    refused.clear()
+    assert made.status().alarms == ()
 
 
 def test_the_documents_can_be_read_by_the_centre() -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.clock.follow import PERIOD_MS, SOON_MS, apply, follow
+from gateway.clock.receipts import ReceiptTime
 from gateway.clock.timeline import Changes, Timeline
-from gateway.model import Event, Given, Segment
+from gateway.model import BootMs, Event, Given, Segment, Trust, UtcMs
 from gateway.testing.clock import FakeClock, turns
 
 
@@ -83,3 +84,45 @@ async def test_events_come_before_what_they_date() -> None:
     ears = Ears()
     await apply(Changes(), ears.on_dated, ears.events.append)
     assert (ears.dated, ears.events) == ([], [])
+
+
+AHEAD_MS = 123_456_789  # what the centre's clock is ahead of this box's wall clock
+
+
+async def test_the_centres_clock_is_asked_for_and_followed() -> None:
+    """`trust = "ioc"`: an urgent question, and the receipt dates all that waits, in its own word."""
+    clock, timeline, ears, receipts = FakeClock(), Timeline("b1", Trust.IOC), Ears(), ReceiptTime()
+    timeline.resume(clock.boot_ms(), (), Given())
+    async with asyncio.TaskGroup() as tasks:
+        following = follow(clock, timeline, ears.on_dated, ears.events.append, receipts=receipts)
+        task = tasks.create_task(following, name="clock")
+        await turns()
+        assert [(event.code, event.urgent) for event in ears.events] == [("clock_asked", True)]
+        await clock.advance(SOON_MS)
+        assert ears.dated == []
+        assert timeline.trusted_utc(clock.boot_ms()) is None
+        true = clock.utc_ms() + AHEAD_MS
+        receipts.told(BootMs(clock.boot_ms() - 20), BootMs(clock.boot_ms() + 20), UtcMs(true))
+        await clock.advance(SOON_MS)
+        assert [(s.clock, s.offset_ms) for s in ears.dated] == [(Trust.IOC, true - clock.boot_ms() + SOON_MS)]
+        assert timeline.trusted_utc(clock.boot_ms()) == clock.utc_ms() + AHEAD_MS
+        clock.step(-(10**12))
+        await clock.advance(PERIOD_MS)
+        assert (str(timeline.trust), ears.codes) == ("ioc", ["clock_asked"])
+        task.cancel()
+
+
+async def test_a_restart_goes_on_with_the_centres_time_unconfirmed() -> None:
+    """Nothing is asked, nothing is held: the next receipt confirms it."""
+    clock, timeline, ears, receipts = FakeClock(utc_ms=0), Timeline("b1", Trust.IOC), Ears(), ReceiptTime()
+    kept = Segment(3, "b1", 10**12, Trust.IOC, BootMs(1_000))
+    timeline.resume(clock.boot_ms(), (kept,), Given(trusted=UtcMs(10**12 + 2_000), segment=3))
+    async with asyncio.TaskGroup() as tasks:
+        following = follow(clock, timeline, ears.on_dated, ears.events.append, receipts=receipts)
+        task = tasks.create_task(following, name="clock")
+        await turns()
+        assert (timeline.trust, ears.codes) == (Trust.HOLDOVER, [])
+        receipts.told(clock.boot_ms(), clock.boot_ms(), UtcMs(clock.boot_ms() + 10**12))
+        await clock.advance(PERIOD_MS)
+        assert (timeline.trust, ears.codes) == (Trust.IOC, [])
+        task.cancel()

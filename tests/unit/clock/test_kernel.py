@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock.kernel import TIMERS_KEPT, SystemClock, _Timex
+from gateway.clock.timeline import BUILT
 from gateway.model import BootMs, Trust
 from gateway.seams import Clock
 
@@ -33,7 +34,9 @@ def test_utc_is_the_wall_clock(clock: SystemClock) -> None:
     assert before <= clock.utc_ms() <= time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000
 
 
-@pytest.mark.parametrize(("trust", "word"), [("kernel", Trust.NTP), ("system", Trust.SYSTEM), ("rtc", Trust.RTC)])
+@pytest.mark.parametrize(
+    ("trust", "word"), [("kernel", Trust.NTP), ("system", Trust.SYSTEM), ("rtc", Trust.RTC), ("ioc", Trust.IOC)]
+)
 def test_each_trust_has_its_word(trust: str, word: Trust) -> None:
     """The clock word of rows taken with a believed clock."""
     assert SystemClock(trust).word is word
@@ -44,14 +47,36 @@ def test_system_is_always_synchronised(clock: SystemClock) -> None:
     assert clock.synchronised()
 
 
-def test_rtc_is_believed_when_the_kernel_took_its_time_from_one(tmp_path: Path) -> None:
+def test_rtc_is_believed_when_the_kernel_took_its_time_from_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hctosys reads 1 on the clock that was used."""
+    monkeypatch.setattr(SystemClock, "utc_ms", lambda _: BUILT)
     assert not SystemClock("rtc", rtc=tmp_path).synchronised()
     for name, text in (("rtc0", "0\n"), ("rtc1", "1\n")):
         (tmp_path / name).mkdir()
         assert not SystemClock("rtc", rtc=tmp_path).synchronised()
         (tmp_path / name / "hctosys").write_text(text, "ascii")
     assert SystemClock("rtc", rtc=tmp_path).synchronised()
+
+
+def test_a_battery_clock_without_a_battery_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads earlier than this software was made has lost its time."""
+    (tmp_path / "rtc0").mkdir()
+    (tmp_path / "rtc0" / "hctosys").write_text("1\n", "ascii")
+    clock = SystemClock("rtc", rtc=tmp_path)
+    monkeypatch.setattr(clock, "utc_ms", lambda: BUILT - 1)
+    assert not clock.synchronised()
+    monkeypatch.setattr(clock, "utc_ms", lambda: BUILT)
+    assert clock.synchronised()
+
+
+def test_the_wall_clock_is_never_believed_where_the_centres_is() -> None:
+    """Not even if the kernel says it is synchronised."""
+    clock = SystemClock("ioc")
+    clock._libc = Kernel(0, 500, 0)  # type: ignore[assignment]
+    assert not clock.synchronised()
+    assert clock.refused == ""
 
 
 class Kernel:

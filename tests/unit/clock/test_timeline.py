@@ -1,10 +1,13 @@
 """The rules of design section 8, one by one; docs/specs/spool.md names them TIME-n."""
 
+import pytest
+
 from gateway.clock.timeline import (
     BUILT,
     OPEN_BATCH_MS,
     PATIENCE_MS,
     UNDATED_SEGMENT_MS,
+    UNDATED_STEPS_MAX,
     Timeline,
     estimate,
 )
@@ -72,6 +75,15 @@ def test_an_undated_segment_starts_at_a_wall_step() -> None:
     first = timeline.segment_of(BootMs(MIN), urgent=False)
     see(timeline, MIN + 10_000, 101, synchronised=False)
     assert timeline.segment_of(BootMs(MIN + 10_000), urgent=False) != first
+
+
+def test_a_wall_clock_that_never_stops_stepping_is_bounded() -> None:
+    """A broken script that sets it every second, for a day (P6)."""
+    timeline = begun()
+    for second in range(86_000):
+        see(timeline, MIN + second * 1_000, second * 1_000, synchronised=False)
+    assert len(timeline._segments) <= UNDATED_STEPS_MAX + 24
+    assert len(see(timeline, MIN + 86_000_000)[0]) <= UNDATED_STEPS_MAX + 24
 
 
 def test_urgent_batches_wait_five_seconds() -> None:
@@ -258,7 +270,7 @@ def test_estimated_is_right_after_what_was_given_out() -> None:
         Segment(3, "b", None, Trust.UNSET, BootMs(1_000)),
     ]
     given = Given(trusted=UtcMs(500), estimated=UtcMs(900), boot="b", last=BootMs(70_000), segment=3)
-    first, second, third = estimate(earlier, given)
+    first, second, third = estimate(earlier, given, built=UtcMs(0))
     assert {s.clock for s in (first, second, third)} == {Trust.ESTIMATED}
     assert first.offset_ms == second.offset_ms == 901
     assert third.offset_ms == 901 + 3_601_000 + UNDATED_SEGMENT_MS + 1
@@ -272,6 +284,12 @@ def test_estimated_uses_the_boots_own_clock_if_it_had_one() -> None:
     ]
     (dated,) = estimate(earlier, Given(trusted=UtcMs(TRUE + 9_000)))
     assert (dated.number, dated.offset_ms, dated.clock) == (1, TRUE, Trust.ESTIMATED)
+
+
+def test_estimated_never_begins_before_the_build() -> None:
+    """A new box that never had a clock: 1970 would be beyond any store's retention."""
+    (dated,) = estimate([Segment(1, "a", None, Trust.UNSET, BootMs(1_000))], Given())
+    assert dated.offset_ms == BUILT + 1
 
 
 def test_numbers_rise_over_all_boots() -> None:
@@ -290,4 +308,99 @@ def test_stamp_and_trust_are_those_of_now() -> None:
     assert stamp is not None
     assert stamp.t0 == TRUE + 2 * MIN
     assert timeline.trusted
-    assert timeline.highest == TRUE + MIN
+    assert timeline.floor == TRUE + MIN
+    assert timeline.trusted_utc(BootMs(2 * MIN)) == TRUE + 2 * MIN
+
+
+STEPS = {"+1 h": 3_600_000, "-1 day": -86_400_000, "+10 years": 315_576_000_000}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_large_step_is_not_believed_unseen(step: int) -> None:
+    """Nobody confirms it: the old time goes on, marked, for a day; certificates and commands do without a clock."""
+    timeline = begun()
+    see(timeline, MIN)
+    assert see(timeline, 2 * MIN, TRUE + step)[1] == ["clock_step_held"]
+    assert now(timeline, 2 * MIN) == (TRUE, "holdover")
+    assert timeline.trusted_utc(BootMs(2 * MIN)) is None
+    assert timeline.floor == TRUE + MIN
+    assert see(timeline, 2 * MIN + PATIENCE_MS - 1, TRUE + step)[1] == []
+    assert see(timeline, 2 * MIN + PATIENCE_MS, TRUE + step)[1] == ["clock_step"]
+    word = "ntp" if step > 0 else "stepped"
+    assert now(timeline, 2 * MIN + PATIENCE_MS) == (TRUE + step, word)
+    assert now(timeline, 2 * MIN + PATIENCE_MS - 1) == (TRUE, "holdover")
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_large_step_is_followed_when_the_ioc_has_the_same_time(step: int) -> None:
+    """Back it is `stepped`, forward it is trusted; rows from before keep what they have."""
+    timeline = begun()
+    see(timeline, MIN)
+    see(timeline, 2 * MIN, TRUE + step)
+    changes = timeline.told_by_ioc(BootMs(3 * MIN), BootMs(3 * MIN + 100), UtcMs(3 * MIN + TRUE + step))
+    assert changes.events == (Event(BootMs(3 * MIN + 100), "", "clock_step", (step,)),)
+    assert now(timeline, 3 * MIN + 100) == (TRUE + step, "ntp" if step > 0 else "stepped")
+    assert now(timeline, MIN) == (TRUE, "ntp")
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_large_step_that_the_ioc_contradicts_is_never_followed(step: int) -> None:
+    """However long it lasts, as long as there are receipts."""
+    timeline = begun()
+    see(timeline, MIN)
+    for hour in range(1, 50):
+        at = hour * 3_600_000
+        see(timeline, at, TRUE + step)
+        assert timeline.told_by_ioc(BootMs(at), BootMs(at + 100), UtcMs(at + TRUE)).events == ()
+        assert now(timeline, at + 100) == (TRUE, "holdover")
+
+
+def test_a_slow_receipt_confirms_nothing() -> None:
+    """A batch that was out for an hour allows for both times: neither is followed, and the day does not begin anew."""
+    timeline = begun()
+    see(timeline, MIN)
+    see(timeline, 2 * MIN, TRUE + 30 * MIN)
+    sent, arrived = BootMs(2 * MIN), BootMs(62 * MIN)
+    assert timeline.told_by_ioc(sent, arrived, UtcMs(arrived + TRUE)).events == ()
+    assert now(timeline, arrived) == (TRUE, "holdover")
+    assert see(timeline, 2 * MIN + PATIENCE_MS, TRUE + 30 * MIN)[1] == ["clock_step"]
+
+
+def test_a_receipt_agrees_with_the_nearer_time() -> None:
+    """Of a step just over 5 s both times may lie within the slack."""
+    for away, followed in ((500, False), (5_500, True)):
+        timeline = begun()
+        see(timeline, MIN)
+        see(timeline, 2 * MIN, TRUE + 6_000)
+        changes = timeline.told_by_ioc(BootMs(3 * MIN), BootMs(3 * MIN + 10), UtcMs(3 * MIN + TRUE + away))
+        assert [e.code for e in changes.events] == (["clock_step"] if followed else [])
+
+
+def test_the_floor_is_never_below_the_build() -> None:
+    """A new box at 1970 refuses a certificate that ran out before this software was made."""
+    assert begun().floor == BUILT
+    assert begun(given=Given(trusted=UtcMs(BUILT + 5))).floor == BUILT + 5
+
+
+def test_synchronised_after_ten_minutes() -> None:
+    """Everything since boot gets the true offset: nothing is guessed, and nothing is told but the news of a step."""
+    timeline = begun(1_000)
+    for at in range(1_000, 600_000, 1_000):
+        assert see(timeline, at, 0, synchronised=False) == ([], [])
+    waiting = timeline.segment_of(BootMs(300_000), urgent=False)
+    assert [(s.number, s.offset_ms, s.clock) for s in see(timeline, 600_000)[0]] == [(waiting.number, TRUE, Trust.NTP)]
+    assert now(timeline, 1_000) == now(timeline, 600_001) == (TRUE, "ntp")
+
+
+def test_two_boots_with_the_same_fake_clock_never_share_a_time() -> None:
+    """Each boot's `unset` begins after what the last one gave out."""
+    first = begun()
+    first.segment_of(BootMs(MIN), urgent=True)
+    ((one,), _) = see(first, 2 * MIN, 5, synchronised=False)
+    assert one.offset_ms is not None
+    second = Timeline("b2")
+    second.resume(BootMs(MIN), (), Given(unset=UtcMs(one.offset_ms + 2 * MIN), segment=one.number))
+    second.segment_of(BootMs(MIN), urgent=True)
+    ((two,), _) = see(second, 2 * MIN, 5, synchronised=False)
+    assert (one.clock, two.clock) == (Trust.UNSET, Trust.UNSET)
+    assert two.offset_ms == one.offset_ms + 2 * MIN + 1

@@ -48,7 +48,6 @@ def test_every_is_for_all_classes_or_for_some(tmp_path: Path) -> None:
         ('id = "hc-0001"', 'id = "hc-0001"\nroot = "a/b"', ("bad_id", "gateway.root")),
         ('id = "hc-0001"', 'id = "hc-0001"\ncommands = ["recall"]', ("not_one_of", "gateway.commands[0]")),
         ("[[uplink]]", '[clock]\ntrust = "gps"\n[[uplink]]', ("not_one_of", "clock.trust")),
-        ("[[uplink]]", '[clock]\ntrust = "ioc"\n[[uplink]]', ("not_built_yet", "clock")),
         ("[[uplink]]", '[spool]\nquota = "4GB"\n[[uplink]]', ("bad_size", "spool.quota")),
         ("[[uplink]]", '[spool]\nquota = "15 MB"\n[[uplink]]', ("out_of_bounds", "spool.quota")),
         ("[[uplink]]", "[signal]\n[[uplink]]", ("unknown_key", "signal")),
@@ -190,3 +189,9 @@ def test_a_simulator_reads_faults_too(tmp_path: Path) -> None:
 def test_a_signal_names_a_field(tmp_path: Path) -> None:
     """A device alone is no signal."""
     assert refused(tmp_path, f'{FULL}[signal]\nprobe-1 = "x"\n', SimulatorConfig)
+
+
+def test_the_centres_clock_can_be_trusted(tmp_path: Path) -> None:
+    """`trust = "ioc"` is built."""
+    text = SITE.replace("[[uplink]]", '[clock]\ntrust = "ioc"\n[[uplink]]', 1)
+    assert toml_file.read(write(tmp_path / "a.toml", text), GatewayConfig).clock.trust == "ioc"

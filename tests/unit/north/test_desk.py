@@ -20,7 +20,11 @@ class Bench:
         self.clock, self.counters = FakeClock(), Counters()
         self.go = asyncio.Event()
         self.begun: list[str] = []
-        self.desk = Desk(CommandGate(frozenset({"turn"})), {"turn": self.turn}, self.clock, self.counters)
+        self.desk = Desk(CommandGate(frozenset({"turn"})), {"turn": self.turn}, self.trusted_now, self.counters)
+
+    def trusted_now(self) -> UtcMs | None:
+        """The clock's, while it is synchronised."""
+        return self.clock.utc_ms() if self.clock.synchronised() else None
 
     async def turn(self, command: Command) -> Outcome:
         """As slow as the test wants; id `broken` fails."""

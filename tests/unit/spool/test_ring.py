@@ -337,3 +337,27 @@ async def test_another_uplink_goes_through_a_failing_disk_too(tmp_path: Path, di
     assert again == left
     assert len(await box.spool.read(0, None, 9)) == 6
     await box.spool.close()
+
+
+@pytest.mark.parametrize("clock_came", [True, False])
+async def test_what_a_late_disk_holds_of_this_boot_is_dated(tmp_path: Path, disk: Disk, clock_came: bool) -> None:
+    """The same after a restart within one boot: the timeline never saw those segments, so nobody else would."""
+    box = Box(tmp_path, FakeClock(synchronised=False))
+    await box.start()
+    await box.append()
+    await box.spool.close()
+    disk.failing = True
+    spool = await box.start()
+    await box.append()
+    if clock_came:
+        box.clock.set_synchronised(True)
+        await box.observe()
+        await box.append()
+    disk.failing = False
+    await retry(box)
+    words = ["estimated", "estimated", *(["ntp"] * 3 if clock_came else [])]
+    batches = await spool.read(0, None, 10)
+    assert [b.stamp.clock for b in batches] == words
+    if clock_came:
+        assert batches[1].stamp.t0 == box.clock.utc_ms() - RETRY_MS  # exactly: this boot's clock is known
+    await spool.close()
