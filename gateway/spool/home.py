@@ -32,11 +32,13 @@ class Home:
     gateway: str
     machine: str
     make_epoch: Callable[[], str] = random_epoch
+    draw: Callable[[int], int] = secrets.randbelow  # below a number
+    make_folder: Callable[..., Folder] = Folder
     _lock: Lock | None = field(default=None, init=False)
 
     def open_disk(self, *, damaged: bool = False) -> tuple[Keeper, bool]:
         """Lock, open or salvage, begin an epoch where one is due; was it damaged? Raises SpoolInUse, SpoolFailed."""
-        folder = Folder(
+        folder = self.make_folder(
             Path(self.settings.path), reserve_bytes=self.settings.reserve_bytes, quota_bytes=self.settings.quota_bytes
         )
         self._lock = self._lock or Lock(folder.path)
@@ -54,6 +56,11 @@ class Home:
         old = (after.epoch, after.last)
         file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
         return Keeper(file, None)
+
+    def blind(self) -> Place:
+        """For a ring whose disk could not even be read: numbers that no spool has reached."""
+        base = (1 << BLIND_BIT) + self.draw(BLIND_BLOCKS) * BLIND_BLOCKS
+        return Place(next_id=base, segment=base)
 
     def close(self) -> None:
         """Let others have it."""
@@ -79,9 +86,3 @@ class Home:
         if salvage is not None:
             keeper.start_salvage(salvage)
         return keeper
-
-
-def blind() -> Place:
-    """For a ring whose disk could not even be read: numbers that no spool has reached."""
-    base = (1 << BLIND_BIT) + secrets.randbelow(BLIND_BLOCKS) * BLIND_BLOCKS
-    return Place(next_id=base, segment=base)
