@@ -288,7 +288,7 @@ class Box:
         await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
         await spool.unpark_all("unanswered")
         await apply(observe(clock, timeline), spool.date, inbox.put)
-        buses = [self._bus(bus, clock, counters, inbox) for bus in site.buses]
+        buses = [self._bus(bus, lazy, counters, inbox) for bus in site.buses]
         board = StatusBoard(site, self._boot, clock, lambda: timeline.trust, buses, spool, ())
         self.uplink = board.north = self._uplink(spool, timeline, lazy, counters, inbox, board)
         inbox.put(Event(clock.boot_ms(), "", "restart", "sim"))

@@ -21,7 +21,9 @@ from tests.sim.history import History
 ROOT = "city"
 GATEWAY = "hc-0001"
 WORKERS = ("ingest-1", "ingest-2")
-STORE_TIMEOUT_S = 3.0
+STORE_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 127.0  # of a host that does not answer, by Linux
+MUTE_SHARE = 0.5  # of answers that are lost
 ASTRAY_S = 120.0
 
 
@@ -39,6 +41,8 @@ class SimBroker(FakeBroker):
     ) -> Connection:
         """As any broker's."""
         self._history.connects(broker)
+        if self.down:
+            await asyncio.sleep(CONNECT_TIMEOUT_S)  # noqa: TID251 - virtual time
         return await super().connect(broker, will=will, receive_maximum=receive_maximum)
 
     def route(self, message: Published) -> int:
@@ -73,10 +77,10 @@ class SimBroker(FakeBroker):
 class SimStore(SqliteStore):
     """The embedded store in memory. `down`: it does not answer. `mute`: it writes, and its answer is lost."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, random: Random) -> None:
         super().__init__(Path(":memory:"), InlineWorker())
         self.down = self.mute = False
-        self._history = history
+        self._history, self._random = history, random
 
     async def ready(self) -> None:
         """As any store's."""
@@ -89,7 +93,7 @@ class SimStore(SqliteStore):
         await super().write(lines, precision)
         for line in lines:
             self._history.stored(parse(line, precision))
-        if self.mute:
+        if self.mute and self._random.random() < MUTE_SHARE:
             raise StoreBusy("no answer")
 
     async def _answer(self) -> None:
@@ -101,8 +105,10 @@ class SimStore(SqliteStore):
 class Centre:
     """Two workers beside one store."""
 
-    def __init__(self, loop: SimLoop, clock: SimClock, broker: SimBroker, history: History, folder: Path) -> None:
-        self.store = SimStore(history)
+    def __init__(
+        self, loop: SimLoop, clock: SimClock, broker: SimBroker, history: History, random: Random, folder: Path
+    ) -> None:
+        self.store = SimStore(history, random)
         self.counters = Counters()
         self._loop, self._clock, self._broker, self._folder = loop, clock, broker, folder
         self._processes: dict[str, Process] = {}

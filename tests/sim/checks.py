@@ -79,7 +79,7 @@ def _reordered(history: History) -> Iterator[str]:
 
 def _stalled(world: World) -> Iterator[str]:
     """Between two answers of a living device, nothing else being wrong with its bus, lies at most a period."""
-    longest_ms = world.form.period_ms * PERIOD_MOVES + 1_000
+    longest_ms = world.form.period_ms * PERIOD_MOVES + world.form.grain_ms
     times: dict[str, list[int]] = {}
     for (device, _), at_ms in sorted(world.history.read_at.items(), key=lambda item: item[1]):
         times.setdefault(device, []).append(at_ms - (world.true_ms() - round(world.loop.time() * 1000)))

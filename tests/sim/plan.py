@@ -11,8 +11,8 @@ class Form:
     """How long and how fine a run is."""
 
     days: float = 30.0
-    period_ms: int = 1_800_000  # of a poll
-    grain_ms: int = 300_000  # how lazy the stages are that look around all the time
+    period_ms: int = 3_600_000  # of a poll
+    grain_ms: int = 600_000  # how lazy the stages are that look around all the time
     devices: int = 3
 
 
@@ -39,8 +39,8 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "lying_broker": (2, 5 * MINUTE, 0.02),
     "receipts_astray": (3, HOUR, 0.2),
     "ingest_kill": (6, 10, 0.01),
-    "store_down": (3, MINUTE, 0.04),
-    "store_mute": (2, MINUTE, 0.01),
+    "store_down": (3, MINUTE, 0.02),
+    "store_mute": (2, MINUTE, 0.003),
     "kill": (6, 1, 0.002),
     "kill_in_step": (6, 1, 0.002),
     "stop": (2, 1, 0.002),

@@ -27,7 +27,7 @@ class World:
         self.random = Random(f"world {seed}")  # noqa: S311 - a simulation
         self.history = History(self.true_ms)
         self.broker = SimBroker(loop, self.history, self.random)
-        self.centre = Centre(loop, SimClock(loop, NOON_MS), self.broker, self.history, folder / "dead")
+        self.centre = Centre(loop, SimClock(loop, NOON_MS), self.broker, self.history, self.random, folder / "dead")
         self.box = Box(loop, self.broker, self.history, folder, seed, form)
         self.disturbed: list[Span] = []  # while a living device may rightly be read later
         self.dead: dict[int, list[Span]] = {}
