@@ -10,7 +10,7 @@ unsynced sectors are tests/crash's. So the spool lies in memory (/dev/shm) where
 import asyncio
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ from gateway.testing.simloop import Process, SimLoop
 from gateway.wire.topic import Topics
 from simulators.device import ModbusDevice
 from tests.sim.centre import GATEWAY, ROOT, SimBroker
-from tests.sim.history import FIELD, KIND, History
+from tests.sim.history import FIELD, History
 from tests.sim.plan import Form
 from tests.support import south
 
@@ -53,7 +53,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 QUOTA_BYTES = 512 << 10  # a few hundred batches
 RESERVE_BYTES = 1 << 20
 FREE_BYTES = 1 << 30
-STATUS_MS = 3_600_000
+STATUS_MS = 4 * 3_600_000
 
 
 class Wire:
@@ -365,7 +365,3 @@ def _device(name: str, unit_id: int, period_ms: int) -> Device:
 
 def _inner(error: BaseException) -> BaseException:
     return _inner(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _kinds() -> Sequence[str]:
-    return (KIND,)

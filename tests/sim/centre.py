@@ -16,13 +16,14 @@ from gateway.testing.broker import FakeBroker, Published
 from gateway.testing.simclock import SimClock
 from gateway.testing.simloop import Process, SimLoop
 from gateway.testing.worker import InlineWorker
-from tests.sim.history import History
+from tests.sim.history import KIND, History
 
 ROOT = "city"
 GATEWAY = "hc-0001"
 WORKERS = ("ingest-1", "ingest-2")
 STORE_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 127.0  # of a host that does not answer, by Linux
+WATCHED = (f"{KIND},".encode(), b"gw_batch,")
 MUTE_SHARE = 0.5  # of answers that are lost
 ASTRAY_S = 120.0
 
@@ -92,7 +93,8 @@ class SimStore(SqliteStore):
         await self._answer()
         await super().write(lines, precision)
         for line in lines:
-            self._history.stored(parse(line, precision))
+            if line.startswith(WATCHED):
+                self._history.stored(parse(line, precision))
         if self.mute and self._random.random() < MUTE_SHARE:
             raise StoreBusy("no answer")
 

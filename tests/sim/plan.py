@@ -32,7 +32,7 @@ class Fault:
 
 # what -> (how often in a run at most, its length in s: shortest, longest as a share of the run)
 KINDS: dict[str, tuple[int, float, float]] = {
-    "broker_down": (3, MINUTE, 0.1),
+    "broker_down": (2, MINUTE, 0.1),
     "broker_amnesia": (4, 0, 0),
     "cut": (8, 0, 0),
     "half_open": (2, 5 * MINUTE, 0.01),
@@ -45,10 +45,12 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "kill_in_step": (6, 1, 0.002),
     "stop": (2, 1, 0.002),
     "reboot": (2, MINUTE, 0.005),
-    "reboot_clockless": (2, MINUTE, 0.04),
+    "reboot_clockless": (2, MINUTE, 0.08),
     "ntp_lost": (2, HOUR, 0.05),
     "clock_step": (3, 10 * MINUTE, 0.01),
     "clock_lies": (1, 10 * MINUTE, 0.005),
+    "power_flaps": (2, HOUR, 0.1),
+    "squeeze": (1, HOUR, 0.2),
     "disk_full": (1, HOUR, 0.05),
     "disk_failing": (1, MINUTE, 0.02),
     "device_dead": (4, HOUR, 0.2),

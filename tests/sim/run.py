@@ -50,7 +50,11 @@ async def _live(loop: SimLoop, folder: Path, seed: int, form: Form, faults: list
     await world.box.stop()
     await asyncio.sleep(60)  # noqa: TID251 - virtual time: the last status arrives
     history = world.history
-    history.counts |= {"appended": len(history.appended), "points": len(history.points), "kills": history.counts.get("kills", 0)}
+    for _, clock, _ in history.points:
+        history.count(f"rows {clock or 'trusted'}")
+    history.counts["appended"] = len(history.appended)
+    history.counts["given up"] = len(set(history.appended) - history.ledger)
+    history.counts["rings lost"] = len(history.ring_lost)
     broken = await checks.broken(world)
     for point in sorted(history.points.items()):
         history.note(point)

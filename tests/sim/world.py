@@ -145,6 +145,22 @@ class World:
         self.loop.call_later(min(60.0, fault.for_s / 2), lambda: self._boot(wall_ms, synchronised=False))
         return self.set_right
 
+    def power_flaps(self, fault: Fault) -> Callable[[], None]:
+        """Three boots that wake up at the same wrong time, before the network's comes."""
+        self._disturb(fault)
+        for part in range(3):
+            self.loop.call_later(part * fault.for_s / 3, lambda: self._boot(FAKE_HWCLOCK_MS, synchronised=False))
+        return self.set_right
+
+    def squeeze(self, _: Fault) -> Callable[[], None]:
+        """No way out and no room: the spool has to give up batches."""
+        self.broker.down, self.box.disk.free_bytes = True, 0
+        self.broker.amnesia()
+        return self._let_go
+
+    def _let_go(self) -> None:
+        self.broker.down, self.box.disk.free_bytes = False, FREE_BYTES
+
     def ntp_lost(self, _: Fault) -> Callable[[], None]:
         self.box.clock.set_synchronised(False)  # noqa: FBT003 - the method names it
         return self.set_right
@@ -204,6 +220,6 @@ _STRIKES: dict[str, Callable[[World, Fault], Callable[[], None] | None]] = {
     for name in (
         "broker_down", "broker_amnesia", "cut", "half_open", "lying_broker", "receipts_astray", "ingest_kill",
         "store_down", "store_mute", "kill", "kill_in_step", "stop", "reboot", "reboot_clockless", "ntp_lost",
-        "clock_step", "clock_lies", "disk_full", "disk_failing", "device_dead", "port_gone",
+        "power_flaps", "squeeze", "clock_step", "clock_lies", "disk_full", "disk_failing", "device_dead", "port_gone",
     )
 }
