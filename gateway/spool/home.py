@@ -9,8 +9,9 @@ from gateway.site import SpoolSettings
 from gateway.spool.database import MEMORY, Damaged
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.keeper import Keeper, Place
+from gateway.spool.keeper import RING_PAGES, Keeper, Place
 from gateway.spool.lock import Lock
+from gateway.spool.retention import max_pages
 from gateway.spool.salvage import Salvage
 
 EPOCH_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -51,11 +52,12 @@ class Home:
             return self._keeper(folder), True
 
     def open_ring(self, after: Place) -> Keeper:
-        """In memory, in an epoch of its own, numbered on from `after`."""
+        """In memory, in an epoch of its own, numbered on from `after`; small enough to find room on the disk again."""
         file = SpoolFile(MEMORY, self.gateway, self.machine)
         old = (after.epoch, after.last)
         file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
-        return Keeper(file, None)
+        room = max_pages(self.settings.quota_bytes, 0)
+        return Keeper(file, None, ring_pages=min(RING_PAGES, room // 2))
 
     def blind(self) -> Place:
         """For a ring whose disk could not even be read: numbers that no spool has reached."""

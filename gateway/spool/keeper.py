@@ -33,7 +33,7 @@ from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
 
 RELIEFS_MAX = 256  # chunks given up for one append
-RING_PAGES = 1024  # 4 MB
+RING_PAGES = 1024  # 4 MB at most
 DAY_MS = 86_400_000
 
 
@@ -88,8 +88,10 @@ class Snapshot:
 class Keeper:
     """Of one file; `folder` None in memory. Call `now` before each step."""
 
-    def __init__(self, file: SpoolFile, folder: Folder | None, *, archive_days: int = 0) -> None:
-        self.file, self._folder = file, folder
+    def __init__(
+        self, file: SpoolFile, folder: Folder | None, *, archive_days: int = 0, ring_pages: int = RING_PAGES
+    ) -> None:
+        self.file, self._folder, self._ring_pages = file, folder, ring_pages
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
@@ -285,7 +287,7 @@ class Keeper:
     def _limit(self) -> None:
         """The quota in pages."""
         folder = self._folder
-        pages = max_pages(folder.quota_bytes, folder.beside_bytes()) if folder else RING_PAGES
+        pages = max_pages(folder.quota_bytes, folder.beside_bytes()) if folder else self._ring_pages
         self.file.limit_pages(pages)
 
     # -- salvage

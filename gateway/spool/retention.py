@@ -11,7 +11,7 @@ from gateway.model import SeqRanges
 PAGE_BYTES = 4096
 WAL_BYTES = 8 << 20  # twice the checkpoint distance: it is never truncated
 BALLAST_BYTES = 8 << 20
-PAGES_MIN = 64
+PAGES_MIN = 128  # whatever the quota: room for a ring of half of it, and for giving up
 MARGIN_PAGES = 24  # for the trees above the rows, and for giving up itself
 ROW_OVERHEAD_BYTES = 256
 CHUNK_BATCHES = 16

@@ -353,14 +353,15 @@ class Box:
 
 
 def _site(form: Form) -> Site:
-    devices = tuple(_device(f"meter-{unit_id}", unit_id, form.period_ms) for unit_id in range(1, form.devices + 1))
+    devices = tuple(_device(f"meter-{unit_id}", unit_id, form) for unit_id in range(1, form.devices + 1))
     uplink = UplinkSettings("ioc", (Broker("broker", 8883, GATEWAY),), "wired", 1_000, STATUS_MS)
     site = south.a_site(south.a_bus(*devices))
     return Site(site.gateway, ROOT, None, None, "kernel", site.spool, (uplink,), site.buses, ())
 
 
-def _device(name: str, unit_id: int, period_ms: int) -> Device:
-    return south.a_device(name, ([south.a_field(0, "u32", name=FIELD)], period_ms), unit_id=unit_id)
+def _device(name: str, unit_id: int, form: Form) -> Device:
+    group = ([south.a_field(0, "u32", name=FIELD)], form.period_ms)
+    return south.a_device(name, group, unit_id=unit_id, timeout_ms=form.timeout_ms)
 
 
 def _inner(error: BaseException) -> BaseException:

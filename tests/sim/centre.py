@@ -11,19 +11,25 @@ from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.ingest import Ingest
 from gateway.ioc.store.point import parse
 from gateway.ioc.store.sqlite import SqliteStore
+from gateway.model import Receipt, UtcMs
 from gateway.seams import Broker, Connection
 from gateway.testing.broker import FakeBroker, Published
 from gateway.testing.simclock import SimClock
 from gateway.testing.simloop import Process, SimLoop
 from gateway.testing.worker import InlineWorker
+from gateway.wire import batch as wire_batch
+from gateway.wire import receipt as wire_receipt
+from gateway.wire.topic import Topics
 from tests.sim.history import KIND, History
 
 ROOT = "city"
 GATEWAY = "hc-0001"
+TOPICS = Topics(ROOT, GATEWAY)
 WORKERS = ("ingest-1", "ingest-2")
 STORE_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 127.0  # of a host that does not answer, by Linux
 WATCHED = (f"{KIND},".encode(), b"gw_batch,")
+FORGED_SHARE = 0.1
 MUTE_SHARE = 0.5  # of answers that are lost
 ASTRAY_S = 120.0
 
@@ -49,8 +55,11 @@ class SimBroker(FakeBroker):
     def route(self, message: Published) -> int:
         """Deliver; or what `astray` makes of it."""
         self._history.published(message)
-        if message.topic.endswith("/down/receipt") and self._random.random() < self.astray:
-            return self._lead_astray(message)
+        if self.astray and self._random.random() < self.astray:
+            if message.topic == TOPICS.receipt:
+                return self._lead_astray(message)
+            if message.topic == TOPICS.data and self._random.random() < FORGED_SHARE:
+                return self._forge(message)
         reason = super().route(message)
         self.published.clear()
         return 0 if self.lying else reason
@@ -69,6 +78,15 @@ class SimBroker(FakeBroker):
             return super().route(message)
         if fate == "late":
             self._loop.call_later(self._random.uniform(0.1, ASTRAY_S), self._late, message)
+        return 0
+
+    def _forge(self, message: Published) -> int:
+        """The batch is lost on its way, and somebody says it is stored: with another content."""
+        batch = wire_batch.decode(message.payload)
+        self._history.count("receipts forged")
+        now = UtcMs(self._history.now())
+        lie = Receipt(GATEWAY, batch.id.epoch, ((batch.id.seq, batch.crc ^ 1),), (), (), "nobody", now)
+        super().route(Published("nobody", TOPICS.receipt, wire_receipt.encode(lie), 1, retain=False))
         return 0
 
     def _late(self, message: Published) -> None:

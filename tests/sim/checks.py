@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gateway.ioc import audit
 from gateway.model import SeqRanges, UtcMs
+from gateway.testing.clock import NOON_MS
 from tests.sim.centre import GATEWAY
 from tests.sim.history import KIND, History
 from tests.sim.world import Span, World
@@ -11,6 +12,7 @@ from tests.sim.world import Span, World
 TRUSTED_WITHIN_MS = 5_500  # a step of up to 5 s is followed at once (design, section 8)
 NEVER_BACK = ("", "unset", "estimated")  # clock words whose rows never go back; `stepped` says that they may
 PERIOD_MOVES = 1.05
+STEADY_MIN = 20  # intervals that make an average
 
 
 async def broken(world: World) -> list[str]:
@@ -31,11 +33,10 @@ async def _lost(world: World) -> list[str]:
     for epoch in {epoch for epoch, _ in history.appended}:
         gaps = await world.centre.store.gaps(GATEWAY, epoch)
         named[epoch] = SeqRanges.of((gap.first, gap.last) for gap in gaps)
-    there = {(device, number) for (device, _, _), number in history.points.items()}
     lost = []
     for (epoch, seq), readings in sorted(history.appended.items()):
         if (epoch, seq) in history.ledger:
-            lost += [f"{epoch} {seq}: {one} has no row" for one in readings if one not in there]
+            lost += [f"{epoch} {seq}: {one} has no row" for one in readings if one not in history.there]
         elif seq not in named[epoch] and epoch not in history.ring_lost:
             lost.append(f"{epoch} {seq} is neither stored nor named by a gap")
     return lost
@@ -78,16 +79,30 @@ def _reordered(history: History) -> Iterator[str]:
 
 
 def _stalled(world: World) -> Iterator[str]:
-    """Between two answers of a living device, nothing else being wrong with its bus, lies at most a period."""
-    longest_ms = world.form.period_ms * PERIOD_MOVES + world.form.grain_ms
+    """A living device, nothing else being wrong with its bus, is read once a period: each time, and on the average."""
+    form = world.form
+    longest_ms = form.period_ms * PERIOD_MOVES + form.grain_ms + 2 * form.timeout_ms  # one probe of a dead one
+    for device, at in _times(world).items():
+        spans = [*world.disturbed, *world.dead.get(int(device.removeprefix("meter-")), ())]
+        steady = [
+            (first, second)
+            for first, second in zip(at, at[1:], strict=False)
+            if not any(_touches(span, first, second) for span in spans)
+        ]
+        for first, second in steady:
+            if second - first > longest_ms:
+                yield f"{device} was not read from {first} to {second} ms"
+        mean_ms = sum(second - first for first, second in steady) / max(1, len(steady))
+        if len(steady) >= STEADY_MIN and mean_ms > form.period_ms * PERIOD_MOVES:
+            yield f"{device} is read every {mean_ms:.0f} ms"
+
+
+def _times(world: World) -> dict[str, list[int]]:
+    """When each device answered, in ms of the run."""
     times: dict[str, list[int]] = {}
     for (device, _), at_ms in sorted(world.history.read_at.items(), key=lambda item: item[1]):
-        times.setdefault(device, []).append(at_ms - (world.true_ms() - round(world.loop.time() * 1000)))
-    for device, at in times.items():
-        spans = [*world.disturbed, *world.dead.get(int(device.removeprefix("meter-")), ())]
-        for first, second in zip(at, at[1:], strict=False):
-            if second - first > longest_ms and not any(_touches(span, first, second) for span in spans):
-                yield f"{device} was not read from {first} to {second} ms"
+        times.setdefault(device, []).append(at_ms - NOON_MS)
+    return times
 
 
 def _touches(span: Span, first_ms: float, last_ms: float) -> bool:

@@ -34,6 +34,7 @@ class History:
     ledger: set[Batch] = field(default_factory=set)
     settled: set[Batch] = field(default_factory=set)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (device, clock, ms) -> number
+    there: set[Reading] = field(default_factory=set)  # those of `points`
     ring_lost: set[str] = field(default_factory=set)  # epochs of rings that died with their process
     broken: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class History:
         """The store has it."""
         tags = dict(point.tags)
         if point.measurement == "gw_batch":
-            self.ledger.add((tags["epoch"], round(float(point.fields["seq"]))))
+            self._proven((tags["epoch"], round(float(point.fields["seq"]))))
         if point.measurement != KIND:
             return
         key = (tags["device"], tags.get("clock", ""), point.time_ns // 1_000_000)
@@ -96,7 +97,14 @@ class History:
             self.breaks("P5", f"{key}: answer {number} overwrites {self.points[key]}")
         if (key[0], number) not in self.read_at:
             self.breaks("P8", f"{key}: answer {number} was never given")
+        self.there.add((key[0], number))
         self.note("stored", key, number)
+
+    def _proven(self, batch: Batch) -> None:
+        """A ledger point is written."""
+        self.ledger.add(batch)
+        if missing := [one for one in self.appended.get(batch, ()) if one not in self.there]:
+            self.breaks("P2", f"{batch} is proven before {missing[0]} is stored")
 
     def connects(self, broker: Broker) -> None:
         """A client knocks."""

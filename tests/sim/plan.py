@@ -14,6 +14,7 @@ class Form:
     period_ms: int = 3_600_000  # of a poll
     grain_ms: int = 600_000  # how lazy the stages are that look around all the time
     devices: int = 3
+    timeout_ms: int = 200
 
 
 MONTH = Form()

@@ -16,6 +16,7 @@ from tests.sim.plan import Fault, Form
 YEAR_MS = 365 * 86_400_000
 STEPS_MS = (3_600_000, -86_400_000, 10 * YEAR_MS, -3_000, 3_000, -40_000, 90_000)
 FAKE_HWCLOCK_MS = NOON_MS - 30 * 86_400_000  # where a box without a clock wakes up
+FIRST_MISS_S = 60.0  # of a device that dies may move the others: after it they are steady again
 Span = tuple[float, float]
 
 
@@ -152,10 +153,11 @@ class World:
             self.loop.call_later(part * fault.for_s / 3, lambda: self._boot(FAKE_HWCLOCK_MS, synchronised=False))
         return self.set_right
 
-    def squeeze(self, _: Fault) -> Callable[[], None]:
-        """No way out and no room: the spool has to give up batches."""
-        self.broker.down, self.box.disk.free_bytes = True, 0
+    def squeeze(self, fault: Fault) -> Callable[[], None]:
+        """No way out, and later no room: the spool has to give up batches."""
+        self.broker.down = True
         self.broker.amnesia()
+        self.loop.call_later(fault.for_s / 6, lambda: setattr(self.box.disk, "free_bytes", 0))
         return self._let_go
 
     def _let_go(self) -> None:
@@ -186,6 +188,7 @@ class World:
 
     def device_dead(self, fault: Fault) -> Callable[[], None]:
         unit_id = 1 + round(fault.size * 1e6) % self.form.devices
+        self._disturb(Fault(0, "", FIRST_MISS_S))
         self.box.wire.dead.add(unit_id)
         self.dead.setdefault(unit_id, []).append((self.loop.time(), self.loop.time() + fault.for_s))
         return lambda: self.box.wire.dead.discard(unit_id)
