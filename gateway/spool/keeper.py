@@ -216,10 +216,11 @@ class Keeper:
     def _ensure(self, need_pages: int) -> None:
         for _ in range(RELIEFS_MAX):
             free_bytes = self._folder.free_bytes() if self._folder else None
-            reason = self.file.room(free_bytes, self._folder.reserve_bytes if self._folder else 0).short_of(need_pages)
+            room = self.file.room(free_bytes, self._folder.reserve_bytes if self._folder else 0)
+            reason = room.short_of(need_pages)
             if not reason:
                 return
-            if not self._make_room(reason):
+            if not self._make_room(reason, in_vain=reason == "disk_full" and room.too_small_for(need_pages)):
                 raise SpoolFull(reason)
         raise SpoolFull("no end of giving up")
 
@@ -230,8 +231,8 @@ class Keeper:
         elif not self._make_room("disk_full"):
             raise SpoolFull("disk_full")
 
-    def _make_room(self, reason: str) -> bool:
-        """One chunk, in the order of the design; False when there is nothing left to give up."""
+    def _make_room(self, reason: str, *, in_vain: bool = False) -> bool:
+        """One chunk, in the order of the design; False when nothing is left to give up, or it would be in vain."""
         if self._folder is not None and self._salvage is None and (name := self._folder.drop_aside()):
             self.notes.events.append(("spool_aside_dropped", name, False))
             self._limit()
@@ -244,7 +245,7 @@ class Keeper:
             view.pending().minus(unfetched),
             SeqRanges.of_seqs(id_ for id_ in flying if id_ is not None),
         )
-        if turn is None:
+        if turn is None or (in_vain and turn.kind == "pending"):
             return False
         chunk = self._chunk(turn.ids)
         if turn.kind == "pending":
