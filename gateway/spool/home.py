@@ -10,8 +10,9 @@ from gateway.site import SpoolSettings
 from gateway.spool.database import MEMORY, Damaged
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.keeper import Keeper, Moment, Place
+from gateway.spool.keeper import RING_PAGES, Keeper, Moment, Place
 from gateway.spool.lock import Lock
+from gateway.spool.retention import max_pages
 from gateway.spool.salvage import Salvage
 
 EPOCH_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -33,12 +34,14 @@ class Home:
     gateway: str
     machine: str
     make_epoch: Callable[[], str] = random_epoch
+    draw: Callable[[int], int] = secrets.randbelow  # below a number
+    make_folder: Callable[..., Folder] = Folder
     others: Mapping[int, str] = field(default_factory=dict)  # names of the uplinks behind the first, by number
     _lock: Lock | None = field(default=None, init=False)
 
     def open_disk(self, *, damaged: bool = False) -> tuple[Keeper, bool]:
         """Lock, open or salvage, begin an epoch where one is due; was it damaged? Raises SpoolInUse, SpoolFailed."""
-        folder = Folder(
+        folder = self.make_folder(
             Path(self.settings.path), reserve_bytes=self.settings.reserve_bytes, quota_bytes=self.settings.quota_bytes
         )
         self._lock = self._lock or Lock(folder.path)
@@ -51,11 +54,17 @@ class Home:
             return self._keeper(folder), True
 
     def open_ring(self, after: Place) -> Keeper:
-        """In memory, in an epoch of its own, numbered on from `after`."""
+        """In memory, in an epoch of its own, numbered on from `after`; small enough to find room on the disk again."""
         file = SpoolFile(MEMORY, self.gateway, self.machine, tuple(self.others))
         old = (after.epoch, after.last)
         file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
-        return Keeper(file, None, others=self.others)
+        room = max_pages(self.settings.quota_bytes, 0)
+        return Keeper(file, None, ring_pages=min(RING_PAGES, room // 2), others=self.others)
+
+    def blind(self) -> Place:
+        """For a ring whose disk could not even be read: numbers that no spool has reached."""
+        base = (1 << BLIND_BIT) + self.draw(BLIND_BLOCKS) * BLIND_BLOCKS
+        return Place(next_id=base, segment=base)
 
     def close(self) -> None:
         """Let others have it."""
@@ -81,12 +90,6 @@ class Home:
         if salvage is not None:
             keeper.start_salvage(salvage)
         return keeper
-
-
-def blind() -> Place:
-    """For a ring whose disk could not even be read: numbers that no spool has reached."""
-    base = (1 << BLIND_BIT) + secrets.randbelow(BLIND_BLOCKS) * BLIND_BLOCKS
-    return Place(next_id=base, segment=base)
 
 
 def move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:

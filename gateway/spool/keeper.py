@@ -36,7 +36,7 @@ from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
 
 RELIEFS_MAX = 256  # chunks given up for one append
-RING_PAGES = 1024  # 4 MB
+RING_PAGES = 1024  # 4 MB at most
 DAY_MS = 86_400_000
 NO_OTHERS: Mapping[int, str] = MappingProxyType({})
 
@@ -94,9 +94,15 @@ class Keeper:
     """Of one file; `folder` None in memory. Call `now` before each step."""
 
     def __init__(
-        self, file: SpoolFile, folder: Folder | None, *, archive_days: int = 0, others: Mapping[int, str] = NO_OTHERS
+        self,
+        file: SpoolFile,
+        folder: Folder | None,
+        *,
+        archive_days: int = 0,
+        ring_pages: int = RING_PAGES,
+        others: Mapping[int, str] = NO_OTHERS,
     ) -> None:
-        self.file, self._folder, self._others = file, folder, others
+        self.file, self._folder, self._ring_pages, self._others = file, folder, ring_pages, others
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
@@ -225,10 +231,11 @@ class Keeper:
     def _ensure(self, need_pages: int) -> None:
         for _ in range(RELIEFS_MAX):
             free_bytes = self._folder.free_bytes() if self._folder else None
-            reason = self.file.room(free_bytes, self._folder.reserve_bytes if self._folder else 0).short_of(need_pages)
+            room = self.file.room(free_bytes, self._folder.reserve_bytes if self._folder else 0)
+            reason = room.short_of(need_pages)
             if not reason:
                 return
-            if not self._make_room(reason):
+            if not self._make_room(reason, in_vain=reason == "disk_full" and room.too_small_for(need_pages)):
                 raise SpoolFull(reason)
         raise SpoolFull("no end of giving up")
 
@@ -239,8 +246,8 @@ class Keeper:
         elif not self._make_room("disk_full"):
             raise SpoolFull("disk_full")
 
-    def _make_room(self, reason: str) -> bool:
-        """One chunk, in the order of the design; False when there is nothing left to give up."""
+    def _make_room(self, reason: str, *, in_vain: bool = False) -> bool:
+        """One chunk, in the order of the design; False when nothing is left to give up, or it would be in vain."""
         if self._folder is not None and self._salvage is None and (name := self._folder.drop_aside()):
             self.notes.events.append(("spool_aside_dropped", name, False))
             self._limit()
@@ -255,7 +262,7 @@ class Keeper:
             SeqRanges.of_seqs(id_ for id_ in flying if id_ is not None),
             owed.minus(unfetched),
         )
-        if turn is None:
+        if turn is None or (in_vain and turn.kind == "pending"):
             return False
         chunk = self._chunk(turn.ids)
         if turn.kind == "pending":
@@ -315,7 +322,7 @@ class Keeper:
     def _limit(self) -> None:
         """The quota in pages."""
         folder = self._folder
-        pages = max_pages(folder.quota_bytes, folder.beside_bytes()) if folder else RING_PAGES
+        pages = max_pages(folder.quota_bytes, folder.beside_bytes()) if folder else self._ring_pages
         self.file.limit_pages(pages)
 
     # -- salvage

@@ -12,8 +12,9 @@ NONE = SeqRanges()
 PAGE_BYTES = 4096
 WAL_BYTES = 8 << 20  # twice the checkpoint distance: it is never truncated
 BALLAST_BYTES = 8 << 20
-PAGES_MIN = 64
+PAGES_MIN = 128  # whatever the quota: room for a ring of half of it, and for giving up
 MARGIN_PAGES = 24  # for the trees above the rows, and for giving up itself
+TABLE_PAGES = 12  # at least one for each tree, with or without rows
 ROW_OVERHEAD_BYTES = 256
 CHUNK_BATCHES = 16
 CHUNK_BYTES = 256 << 10
@@ -40,6 +41,10 @@ class Room:
         if self.free_bytes is not None and self.free_bytes - self.reserve_bytes < need * PAGE_BYTES:
             return "disk_full"
         return ""
+
+    def too_small_for(self, need_pages: int) -> bool:
+        """Whether a file that cannot grow has not the room even with its log empty: nothing is to be given up for it."""
+        return self.pages - TABLE_PAGES < need_pages + MARGIN_PAGES
 
 
 @dataclass(frozen=True, slots=True)

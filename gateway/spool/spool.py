@@ -19,7 +19,7 @@ from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.branch import Branch, News
 from gateway.spool.database import Damaged
-from gateway.spool.home import Home, blind, move
+from gateway.spool.home import Home, move
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
 from gateway.spool.view import SETTLED, View, uplink_number
 from gateway.wire.documents import SpoolStatus
@@ -333,7 +333,7 @@ class Spool:
 
     async def _fall(self, error: SpoolError) -> None:
         """The disk answers with errors: from now on the ring is the disk."""
-        place = blind()
+        place = self._home.blind()
         if self._keeper is not None:
             place = self._keeper.place
             self._away, self._away_oldest = self._keeper.file.view, self._snapshot.oldest

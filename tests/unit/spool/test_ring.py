@@ -131,6 +131,20 @@ async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk
     assert box.spool.status.size_bytes <= 4 * MB
 
 
+async def test_a_full_ring_finds_room_in_a_small_file(tmp_path: Path, disk: Disk) -> None:
+    """RING-3: whatever the quota, what a ring may hold fits on the disk, and the disk is used again."""
+    box = Box(tmp_path, quota_bytes=MB // 2)
+    spool = await box.start()
+    disk.failing = True
+    for _ in range(300):
+        await box.append(size=3_000)
+    disk.failing = False
+    await retry(box)
+    assert not spool.status.failing
+    assert "spool_restored" in box.codes
+    await spool.close()
+
+
 async def test_it_starts_without_a_disk(tmp_path: Path, disk: Disk) -> None:
     """RING-4: numbered above anything that could be on the disk it cannot see; joined when the disk is back."""
     box = Box(tmp_path)
