@@ -11,10 +11,10 @@ G1. Each value that the simulators served is in the database once, equal, within
         without a broker) and until it was back, or after its last stop;
       - while the gateway stood still, or while the device or its port were about to go: SLACK_MS around it;
       - in the time of a gap record or of a `rows_dropped` event, as many rows as that says (G6).
-    A value that a killed simulator did not write down any more may be in the database: UNWRITTEN_MS before the kill. One
-    that came while the gateway (or the simulator) stood still may be late by as long as that, at most FREEZE_LATE_MS.
-G2. Each seq from 1 to the highest known of its epoch has a ledger point or a gap record. None waits on the box: all rests.
-G3. Each batch on the box that has a ledger point has one with its n and its crc; all its rows are in the database, equal.
+    A value that a killed simulator did not write down any more may be in the database: UNWRITTEN_MS before the kill.
+    One that came while the gateway (or the simulators) stood still may be late by that, at most by FREEZE_LATE_MS.
+G2. Each seq from 1 to the highest known of its epoch has a ledger point or a gap record. None waits on the box.
+G3. A batch on the box and its ledger point have the same n and crc; all its rows are in the database, equal.
 G4. No seq has two contents. No seq has a ledger point and was never issued.
 G5. The rows of one group follow one another in time, batch by batch, in each boot.
 G6. No more rows are missing in the time of gap records than these say.
@@ -44,7 +44,8 @@ UNWRITTEN_MS = 400
 FREEZE_LATE_MS = 1_200
 SHOWN = 30
 _AUDIT = re.compile(
-    r"^\S+ (\S+): issued (\d+): stored (\d+), explained (\d+), pending (\d+), expired \d+, unexplained (\d+)", re.M
+    r"^\S+ (\S+): issued (\d+): stored (\d+), explained (\d+), pending (\d+), expired \d+, unexplained (\d+)",
+    re.MULTILINE,
 )
 _FIELD_ILL = frozenset(("vanish", "refuse", "half_open"))  # of a bus
 
@@ -74,7 +75,8 @@ class Verdict:
         lines = [
             f"faults: {faults}",
             f"values served {report.truths}, stored {report.points}, equal {report.matched}; batches {self.batches}",
-            f"excused: {excused}; rows off by ms: p50 {report.dt_ms(0.5)}, p99 {report.dt_ms(0.99)}, max {report.dt_ms(1.0)}",
+            f"excused: {excused}",
+            f"rows off by ms: p50 {report.dt_ms(0.5)}, p99 {report.dt_ms(0.99)}, max {report.dt_ms(1.0)}",
             "right" if self.ok else f"WRONG: {len(self.complaints)} complaints",
         ]
         lines += [f"  {complaint}" for complaint in self.complaints[:SHOWN]]
@@ -95,7 +97,7 @@ def weigh(seen: Evidence) -> Verdict:
     kept, forgiven = _forgiven(report.offences, seen)
     complaints = [str(offence) for offence in kept]
     complaints += [
-        text for text in report.complaints if text[0].isdigit() and "%" in text or text.startswith("nothing")
+        text for text in report.complaints if (text[0].isdigit() and "%" in text) or text.startswith("nothing")
     ]
     for rule in (_seqs, _boxes, _order, _gap_rows, _audited):
         complaints += rule(seen)
@@ -112,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if verdict.ok else 1
 
 
-# G1: excuses -----------------------------------------------------------------------------------------------------------
+# G1: excuses ---------------------------------------------------------------------------------------------------------
 
 
 def _outages(done: Iterable[Did]) -> list[Outage]:
@@ -140,7 +142,7 @@ def _marked(truth: Truth, seen: Evidence) -> Truth:
 
 def _unsure(did: Did) -> bool:
     """Whether what was said then may have been lost on its way to the gateway, or have found it standing still."""
-    return did.target == "simulators" or did.what in _FIELD_ILL and did.target in _BUSES or _stood_still(did)
+    return did.target == "simulators" or (did.what in _FIELD_ILL and did.target in _BUSES) or _stood_still(did)
 
 
 _BUSES = frozenset(("rs485-1", "wind-line", "dust-line", "tcp-1", "tcp-2"))
@@ -183,7 +185,7 @@ def _late(offence: Offence, truths: Sequence[Truth], did: Did) -> bool:
     )
 
 
-# G2 to G8 --------------------------------------------------------------------------------------------------------------
+# G2 to G8 ------------------------------------------------------------------------------------------------------------
 
 
 def _explained(seen: Evidence) -> dict[str, set[int]]:
@@ -230,11 +232,13 @@ def _boxes(seen: Evidence) -> Iterator[str]:
     for filed in seen.filed:
         contents = seen.ledger.get(filed.epoch, {}).get(filed.seq, set())
         if contents and contents != {(filed.n, filed.crc)}:
-            yield f"other batch  {filed.epoch} {filed.seq}: on the box {(filed.n, filed.crc)}, in the ledger {sorted(contents)}"
+            box = filed.n, filed.crc
+            yield f"other batch  {filed.epoch} {filed.seq}: on the box {box}, in the ledger {sorted(contents)}"
         for device, kind, at_ms, name, value in _values(filed):
             found = stored.get((device, kind, at_ms, name))
             if found is None or same(found) != same(value):
-                yield f"row lost     {filed.epoch} {filed.seq}: {device} {kind}.{name} at {at_ms}: box {value!r}, database {found!r}"
+                where = f"{filed.epoch} {filed.seq}: {device} {kind}.{name} at {at_ms}"
+                yield f"row lost     {where}: box {value!r}, database {found!r}"
 
 
 def _values(filed: Filed) -> Iterator[tuple[str, str, int, str, float | bool | str]]:

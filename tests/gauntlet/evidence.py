@@ -100,7 +100,7 @@ def read(folder: Path) -> Evidence:
     return seen
 
 
-# the database ----------------------------------------------------------------------------------------------------------
+# the database --------------------------------------------------------------------------------------------------------
 
 
 def _read_store(answer: Mapping[str, Any], seen: Evidence) -> None:
@@ -136,7 +136,7 @@ def _whole(value: object) -> int | None:
     return None if value is None else int(str(value).partition(".")[0])
 
 
-# the spool -------------------------------------------------------------------------------------------------------------
+# the spool -----------------------------------------------------------------------------------------------------------
 
 
 def _read_spool(path: Path, seen: Evidence) -> None:
@@ -153,7 +153,7 @@ def _read_spool(path: Path, seen: Evidence) -> None:
         gateways = dict(db.execute("SELECT epoch, gateway FROM epoch"))
         settled = _ranges(db.execute("SELECT epoch, first, last FROM settled WHERE uplink IN (0, 1)"))
         columns = "epoch, seq, segment, clock, b0, n, pri, enc, of, body"
-        for row in db.execute(f"SELECT {columns} FROM batch ORDER BY id"):  # noqa: S608 - a constant
+        for row in db.execute(f"SELECT {columns} FROM batch ORDER BY id"):
             filed = _filed(row, segments, gateways)
             seen.filed.append(filed)
             if not any(first <= filed.seq <= last for first, last in settled[filed.epoch]):

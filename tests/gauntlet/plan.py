@@ -147,7 +147,7 @@ _MIXED_WITHOUT = frozenset(("step",))  # it needs a gateway started for it
 
 def draw(seed: int, seconds: float, family: str, missing: Collection[str] = ()) -> Plan:
     """The timetable of a seed; `missing` names what this machine does not have."""
-    random = Random(f"{family} {seed}")  # noqa: S311 - a timetable is no secret
+    random = Random(f"{family} {seed}")
     if family == "boot":
         return Plan(seed, family, seconds, tuple(_boot(random, seconds)), ())
     kinds = _kinds(family)

@@ -94,7 +94,7 @@ async def rest(world: World) -> None:
     at = now_ms()
     await asyncio.to_thread(world.gateway.stop)
     await asyncio.to_thread(world.simulators.stop)
-    world.note("stop", "gateway", at, to_end=True)
+    world.note("stop", "gateway", at)
     world.gateway.start()
     await settled(world)
 
