@@ -117,7 +117,7 @@ def leave_a_dead_letter(seen: Evidence) -> None:
     seen.dead_letters.append("dead/ingest-1")
 
 
-WRONGS = {
+WRONGS: dict[Callable[[Evidence], None], str] = {
     lose_a_row: "missing      meter-1 energy_meter.power",
     alter_a_value: "wrong_value  meter-1 energy_meter.power",
     shift_a_time: "wrong_time   meter-1 energy_meter.power",
