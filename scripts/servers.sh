@@ -9,7 +9,6 @@ command -v influxd >/dev/null || missing="$missing influxdb"
 command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
 command -v systemd-analyze >/dev/null || missing="$missing systemd"
 command -v openssl >/dev/null || missing="$missing openssl"
-[ -e "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" ] || missing="$missing libfaketime"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then sudo=

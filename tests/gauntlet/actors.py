@@ -23,7 +23,7 @@ from gateway.app.demo_site import GATEWAY, ioc_text, site_text
 from gateway.control.client import SocketClient, first
 from gateway.errors import GatewayError
 from tests.gauntlet.database_way import DatabaseWay
-from tests.gauntlet.plan import AMNESIA, FAKETIME, SERIAL, TCP, TMPFS, Fault
+from tests.gauntlet.plan import AMNESIA, SERIAL, TCP, TMPFS, Fault
 from tests.gauntlet.proxy import WELL, Mood, Way
 from tests.support.chain import Command, now_ms
 from tests.support.servers import Influxd, Mosquitto, free_port
@@ -32,8 +32,7 @@ DATABASE = "city"
 DISK_BYTES = 160 << 20
 READY_S = 30.0
 LOOK_S = 0.2
-QUIET_S = 1.0
-FAKETIME_LIBRARY = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
+STEPPED = Path(__file__).with_name("stepped")
 SIM_ANSWER_S = 10.0
 
 Process: TypeAlias = Command | Influxd | Mosquitto
@@ -56,19 +55,14 @@ class Simulators(Command):
         super().start()
 
 
-class FakedGateway(Command):
-    """`gateway run` under libfaketime: the file `faketime` says how far its wall clock is off."""
+class SteppedGateway(Command):
+    """`gateway run` whose wall clock is off by as many seconds as the file `clock` says: see `stepped`."""
 
     def start(self) -> None:
-        """With the library in front of libc."""
-        fake = {
-            "LD_PRELOAD": str(FAKETIME_LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self.log.with_name("faketime")),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-        before = {name: os.environ.get(name) for name in fake}
-        os.environ.update(fake)
+        """With our folder on its path."""
+        ours = {"PYTHONPATH": str(STEPPED), "GAUNTLET_CLOCK": str(self.log.with_name("clock"))}
+        before = {name: os.environ.get(name) for name in ours}
+        os.environ.update(ours)
         try:
             super().start()
         finally:
@@ -81,8 +75,6 @@ def missing_here() -> set[str]:
     missing = set()
     if os.geteuid():
         missing.add(TMPFS)
-    if not FAKETIME_LIBRARY.exists():
-        missing.add(FAKETIME)
     asked = [sys.executable, "-m", "gateway", "ioc", "recall", "--help"]
     if subprocess.run(asked, capture_output=True, check=False, timeout=READY_S).returncode:
         missing.add(AMNESIA)
@@ -90,7 +82,7 @@ def missing_here() -> set[str]:
 
 
 class World:
-    """Everything of one run. `family` says what it is started on: a disk of its own, a faked clock."""
+    """Everything of one run. `family` says what it is started on: a disk of its own, a clock that can be stepped."""
 
     def __init__(self, folder: Path, seed: int, family: str) -> None:
         self.folder = folder
@@ -104,11 +96,9 @@ class World:
             "store": DatabaseWay(free_port(), self.influxd.port),
         }
         self._write_files()
-        faked = family == "clock" and FAKETIME_LIBRARY.exists()
-        (folder / "faketime").write_text("+0\n")
-        self.gateway = (FakedGateway if faked else Command)(
-            folder, "gateway", "gateway", "run", str(folder / "site.toml")
-        )
+        (folder / "clock").write_text("0")
+        daemon = SteppedGateway if family == "clock" else Command
+        self.gateway = daemon(folder, "gateway", "gateway", "run", str(folder / "site.toml"))
         self.ingests = [
             Command(folder, name, "gateway", "ioc", "ingest", str(folder / f"{name}.toml"), "--name", name)
             for name in ("ingest-1", "ingest-2")
@@ -139,24 +129,12 @@ class World:
             self.influxd.create_database(DATABASE)
             for way in self.ways.values():
                 await stack.enter_async_context(way)
-            if isinstance(self.gateway, FakedGateway):
-                await self._compile_site()
             self.simulators.start()
             await until((self.folder / "rs485-1").exists, READY_S, "the simulators' port")
             self.gateway.start()
             for ingest in self.ingests:
                 ingest.start()
             yield
-
-    async def _compile_site(self) -> None:
-        """By a life without the library: under it time.sleep fails (EINVAL), and waiting for a child needs it."""
-        plain = Command(self.folder, "gateway", "gateway", "run", str(self.folder / "site.toml"))
-        plain.start()
-        try:
-            await until((self.folder / "spool" / "control.sock").exists, READY_S, "the first gateway")
-            await asyncio.sleep(QUIET_S)
-        finally:
-            await asyncio.to_thread(plain.stop)
 
     # -- what is noted
 
@@ -288,11 +266,10 @@ class World:
         return end
 
     def _stepped(self, by_s: str) -> Ended:
-        file = self.folder / "faketime"
-        file.write_text(f"{int(by_s):+d}\n")
+        _set(self.folder / "clock", by_s)
 
         async def end() -> None:
-            file.write_text("+0\n")
+            _set(self.folder / "clock", "0")
 
         return end
 
@@ -359,6 +336,13 @@ async def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
 
 async def _nothing() -> None:
     """A fault that ends by itself."""
+
+
+def _set(file: Path, text: str) -> None:
+    """Whole or not at all: it is read at any time."""
+    new = file.with_name(file.name + ".new")
+    new.write_text(text)
+    new.replace(file)
 
 
 def _copied(source: Path, to: Path) -> None:

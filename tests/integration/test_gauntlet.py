@@ -1,8 +1,7 @@
 """A minute of every family of faults, by a fixed seed: nothing lost, wrong, or of nobody. And the judge can say no.
 
-The families run as processes of their own, AT_ONCE at a time; a test waits for its family. Faults that need root (a
-full disk is a tmpfs) or libfaketime are left out where these are not there, and the timetable says so: with CI=true
-that fails.
+The families run as processes of their own, AT_ONCE at a time; a test waits for its family. A full disk is
+a tmpfs and needs root: without, it is left out, and the timetable says so; with CI=true that fails.
 """
 
 import json
@@ -102,7 +101,7 @@ def test_a_minute_of_faults_loses_nothing(runs: Runs, family: str) -> None:
 
 @pytest.mark.server
 def test_this_machine_can_do_every_fault() -> None:
-    """With CI=true no family may be shorter than it looks: root and libfaketime are there."""
+    """With CI=true no family may be shorter than it looks: it runs as root, who may mount a tmpfs."""
     missing = missing_here() - {AMNESIA}
     if os.environ.get("CI") == "true":
         assert not missing, f"left out here: {', '.join(sorted(missing))}"

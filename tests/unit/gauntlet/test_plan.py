@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gauntlet.plan import AMNESIA, COOL_DOWN_S, FAKETIME, FAMILIES, TMPFS, WARM_UP_S, draw
+from tests.gauntlet.plan import AMNESIA, COOL_DOWN_S, FAMILIES, TMPFS, WARM_UP_S, draw
 
 SEEDS = range(30)
 
@@ -41,12 +41,12 @@ def test_a_ring_in_ram_is_not_killed() -> None:
 
 
 def test_what_a_machine_cannot_do_is_left_out_and_said() -> None:
-    """Without recall, root or libfaketime those kinds are not drawn, and the timetable names them."""
+    """Without recall or root those kinds are not drawn, and the timetable names them."""
     plan = draw(3, 60, "mixed", {AMNESIA, TMPFS})
     assert {fault.kind for fault in plan.faults}.isdisjoint({"amnesia", "full"})
     assert "left out: amnesia (no gateway ioc recall)" in plan.text()
-    assert "step" in {fault.kind for fault in draw(3, 60, "clock").faults}
-    assert "step" not in {fault.kind for fault in draw(3, 60, "clock", {FAKETIME}).faults}
+    assert "full" in {fault.kind for fault in draw(3, 60, "disk").faults}
+    assert "full" not in {fault.kind for fault in draw(3, 60, "disk", {TMPFS}).faults}
 
 
 def test_every_kind_of_a_family_comes_before_one_comes_again() -> None:
