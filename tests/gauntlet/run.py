@@ -131,15 +131,15 @@ def audit(world: World) -> tuple[int, str]:
 
 
 def dump(world: World) -> None:
-    """Audit, and all that the database has, as files; then gateway and workers end as they should."""
+    """Gateway and workers end as they should; the audit, and all that the database has, as files."""
+    world.gateway.stop()
+    for ingest in world.ingests:
+        ingest.stop()
     code, said = audit(world)
     (world.folder / "audit.txt").write_text(f"{said}exit {code}\n")
     question = urllib.parse.urlencode({"db": DATABASE, "epoch": "ns", "q": "SELECT * FROM /.*/ GROUP BY *"})
     with urllib.request.urlopen(f"{world.influxd.url}/query?{question}", timeout=AUDIT_S) as answer:
         (world.folder / "stored.json").write_bytes(answer.read())
-    world.gateway.stop()
-    for ingest in world.ingests:
-        ingest.stop()
 
 
 def _told(plan: Plan, folder: Path, code: int) -> int:

@@ -6,7 +6,7 @@ Every SAMPLE_S: resident memory, open descriptors and threads of gateway and wor
 how long the newest row took from its reading into InfluxDB. With `--faults` the ways are reset, sliced and slowed on
 the timetable of that seed, mildly.
 
-The rule, for each figure: the mean of the last fifth of the samples is compared with that of the second fifth (the
+The rule, for each figure: the median of the last fifth of the samples is compared with that of the second fifth (the
 first one is the warm-up). Flat is what has not grown by more than GROWTH of it plus the figure's own slack:
     memory        3 MB        descriptors, threads  2
     latency       250 ms
@@ -26,7 +26,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean
+from statistics import median
 
 from tests.bench.process import rss_mb
 from tests.gauntlet import check
@@ -54,9 +54,9 @@ class Figure:
     samples: list[float] = field(default_factory=list)
 
     def ends(self) -> tuple[float, float]:
-        """Means of the second and of the last fifth."""
+        """Medians of the second and of the last fifth."""
         size = max(1, len(self.samples) // FIFTHS)
-        return mean(self.samples[size : 2 * size] or self.samples), mean(self.samples[-size:])
+        return median(self.samples[size : 2 * size] or self.samples), median(self.samples[-size:])
 
     def flat(self) -> bool:
         """By the rule above."""

@@ -130,7 +130,7 @@ WRONGS: dict[Callable[[Evidence], None], str] = {
     store_an_unissued_seq: "phantom seq  k3v9x2 7",
     leave_a_batch_waiting: "unsettled    k3v9x2 6",
     turn_two_batches: "out of order k3v9x2 3",
-    let_the_audit_miss_it: "audit        k3v9x2: pending 0, unexplained 1",
+    let_the_audit_miss_it: "audit        k3v9x2: says",
     leave_a_dead_letter: "dead letter: dead/ingest-1",
 }
 
@@ -172,6 +172,17 @@ def test_a_kill_costs_its_bound_and_no_more(before_ms: int, offline: bool, right
     if offline:
         seen.done.append(Did("offline", "gateway", killed_ms - 300, killed_ms - 200))
     assert weigh(seen).ok is right
+
+
+def test_only_news_of_the_silence_at_the_end_may_wait() -> None:
+    """G2: what was filed after the last stop, without rows; a batch with rows, or an earlier one, must be settled."""
+    for n, filed_ms, right in ((0, 70_000, True), (0, 50_000, False), (3, 70_000, False)):
+        seen = a_good_run()
+        seen.done.append(Did("stop", "gateway", T0 + 65_000, T0 + 65_000))
+        seen.filed.append(Filed("k3v9x2", 7, "boot", filed_ms, T0 + filed_ms, n, 5, {"e": []}))
+        seen.next_seq, seen.unsettled = {"k3v9x2": 8}, {"k3v9x2": {7}}
+        seen.audit = seen.audit.replace("issued 6", "issued 7").replace("pending 0", "pending 1")
+        assert weigh(seen).ok is right, weigh(seen).text()
 
 
 def test_a_gap_excuses_as_many_rows_as_it_names() -> None:
