@@ -50,6 +50,8 @@ class Simulators(Command):
         """In a new life: the log of the one before is kept."""
         truth = self._folder / f"truth-{self._lives}.jsonl"
         self._lives += 1
+        for port in SERIAL:  # what a kill -9 left may lead to somebody else's terminal by now
+            (self._folder / port).unlink(missing_ok=True)
         self._arguments = [sys.executable, "-m", "simulators", str(self._folder / "site.toml"), "--truth", str(truth)]
         self._arguments += ["--control", str(self._folder / "sim.sock"), "--seed", str(self._seed)]
         super().start()

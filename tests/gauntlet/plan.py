@@ -21,6 +21,7 @@ from random import Random
 
 WARM_UP_S = 5.0
 COOL_DOWN_S = 3.0
+RING_S = 15.0  # so long after a disk works again a ring in RAM may live on: it is tried every 10 s
 SERIAL, TCP = ("rs485-1", "wind-line", "dust-line"), ("tcp-1", "tcp-2")
 RTU_DEVICES = ("meter-1", "air-1", "air-2", "relay-1")
 TCP_DEVICES = ("weather-1", "meter-2")
@@ -172,6 +173,7 @@ def _drawn(random: Random, kinds: Sequence[Kind], seconds: float, pause_s: tuple
         ends_s = min(fault.at_s + fault.for_s, seconds - COOL_DOWN_S)
         if all(free_at.get(one, 0.0) <= fault.at_s for one in _touches(fault)):
             free_at |= dict.fromkeys(_touches(fault), ends_s + 0.5)
+            free_at |= {"ring": ends_s + RING_S} if fault.target == "disk" else {}
             yield Fault(fault.at_s, fault.kind, fault.target, round(ends_s - fault.at_s, 1), fault.settings)
             at_s = max(fault.at_s + 0.2, ends_s + _of(random, pause_s))
         else:
@@ -183,7 +185,7 @@ def _touches(fault: Fault) -> tuple[str, ...]:
     if fault.target == "disk":
         return "disk", "gateway"
     if fault.kind == "kill" and fault.target == "gateway":
-        return "gateway", "disk"
+        return "gateway", "disk", "ring"
     if fault.target == "simulators":
         return "simulators", *SERIAL, *TCP, *RTU_DEVICES, *TCP_DEVICES, "wind-1", "dust-1"
     return (fault.target, *(("simulators",) if fault.target in _FIELD else ()))
