@@ -3,7 +3,10 @@
 #   make test                       all tests, with real servers
 #   make check                      format, lint, types, walls, units
 #   make bench                      budgets beside what was measured
-.PHONY: demo test check bench lock
+# and two that take their time:
+#   make gauntlet ARGS="--seed 7 --seconds 60 --family network"   the whole chain under faults drawn from a seed
+#   make soak HOURS=24              the whole chain at rest: memory, descriptors, disk and latency must be flat
+.PHONY: demo test check bench gauntlet soak lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -25,6 +28,15 @@ check: $(READY)
 bench: $(READY)
 	scripts/servers.sh
 	$(BIN)/python -m tests.bench $(ARGS)
+
+gauntlet: $(READY)
+	scripts/servers.sh
+	$(BIN)/python -m tests.gauntlet $(ARGS)
+
+HOURS ?= 1
+soak: $(READY)
+	scripts/servers.sh
+	$(BIN)/python -m tests.gauntlet.soak --hours $(HOURS) $(ARGS)
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra modbus --extra ioc --extra web --extra demo --output-file requirements.lock pyproject.toml

@@ -6,10 +6,10 @@ Blocking; of the worker's thread, as is all it holds.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gateway.errors import SpoolFull
 from gateway.model import (
@@ -34,6 +34,8 @@ from gateway.spool.salvage import Salvage
 from gateway.spool.view import FIRST, SETTLED, Whom
 from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
+
+T = TypeVar("T")
 
 RELIEFS_MAX = 256  # chunks given up for one append
 RING_PAGES = 1024  # 4 MB at most
@@ -116,6 +118,16 @@ class Keeper:
             self.file.settle(epoch, seqs, uplink)
 
     # -- steps
+
+    def do(self, act: Callable[["Keeper"], T]) -> T:
+        """Any step; if it finds no page, the ballast makes room for the whole of it once. Raises SpoolFull."""
+        try:
+            return act(self)
+        except SpoolFull:
+            if self._folder is None or not self._folder.drop_ballast():
+                raise
+            self.notes.events.append(("disk_full", "ballast", True))
+            return act(self)
 
     def append(self, filings: list[Filing]) -> int:
         """Room first, then one transaction; the seq of the last one. A new epoch's first batch is its `epoch_start`."""

@@ -296,7 +296,7 @@ class Spool:
 
         def step() -> tuple[T, Snapshot]:
             keeper.now(moment)
-            return act(keeper), keeper.snapshot()
+            return keeper.do(act), keeper.snapshot()
 
         try:
             result, self._snapshot = await self._worker.run(step)

@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import SpoolFailed
+from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import Segment, SeqRanges
 from gateway.spool.database import Damaged, Database
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
-from gateway.spool.spool import RETRY_MS, TEND_MS
+from gateway.spool.spool import RETRY_MS, SETTLED_MS_MAX, TEND_MS
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
 from tests.support.spools import MB, Box
@@ -212,6 +213,34 @@ async def test_a_full_disk_costs_the_ballast_then_the_oldest(box: Box) -> None:
     assert box.counters.get("spool_given_up", reason="disk_full") >= 16
     await box.spool.tick()
     assert (box.folder / "ballast").exists()
+
+
+async def test_a_receipt_on_a_full_disk_costs_the_ballast_and_not_the_disk(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FULL-1: any step that finds no page gets the ballast's room; a ring in RAM is for a disk that fails.
+
+    Found by the gauntlet: receipts to be written, or settled batches to be given up, on a full disk.
+    """
+    await box.append()
+    await box.spool.tick()
+    transaction = Database.transaction
+
+    def full(self: Database) -> AbstractContextManager[None]:
+        if (box.folder / "ballast").exists():
+            raise SpoolFull("database or disk is full")
+        return transaction(self)
+
+    monkeypatch.setattr(Database, "transaction", full)
+    epoch = box.spool.epoch
+    box.spool.settle(epoch, SeqRanges.of([(1, 1)]))
+    await box.clock.advance(SETTLED_MS_MAX)
+    await box.spool.tick()
+    assert box.spool.status.failing == ""
+    assert box.spool.epoch == epoch
+    assert not (box.folder / "ballast").exists()
+    assert "disk_full" in box.codes
+    assert "spool_failed" not in box.codes
 
 
 async def test_the_reserve_is_never_used(tmp_path: Path) -> None:

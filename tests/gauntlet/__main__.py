@@ -1,0 +1,7 @@
+"""See `run`."""
+
+import sys
+
+from tests.gauntlet.run import main
+
+sys.exit(main())
