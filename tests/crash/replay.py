@@ -98,9 +98,7 @@ def lay_out(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def _part(
-    ops: Sequence[Write | Truncate | Delete], manner: str, random: Random
-) -> list[Write | Truncate | Delete]:
+def _part(ops: Sequence[Write | Truncate | Delete], manner: str, random: Random) -> list[Write | Truncate | Delete]:
     if manner == "none":
         return []
     if manner == "all":

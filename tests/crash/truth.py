@@ -188,7 +188,9 @@ def wrongs(truth: Truth, found: Found) -> list[str]:
 def wrongs_of_rot(truth: Truth, found: Found) -> list[str]:
     """Broken promises after damage: a batch may be lost, but not silently, and nothing wrong is passed on."""
     explained = named([*truth.stored_gaps, *found.gaps])
-    beyond = [gap for gap in found.gaps if gap.last > max(truth.highest.get(gap.epoch, 0), found.last.get(gap.epoch, 0))]
+    beyond = [
+        gap for gap in found.gaps if gap.last > max(truth.highest.get(gap.epoch, 0), found.last.get(gap.epoch, 0))
+    ]
     return [
         *_wrong_rows(truth, found),
         *_lost(truth, found, explained),

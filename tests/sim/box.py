@@ -185,9 +185,7 @@ class SimHome(Home):
 class Box:
     """One machine. Power it on, start it, kill it; `wire` and `disk` outlive the process."""
 
-    def __init__(
-        self, loop: SimLoop, broker: SimBroker, history: History, folder: Path, seed: int, form: Form
-    ) -> None:
+    def __init__(self, loop: SimLoop, broker: SimBroker, history: History, folder: Path, seed: int, form: Form) -> None:
         self.random = Random(f"box {seed}")  # noqa: S311 - a simulation
         self.disk = Disk(self.random)
         self.site = _site(form)
@@ -289,7 +287,7 @@ class Box:
         await spool.unpark_all("unanswered")
         await apply(observe(clock, timeline), spool.date, inbox.put)
         buses = [self._bus(bus, lazy, counters, inbox) for bus in site.buses]
-        board = StatusBoard(site, self._boot, clock, lambda: timeline.trust, buses, spool, ())
+        board = StatusBoard(site, self._boot, clock, timeline.stamp, buses, spool, ())
         self.uplink = board.north = self._uplink(spool, timeline, lazy, counters, inbox, board)
         inbox.put(Event(clock.boot_ms(), "", "restart", "sim"))
         parts = SimpleNamespace(

@@ -36,7 +36,9 @@ def run(seed: int, form: Form = MONTH, faults: list[Fault] | None = None) -> Out
         loop = SimLoop()
         try:
             asyncio.set_event_loop(loop)
-            return loop.run_until_complete(_live(loop, folder, seed, form, draw(seed, form) if faults is None else faults))
+            return loop.run_until_complete(
+                _live(loop, folder, seed, form, draw(seed, form) if faults is None else faults)
+            )
         finally:
             loop.close()
             asyncio.set_event_loop(None)

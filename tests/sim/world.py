@@ -221,8 +221,28 @@ class World:
 _STRIKES: dict[str, Callable[[World, Fault], Callable[[], None] | None]] = {
     name: getattr(World, name)
     for name in (
-        "broker_down", "broker_amnesia", "cut", "half_open", "lying_broker", "receipts_astray", "ingest_kill",
-        "store_down", "store_mute", "kill", "kill_in_step", "stop", "reboot", "reboot_clockless", "ntp_lost",
-        "power_flaps", "squeeze", "clock_step", "clock_lies", "disk_full", "disk_failing", "device_dead", "port_gone",
+        "broker_down",
+        "broker_amnesia",
+        "cut",
+        "half_open",
+        "lying_broker",
+        "receipts_astray",
+        "ingest_kill",
+        "store_down",
+        "store_mute",
+        "kill",
+        "kill_in_step",
+        "stop",
+        "reboot",
+        "reboot_clockless",
+        "ntp_lost",
+        "power_flaps",
+        "squeeze",
+        "clock_step",
+        "clock_lies",
+        "disk_full",
+        "disk_failing",
+        "device_dead",
+        "port_gone",
     )
 }

@@ -67,7 +67,7 @@ class Box:
         self.timeline = Timeline(self.boot, patience_ms=self.patience_ms)
         kept = settings(self.folder, quota_bytes=self.quota_bytes, reserve_bytes=self.reserve_bytes)
         others = {uplink_number(name): name for name in self.others}
-        home = Home(kept, self.gateway, self.machine, self._epoch, others)
+        home = Home(kept, self.gateway, self.machine, self._epoch, others=others)
         timeline = self.timeline
         self.spool = Spool(
             home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append, estimate
