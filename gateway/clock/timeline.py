@@ -17,7 +17,7 @@ Rules that protect what the store has (design section 8):
   in the old segment for up to OPEN_BATCH_MS; `highest` allows for it.
 - In a boot that was once synchronised a step > 5 s is not believed at once: the old offset goes on as `holdover` until
   the `now` of a receipt agrees with the new one, or 24 h went by without a receipt. A receipt agrees with the time it
-  is nearer to: one that took long allows for both, and says nothing.
+  is nearer to by more than half of the step: one that took long allows for both, and says nothing.
 - Every urgent batch of an undated boot has its own segment, so that it can go as `unset` without taking others along.
 
 A daemon that restarts within one boot gets its segments back from the spool (`resume`) and goes on where it was.
@@ -121,10 +121,12 @@ class Timeline:
             return Changes()
         outside_ms = _outside_ms(sent, arrived, now, self._believed_ms)
         if self._held is not None:
-            held_ms = _outside_ms(sent, arrived, now, self._held.offset_ms)
-            self._receipt_at = self._receipt_at if held_ms == outside_ms else arrived
-            if held_ms <= RECEIPT_SLACK_MS and held_ms < outside_ms:
-                offset_ms, self._held = self._held.offset_ms, None
+            offset_ms = self._held.offset_ms
+            held_ms = _outside_ms(sent, arrived, now, offset_ms)
+            tells_apart = 2 * abs(outside_ms - held_ms) > abs(offset_ms - self._believed_ms)
+            self._receipt_at = arrived if tells_apart else self._receipt_at
+            if tells_apart and held_ms < outside_ms and held_ms <= RECEIPT_SLACK_MS:
+                self._held = None
                 return Changes(events=self._follow_step(arrived, offset_ms))
         disagrees = outside_ms > RECEIPT_SLACK_MS
         news = disagrees and not self._disagrees

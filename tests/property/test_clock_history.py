@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock_history import History, Step
@@ -24,6 +24,7 @@ ANY = st.one_of(
 )
 
 
+@example(steps=[("nudge", -150), ("glitch", HOUR), ("receipt", HOUR), ("append", 0)])
 @given(steps=st.lists(ANY, max_size=30))
 @settings(max_examples=80, deadline=None)
 def test_stored_times_are_right_or_marked_and_never_move(steps: Sequence[Step]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from gateway.ioc.store.line_protocol import UNTAGGED_CLOCKS
 from gateway.model import TRUSTED, Batch, BootMs, Draft, Stamp, UtcMs
 from gateway.testing.clock import NOON_MS, FakeClock
 from tests.support.spools import Box
@@ -128,7 +129,7 @@ class History:
         key, stamp = (batch.id.epoch, batch.id.seq), batch.stamp
         if self.sent.setdefault(key, stamp) != stamp:
             self.wrongs.append(f"{key} was sent as {self.sent[key]} and as {stamp}")
-        tag = "" if stamp.clock in {"ntp", "system"} else str(stamp.clock)
+        tag = "" if stamp.clock in UNTAGGED_CLOCKS else str(stamp.clock)
         if self.points.setdefault((tag, stamp.t0), key) != key:
             self.wrongs.append(f"{key} overwrites {self.points[tag, stamp.t0]} at {stamp}")
         off_ms = stamp.t0 - self.appended[key]

@@ -355,14 +355,18 @@ def test_a_large_step_that_the_ioc_contradicts_is_never_followed(step: int) -> N
         assert now(timeline, at + 100) == (TRUE, "holdover")
 
 
-def test_a_slow_receipt_confirms_nothing() -> None:
-    """A batch that was out for an hour allows for both times: neither is followed, and the day does not begin anew."""
+@pytest.mark.parametrize("off", [0, 150, -150])
+def test_a_slow_receipt_confirms_nothing(off: int) -> None:
+    """A batch that was out for an hour allows for both times: neither is followed, and the day does not begin anew.
+
+    Nor if the old time is a little off, so that the new one seems a little better.
+    """
     timeline = begun()
-    see(timeline, MIN)
+    see(timeline, MIN, TRUE + off)
     see(timeline, 2 * MIN, TRUE + 30 * MIN)
     sent, arrived = BootMs(2 * MIN), BootMs(62 * MIN)
     assert timeline.told_by_ioc(sent, arrived, UtcMs(arrived + TRUE)).events == ()
-    assert now(timeline, arrived) == (TRUE, "holdover")
+    assert now(timeline, arrived) == (TRUE + off, "holdover")
     assert see(timeline, 2 * MIN + PATIENCE_MS, TRUE + 30 * MIN)[1] == ["clock_step"]
 
 
