@@ -81,7 +81,7 @@ def test_a_window_without_this_rule_is_found_out(mutation: Callable[[pytest.Monk
     with pytest.MonkeyPatch.context() as patch:
         mutation(patch)
         with pytest.raises(AssertionError):
-            run_state_machine_as_test(WindowMachine, settings=QUICK)  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(WindowMachine, settings=QUICK)
 
 
 def _ours(window: Window, id_: BatchId) -> BatchId:
