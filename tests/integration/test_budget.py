@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench.uplink import NETWORKS, OFF, measured_on
 
-BATCHES = {"wired": 20, "mobile": 3}
+BATCHES = {"wired": 20, "mobile": 2}
 
 
 @pytest.mark.server

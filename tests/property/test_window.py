@@ -116,21 +116,19 @@ class WindowMachine(RuleBasedStateMachine):
         data=st.data(),
         why=st.sampled_from(["", "", "", "crc", "schema", "version"]),
         crc_off=st.sampled_from([0, 0, 0, 1]),
-        epoch=st.sampled_from([EPOCH, EPOCH, EPOCH, "other1"]),
+        source=st.sampled_from([*3 * [(GATEWAY, EPOCH)], (GATEWAY, "other1"), ("hc-9999", EPOCH)]),
     )
-    def receipt(self, data: st.DataObject, why: str, crc_off: int, epoch: str) -> None:
-        """The IOC answers some of what it was ever sent: late, twice, wrongly, for another epoch."""
+    def receipt(self, data: st.DataObject, why: str, crc_off: int, source: tuple[str, str]) -> None:
+        """The IOC answers some of what it was ever sent: late, twice, wrongly, for another epoch or gateway."""
         seqs = data.draw(st.lists(st.sampled_from(sorted(self.sent)), min_size=1, max_size=4))
         for seq in seqs:
             self.answered.setdefault(seq, []).append(self.serial)
             self.refusals[seq] = self.refusals.get(seq, 0) + (why not in ("", "version"))
-        if why:
-            self.give(Receipt(GATEWAY, epoch, (), (), tuple((seq, why) for seq in seqs), "i", T0))
-            return
-        if epoch == EPOCH and crc_off == 0:
+        stored = () if why else tuple((seq, self.sent[seq].crc ^ crc_off) for seq in seqs)
+        if stored and source == (GATEWAY, EPOCH) and crc_off == 0:
             self.vouched.update(seqs)
-        stored = tuple((seq, self.sent[seq].crc ^ crc_off) for seq in seqs)
-        self.give(Receipt(GATEWAY, epoch, stored, (), (), "i", T0))
+        refused = tuple((seq, why) for seq in seqs) if why else ()
+        self.give(Receipt(*source, stored, (), refused, "i", T0))
 
     @rule(ms=st.sampled_from([100, 1_000, 11_000, 60_000, 301_000, HOUR_MS]))
     def time(self, ms: int) -> None:

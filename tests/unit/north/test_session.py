@@ -209,3 +209,20 @@ async def test_nobody_stores_is_an_alarm_until_a_receipt_comes() -> None:
         await bench.answer(batch)
         assert bench.uplink.alarms == frozenset()
         assert bench.codes() == ["uplink_up", "nobody_stores", "receipts_again"]
+
+
+async def test_a_broker_whose_quota_is_exceeded_for_a_while() -> None:
+    """PUBACK 151 for every batch: an alarm, nothing parked, nothing settled; then it takes them, and all arrive."""
+    bench = UplinkBench()
+    bench.broker.puback = lambda message: 151 if message.topic == TOPICS.data else None
+    async with bench.running():
+        batches = [bench.backlog.append() for _ in range(5)]
+        await bench.clock.advance(60_000)
+        assert "publish_refused" in bench.uplink.alarms
+        assert bench.backlog.pending == [1, 2, 3, 4, 5]
+        assert bench.backlog.parked == {}
+        bench.broker.puback = lambda _: None
+        await bench.clock.advance(400_000)
+        await bench.answer(*batches)
+        assert bench.backlog.pending == []
+        assert bench.uplink.alarms == frozenset()
