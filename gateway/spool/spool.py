@@ -10,11 +10,12 @@ Steps go through one lock and one worker, in order. The loop's side keeps no vie
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import SpoolError, SpoolFailed, SpoolFull
-from gateway.model import Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges
+from gateway.model import TRUSTED, Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges, Trust
 from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.database import Damaged
@@ -182,7 +183,7 @@ class Spool:
         """Segments that got their offset: written once, never changed."""
         if not segments:
             return
-        await self._step(lambda keeper: keeper.file.date(segments))
+        await self._step(lambda keeper: keeper.file.date([*segments, *_strays(keeper, segments)]))
         if self._failing:
             self._dated.update({segment.number: segment for segment in segments})
         self._news.set()
@@ -334,6 +335,7 @@ class Spool:
                 disk, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=malformed))
                 earlier = [s for s in disk.file.view.segments.values() if s.boot != self._boot]
                 dated += self._estimate(earlier, disk.given)
+                dated += _strays(disk, [s for s in (*ring.file.view.segments.values(), *dated) if s.boot == self._boot])
                 await self._worker.run(lambda: _move(ring, disk, moment, dated))
             except (SpoolFailed, SpoolFull) as error:
                 self._malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
@@ -378,6 +380,23 @@ class Spool:
         if boot == self._boot:
             return max(0, self._clock.boot_ms() - b0)
         return None if offset_ms is None else max(0, self._clock.utc_ms() - b0 - offset_ms)
+
+
+def _strays(keeper: Keeper, told: Sequence[Segment]) -> list[Segment]:
+    """Undated segments of this boot that its timeline never heard of, dated as its own: of a run whose disk was away
+    when this one started. What the clock says of a segment is true of all earlier ones; they say `estimated`.
+    """
+    dated = [s for s in told if s.offset_ms is not None and not s.urgent]
+    newest = max(dated, key=lambda s: s.start, default=None)
+    if newest is None:
+        return []
+    known = {s.number for s in told}
+    word = Trust.ESTIMATED if newest.clock in TRUSTED else newest.clock
+    return [
+        replace(s, offset_ms=newest.offset_ms, clock=word)
+        for s in keeper.file.view.segments.values()
+        if s.boot == newest.boot and s.offset_ms is None and s.number not in known and s.start <= newest.start
+    ]
 
 
 def _move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
