@@ -29,7 +29,7 @@ class SimClock:
     def every(self, grain_ms: int) -> "SimClock":
         """The same clock, on which `sleep_until` ends at the next multiple of `grain_ms` of boot time."""
         lazy = SimClock(self._loop, 0)
-        lazy._started_ns, lazy._wall, lazy._grain_ms = self._started_ns, self._wall, grain_ms  # noqa: SLF001 - own class
+        lazy._started_ns, lazy._wall, lazy._grain_ms = self._started_ns, self._wall, grain_ms
         return lazy
 
     def boot_ms(self) -> BootMs:

@@ -30,11 +30,11 @@ STILL_MAX: Final = 100_000  # rounds in which no time passed
 _process: ContextVar["Process | None"] = ContextVar("process", default=None)
 
 
-class Deadlock(RuntimeError):  # noqa: N818 - a finding, named as such
+class Deadlock(RuntimeError):
     """Nothing can run and nothing ever will."""
 
 
-class Runaway(RuntimeError):  # noqa: N818 - a finding, named as such
+class Runaway(RuntimeError):
     """Something runs and runs."""
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import replace
 
-from tests.sim.plan import HOUR_BY_SECOND, MONTH, Form, draw
+from tests.sim.plan import HOUR_BY_SECOND, MONTH, draw
 from tests.sim.run import Outcome, run
 
 

@@ -163,7 +163,7 @@ class SimSpool(Spool):
     async def _act(self, act: Callable[[Keeper], T]) -> T:
         if self._failing:
             return await super()._act(act)
-        late = self._disk.random.random() < 0.5  # noqa: PLR2004 - the commit went through, and nobody was told
+        late = self._disk.random.random() < 0.5
         if not late:
             self._disk.check()
         result = await super()._act(act)
@@ -186,7 +186,7 @@ class Box:
     """One machine. Power it on, start it, kill it; `wire` and `disk` outlive the process."""
 
     def __init__(self, loop: SimLoop, broker: SimBroker, history: History, folder: Path, seed: int, form: Form) -> None:
-        self.random = Random(f"box {seed}")  # noqa: S311 - a simulation
+        self.random = Random(f"box {seed}")
         self.disk = Disk(self.random)
         self.site = _site(form)
         self.wire = Wire(self.site.buses[0], history, self.random)
@@ -260,9 +260,9 @@ class Box:
             return
         if spool.failing:
             self._history.ring_lost.add(spool.epoch)
-        if spool._keeper is not None:  # noqa: SLF001 - the file of a process that is no more
-            spool._keeper.close()  # noqa: SLF001 - as above
-        spool._home.close()  # noqa: SLF001 - as above
+        if spool._keeper is not None:
+            spool._keeper.close()
+        spool._home.close()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._process = None
@@ -283,6 +283,7 @@ class Box:
         spool.watch(self.disk, self._history)
         self.spool = spool
         await spool.open()
+        self._history.blind |= bool(spool.failing)
         await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
         await spool.unpark_all("unanswered")
         await apply(observe(clock, timeline), spool.date, inbox.put)
@@ -299,7 +300,7 @@ class Box:
                 tasks.create_task(spool.run(), name="spool"),
                 tasks.create_task(self._look(inbox), name="look"),
             ]
-            collector = tasks.create_task(daemon._collect(cast("daemon.Parts", parts)), name="collect")  # noqa: SLF001 - the data path
+            collector = tasks.create_task(daemon._collect(cast("daemon.Parts", parts)), name="collect")
             uplink = tasks.create_task(self.uplink.run(), name="uplink")
             running = [tasks.create_task(bus.run(), name=f"bus {bus.name}") for bus in buses]
             await self._stopping.wait()
@@ -313,6 +314,8 @@ class Box:
             for service in services:
                 service.cancel()
         await spool.close()
+        if spool.failing:
+            self._history.ring_lost.add(spool.epoch)
         self.spool = None
 
     def _bus(self, bus: Bus, clock: SimClock, counters: Counters, inbox: Inbox) -> BusLoop:
@@ -342,7 +345,7 @@ class Box:
         """P6, while it runs."""
         while True:
             await asyncio.sleep(self._form.period_ms / 1000)  # noqa: TID251 - virtual time
-            out, waiting = len(self.uplink._window._slots), len(inbox._items)  # noqa: SLF001 - what must stay bounded
+            out, waiting = len(self.uplink._window._slots), len(inbox._items)
             if out > BATCHES_MAX or waiting > ITEMS_MAX or self.size_bytes > 2 * QUOTA_BYTES + (9 << 20):
                 self._history.breaks("P6", f"{out} batches out, {waiting} items, {self.size_bytes} bytes")
 

@@ -138,7 +138,7 @@ class Centre:
         if name in self._processes:
             return
         process = self._processes[name] = Process(name)
-        random = Random(f"{name} {self._loop.time()}")  # noqa: S311 - a simulation
+        random = Random(f"{name} {self._loop.time()}")
         ingest = Ingest(
             Broker("broker", 8883, name),
             ROOT,

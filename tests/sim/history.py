@@ -36,6 +36,7 @@ class History:
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (device, clock, ms) -> number
     there: set[Reading] = field(default_factory=set)  # those of `points`
     ring_lost: set[str] = field(default_factory=set)  # epochs of rings that died with their process
+    blind: bool = False  # a daemon started without its disk: it cannot know which times were given out
     broken: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)

@@ -11,8 +11,8 @@ class Form:
     """How long and how fine a run is."""
 
     days: float = 30.0
-    period_ms: int = 3_600_000  # of a poll
-    grain_ms: int = 600_000  # how lazy the stages are that look around all the time
+    period_ms: int = 5_400_000  # of a poll
+    grain_ms: int = 900_000  # how lazy the stages are that look around all the time
     devices: int = 3
     timeout_ms: int = 200
 
@@ -61,7 +61,7 @@ KINDS: dict[str, tuple[int, float, float]] = {
 
 def draw(seed: int, form: Form) -> list[Fault]:
     """In the order of their time; the last hours of a run are quiet."""
-    random = Random(seed)  # noqa: S311 - a simulation
+    random = Random(seed)
     run_s = form.days * DAY
     faults = []
     for what, (most, shortest_s, share) in KINDS.items():

@@ -14,9 +14,9 @@ from tests.sim import checks
 from tests.sim.plan import MONTH, Fault, Form, draw
 from tests.sim.world import World
 
-SHM = Path("/dev/shm")  # noqa: S108 - memory, for a folder of its own
+SHM = Path("/dev/shm")
 DRAIN_DAYS_MAX = 12
-STEP_S = 3_600.0
+STEP_S_MAX = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def _drain(world: World) -> float:
     """Until nothing is pending; all is well by now."""
     began = world.loop.time()
     while world.loop.time() - began < DRAIN_DAYS_MAX * 86_400:
-        await asyncio.sleep(STEP_S)  # noqa: TID251 - virtual time
+        await asyncio.sleep(min(STEP_S_MAX, world.form.days * 8_640))  # noqa: TID251 - virtual time
         if not world.box.running:
             world.box.start()
         elif world.box.spool is not None and not world.box.spool.failing and world.box.spool.status.pending <= 1:

@@ -17,7 +17,7 @@ from gateway.model import BatchId, BootMs, Receipt, SeqRanges, UtcMs
 from gateway.north.effects import Effect, Settle
 from gateway.north.window import FAILURE, Window
 from gateway.south.schedule.schedule import Schedule
-from gateway.spool import file, gaps
+from gateway.spool import file, home
 from gateway.spool.database import Database
 from gateway.spool.meta import Meta
 from gateway.wire.body import encode_gaps
@@ -33,6 +33,7 @@ ASTRAY = [Fault(5 * HOUR, "receipts_astray", 30 * HOUR, 0.9)]
 SQUEEZED = [Fault(2 * HOUR, "broker_down", 44 * HOUR), Fault(3 * HOUR, "disk_failing", 42 * HOUR)]
 CLOCKLESS = [Fault(10 * HOUR, "reboot_clockless", 10 * HOUR, 0.9)]
 STORE_ILL = [Fault(hour * HOUR, "store_mute", 4 * HOUR) for hour in range(5, 40, 8)]
+SMALL_RING_PAGES = 48  # full after half a day
 DEAD = [Fault(60, "device_dead", 700, 0.0)]
 
 
@@ -86,14 +87,9 @@ def test_using_a_seq_again_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_not_writing_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """P1, P3: what was given up is named nowhere."""
+    monkeypatch.setattr(home, "RING_PAGES", SMALL_RING_PAGES)
     assert promises(SQUEEZED, BUSY) == set()
     monkeypatch.setattr(file, "encode_gaps", lambda _: encode_gaps([]))
-    assert {"P1", "P3"} <= promises(SQUEEZED, BUSY)
-
-
-def test_giving_a_gap_up_with_its_carrier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P1, P3: a gap batch that is given up takes its records along."""
-    monkeypatch.setattr(gaps, "carried", lambda _: ())
     assert {"P1", "P3"} <= promises(SQUEEZED, BUSY)
 
 
@@ -114,8 +110,8 @@ def test_proving_a_batch_before_its_rows_are_stored(monkeypatch: pytest.MonkeyPa
     assert promises(STORE_ILL) == set()
     put = Deposit.put
 
-    async def hasty(self: Deposit, batches: Sequence[Accepted], documents: Any, retry_until: BootMs) -> list[Settled]:  # noqa: ANN401 - handed on
-        from gateway.ioc import deposit  # noqa: PLC0415 - a mutation
+    async def hasty(self: Deposit, batches: Sequence[Accepted], documents: Any, retry_until: BootMs) -> list[Settled]:
+        from gateway.ioc import deposit
 
         await self._write_ledger([deposit._Work(accepted) for accepted in batches], documents, retry_until)
         return await put(self, batches, documents, retry_until)
@@ -140,7 +136,7 @@ def test_polling_a_dead_device_like_the_living(monkeypatch: pytest.MonkeyPatch) 
     hour = Form(days=1 / 96, period_ms=2_000, grain_ms=200, devices=3, timeout_ms=3_000)
     assert promises(DEAD, hour) == set()
 
-    def relentless(self: Schedule, part: Any, now: BootMs, *_: object, **__: object) -> list[object]:  # noqa: ANN401 - handed on
+    def relentless(self: Schedule, part: Any, now: BootMs, *_: object, **__: object) -> list[object]:
         return list(self.done(part, now))
 
     monkeypatch.setattr(Schedule, "failed", relentless)

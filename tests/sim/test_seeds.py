@@ -27,7 +27,7 @@ def test_an_hour_by_the_second(seed: int) -> None:
 def test_same_seed_same_history() -> None:
     """Every message, append and row of two runs is the same, at the same time, whatever hash() says."""
     digests = {
-        subprocess.run(  # noqa: S603 - this interpreter, our own module
+        subprocess.run(
             [sys.executable, "-m", "tests.sim", "--seed", "7", "--days", "8", "--digest"],
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
             check=True,

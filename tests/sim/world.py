@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, loop: SimLoop, folder: Path, seed: int, form: Form) -> None:
         self.loop, self.form = loop, form
-        self.random = Random(f"world {seed}")  # noqa: S311 - a simulation
+        self.random = Random(f"world {seed}")
         self.history = History(self.true_ms)
         self.broker = SimBroker(loop, self.history, self.random)
         self.centre = Centre(loop, SimClock(loop, NOON_MS), self.broker, self.history, self.random, folder / "dead")
@@ -74,17 +74,21 @@ class World:
     # What can be done to it; each returns how it ends.
 
     def broker_down(self, _: Fault) -> Callable[[], None]:
+        """It crashes, and stays away."""
         self.broker.down = True
         self.broker.amnesia()
         return lambda: setattr(self.broker, "down", False)
 
     def broker_amnesia(self, _: Fault) -> None:
+        """It crashes, and is back at once."""
         self.broker.amnesia()
 
     def cut(self, _: Fault) -> None:
+        """One connection is lost."""
         self.broker.cut(GATEWAY)
 
     def half_open(self, _: Fault) -> Callable[[], None]:
+        """Packets go out, none come back."""
         self.broker.hold_pubacks = True
         return self.broker.release_pubacks
 
@@ -101,33 +105,40 @@ class World:
             self.centre.start(name)
 
     def receipts_astray(self, fault: Fault) -> Callable[[], None]:
+        """Lost, doubled, late, forged."""
         self.broker.astray = 0.2 + 0.6 * fault.size
         return lambda: setattr(self.broker, "astray", 0.0)
 
     def ingest_kill(self, fault: Fault) -> Callable[[], None]:
-        name = WORKERS[fault.size < 0.5]  # noqa: PLR2004 - one or the other
+        """One of two workers."""
+        name = WORKERS[fault.size < 0.5]
         self.centre.kill(name)
         return lambda: self.centre.start(name)
 
     def store_down(self, _: Fault) -> Callable[[], None]:
+        """It does not answer."""
         self.centre.store.down = True
         return lambda: setattr(self.centre.store, "down", False)
 
     def store_mute(self, _: Fault) -> Callable[[], None]:
+        """Half of its answers are lost."""
         self.centre.store.mute = True
         return lambda: setattr(self.centre.store, "mute", False)
 
     def kill(self, fault: Fault) -> Callable[[], None]:
+        """Kill -9."""
         self._disturb(fault)
         self.box.kill()
         return self.begin_again
 
     def kill_in_step(self, fault: Fault) -> Callable[[], None]:
+        """Kill -9 between the disk and its news."""
         self._disturb(fault)
         self.box.doom(round(5 * fault.size))
         return lambda: (self.box.kill(), self.begin_again())[1]
 
     def stop(self, fault: Fault) -> Callable[[], None]:
+        """SIGTERM."""
         self._disturb(fault)
         self._stop_task = self.loop.create_task(self.box.stop(), name="stop")
         return self.begin_again
@@ -142,7 +153,7 @@ class World:
         """The network's time comes at the end."""
         self._disturb(fault, 60.0)
         self.box.kill()
-        wall_ms = FAKE_HWCLOCK_MS if fault.size < 0.7 else NOON_MS + 5 * YEAR_MS  # noqa: PLR2004 - a share
+        wall_ms = FAKE_HWCLOCK_MS if fault.size < 0.7 else NOON_MS + 5 * YEAR_MS
         self.loop.call_later(min(60.0, fault.for_s / 2), lambda: self._boot(wall_ms, synchronised=False))
         return self.set_right
 
@@ -164,12 +175,13 @@ class World:
         self.broker.down, self.box.disk.free_bytes = False, FREE_BYTES
 
     def ntp_lost(self, _: Fault) -> Callable[[], None]:
-        self.box.clock.set_synchronised(False)  # noqa: FBT003 - the method names it
+        """The kernel says so."""
+        self.box.clock.set_synchronised(False)
         return self.set_right
 
     def clock_step(self, fault: Fault) -> Callable[[], None]:
         """By hand: the kernel says that it is not synchronised any more."""
-        self.box.clock.set_synchronised(False)  # noqa: FBT003 - the method names it
+        self.box.clock.set_synchronised(False)
         self.box.clock.step(STEPS_MS[round(fault.size * 1e6) % len(STEPS_MS)])
         return self.set_right
 
@@ -179,14 +191,17 @@ class World:
         return self.set_right
 
     def disk_full(self, _: Fault) -> Callable[[], None]:
+        """By somebody else."""
         self.box.disk.free_bytes = 0
         return lambda: setattr(self.box.disk, "free_bytes", FREE_BYTES)
 
     def disk_failing(self, _: Fault) -> Callable[[], None]:
+        """EIO."""
         self.box.disk.failing = True
         return lambda: setattr(self.box.disk, "failing", False)
 
     def device_dead(self, fault: Fault) -> Callable[[], None]:
+        """One of them."""
         unit_id = 1 + round(fault.size * 1e6) % self.form.devices
         self._disturb(Fault(0, "", FIRST_MISS_S))
         self.box.wire.dead.add(unit_id)
@@ -194,6 +209,7 @@ class World:
         return lambda: self.box.wire.dead.discard(unit_id)
 
     def port_gone(self, fault: Fault) -> Callable[[], None]:
+        """Unplugged."""
         self._disturb(fault)
         self.box.wire.vanish()
         return lambda: setattr(self.box.wire, "gone", False)
@@ -207,7 +223,7 @@ class World:
     def set_right(self) -> None:
         """The network's time."""
         self.box.clock.step(self.true_ms() - self.box.clock.utc_ms())
-        self.box.clock.set_synchronised(True)  # noqa: FBT003 - the method names it
+        self.box.clock.set_synchronised(True)
 
     def _boot(self, wall_ms: int, *, synchronised: bool) -> None:
         self.box.kill()
