@@ -118,8 +118,8 @@ _FAMILIES: Mapping[str, Sequence[Kind]] = {
         _kind("amnesia", ["influxd"], (4.0, 10.0), AMNESIA),
     ],
     "disk": [
-        _kind("full", ["disk"], (3.0, 12.0), TMPFS),
-        _kind("io_errors", ["disk"], (2.0, 15.0)),
+        _kind("full", ["disk"], (3.0, 8.0), TMPFS),
+        _kind("io_errors", ["disk"], (2.0, 8.0)),
     ],
     "bus": [
         _kind("vanish", SERIAL, (1.0, 5.0)),
@@ -142,7 +142,12 @@ _FAMILIES: Mapping[str, Sequence[Kind]] = {
 }
 FAMILIES = (*_FAMILIES, "boot", "mixed")
 PAUSE_S = (0.3, 2.0)
-_PAUSE_S = {"mixed": (-5.0, 1.0), "network": (-10.0, 0.5), "bus": (-3.0, 0.5)}  # below 0: two at once
+_PAUSE_S = {
+    "mixed": (-5.0, 1.0),
+    "network": (-10.0, 0.5),
+    "bus": (-3.0, 0.5),
+    "disk": (4.0, 12.0),
+}  # below 0: two at once
 _MIXED_WITHOUT = frozenset(("step",))  # it needs a gateway started for it
 
 

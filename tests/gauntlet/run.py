@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(run(folder, plan, recalls=AMNESIA not in missing))
         verdict = check.judge(folder)
-    except (AssertionError, OSError, RuntimeError) as error:
-        print(f"{type(error).__name__}: {error}")
+    except (AssertionError, OSError, RuntimeError, ExceptionGroup) as error:
+        traceback.print_exception(error, file=sys.stdout)
         return _told(plan, folder, 2)
     print(verdict.text())
     if verdict.ok and options.keep is None:
