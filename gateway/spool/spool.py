@@ -10,7 +10,6 @@ Steps go through one lock and one worker, in order. The loop's side keeps no vie
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from gateway.counters import Counters

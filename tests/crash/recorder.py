@@ -78,7 +78,7 @@ class Disk(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
         return File(self, name, flags)
 
-    def xDelete(self, name: str, syncdir: bool) -> None:  # noqa: N802, FBT001 - SQLite's
+    def xDelete(self, name: str, syncdir: bool) -> None:  # noqa: N802 - SQLite's
         super().xDelete(name, syncdir)
         self.log.append(Delete(Path(name).name, bool(syncdir)))
 
@@ -160,7 +160,7 @@ def stand_in(vfs: str) -> Any:
 
 @contextmanager
 def _as_stdlib() -> Iterator[None]:
-    """apsw's errors under the names and with the codes of the standard module."""
+    """Apsw's errors under the names and with the codes of the standard module."""
     try:
         yield
     except apsw.Error as error:

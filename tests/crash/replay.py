@@ -104,8 +104,8 @@ def _part(ops: Sequence[Write | Truncate | Delete], manner: str, random: Random)
     if manner == "all":
         return list(ops)
     if manner == "each":
-        return [op for op in ops if random.random() < 0.5]  # noqa: TID251 - of the seeded Random that is passed in
-    return [piece for op in ops for piece in _pieces(op) if random.random() < 0.5]  # noqa: TID251 - as above
+        return [op for op in ops if random.random() < 0.5]
+    return [piece for op in ops for piece in _pieces(op) if random.random() < 0.5]
 
 
 def _pieces(op: Write | Truncate | Delete) -> list[Write | Truncate | Delete]:

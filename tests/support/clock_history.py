@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.ioc.store.line_protocol import UNTAGGED_CLOCKS
+from gateway.wire.line_protocol import UNTAGGED_CLOCKS
+
 from gateway.model import TRUSTED, Batch, BootMs, Draft, Stamp, UtcMs
 from gateway.testing.clock import NOON_MS, FakeClock
 from tests.support.spools import Box
