@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, PeerError, Refused
-from gateway.model import Batch, BootMs, Detail, Event
+from gateway.model import Batch, BootMs, Detail, Event, SeqRanges
 from gateway.north.backlog import Backlog
 from gateway.north.commands import CommandGate
 from gateway.north.complaints import Complaints
@@ -106,6 +106,7 @@ class Uplink:
             last_receipt_ms=self._tally.last_receipt_ms,
             settle=self._settings.settle,
             refusal=self._refusal,
+            recalling=self._window.recalling,
         )
 
     @property
@@ -117,6 +118,15 @@ class Uplink:
     def alarms(self) -> frozenset[str]:
         """Codes of what is wrong now, for the Status document."""
         return self._window.alarms | ({"identity_used_twice"} if self._used_twice() else set())
+
+    @property
+    def recalls_full(self) -> bool:
+        """So much was asked for again that no more can be remembered."""
+        return self._window.recalls_full
+
+    def resend(self, epoch: str, archived: SeqRanges, unparked: SeqRanges) -> None:
+        """Settled batches again, below all others, connected or not; `unparked` ones the backlog offers itself."""
+        self._window.resend(self._topics.gateway, epoch, archived, unparked)
 
     def stop(self) -> None:
         """`run` returns soon: within 3 s and a DISCONNECT."""

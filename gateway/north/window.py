@@ -18,8 +18,14 @@ wait for their PUBACK. A PUBACK frees a publish and proves nothing else.
 | OUT     | overtaken > 3 times, half the window is such | aside   | later Reread, READING |
 | READING | read again                                   | DUE     | |
 | READING | the spool has it no more                     | -       | |
+| -       | asked for again, and nothing else is due | DUE | in rank RECALL; no Settle, no Park for such a one |
 | any     | disconnected                                 | same    | |
 | OUT     | connected again                              | DUE     | |
+
+Recall (`recalls`): settled batches that the centre misses. One is read when all other ranks are drained and nothing of
+them is due, and sent when its bytes have their time. A receipt just lets it go; refused, it is let go of with a
+complaint; unanswered while others are answered, or while the window is mute, it goes back to be read again, three times
+at most. It was settled before and stays so, whatever comes.
 
 Overtaken: a send of it was still unanswered when a batch first sent after it was answered.
 
@@ -38,10 +44,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
 from gateway.north.complaints import Complaints
-from gateway.north.effects import Effect, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
+from gateway.north.effects import Effect, Park, Rank, ReadKept, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.intake import Intake
 from gateway.north.mute import Mute
-from gateway.north.slot import Slot, State
+from gateway.north.recalls import Recalls
+from gateway.north.slot import SUSPECT_AFTER, Slot, State
 
 BATCHES_MAX = 20
 PUBLISHES_MAX = 20
@@ -49,6 +56,7 @@ REFUSALS_MAX = 3
 OVERTAKEN_MAX = 8
 RETRY_PARKED_MS = 3_600_000
 WAITING_MAX = 256  # batches that are remembered outside the window: set aside, or parked for an hour
+ORDINARY = (Rank.URGENT, Rank.FRESH, Rank.BACKLOG)  # those that are fetched
 FRESH_BEFORE_BACKLOG = 3  # sends in a row while backlog waits
 FAILURE = 0x80  # PUBACK reasons from here on say no
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -80,6 +88,7 @@ class Window:
         self._unacked: set[BatchId] = set()
         self._left: set[BatchId] = set()  # left the window while a Fetch was under way: it may still bring them
         self._intake = Intake()
+        self._recalls = Recalls()
         self._connected = False
         self._serial = 0
         self._heard = 0  # the serial at the last answer
@@ -101,7 +110,17 @@ class Window:
     @property
     def idle(self) -> bool:
         """Nothing is here and nothing is left to fetch."""
-        return not self._slots and self._intake.drained(*Rank)
+        return all(slot.rank is Rank.RECALL for slot in self._slots.values()) and self._intake.drained(*ORDINARY)
+
+    @property
+    def recalling(self) -> int:
+        """Batches that were asked for again and are not back yet."""
+        return len(self._recalls)
+
+    @property
+    def recalls_full(self) -> bool:
+        """No more can be asked for now."""
+        return self._recalls.full
 
     def connected(self, receive_maximum: int, packet_bytes_max: int, tail: int, now: BootMs) -> list[Effect]:
         """A connection came up; `tail` = the order of the spool's newest batch: what is newer is fresh."""
@@ -115,7 +134,7 @@ class Window:
         for id_, slot in list(self._slots.items()):
             slot.restart()
             if not self._fits(slot.batch, effects, now):
-                del self._slots[id_]
+                self._drop(id_)
             elif slot.state is State.READING:
                 effects.append(Reread(id_))
         return effects + self._go_on(now)
@@ -125,6 +144,7 @@ class Window:
         self._connected = False
         self._unacked.clear()
         self._intake.disconnected()
+        self._recalls.disconnected()
         self._left.clear()
 
     def woken(self, now: BootMs) -> list[Effect]:
@@ -145,6 +165,21 @@ class Window:
                 self._slots[batch.id] = Slot(batch, Rank.URGENT if batch.urgent else rank)
         if not self._intake.asked(*Rank):
             self._left.clear()
+        return effects + self._go_on(now)
+
+    def resend(self, gateway: str, epoch: str, archived: SeqRanges, unparked: SeqRanges) -> None:
+        """Asked for again: `archived` go below all others, from the next tick on; `unparked` are parked no longer."""
+        self._recalls.ask(gateway, epoch, archived)
+        for id_ in [id_ for id_ in self._parked if (id_.gateway, id_.epoch) == (gateway, epoch) and id_.seq in unparked]:
+            del self._parked[id_]  # it is offered again as if it were new
+
+    def recalled(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
+        """The answer to a ReadKept; None: it is not kept any more."""
+        effects: list[Effect] = []
+        if batch is None or self._knows(id_) or not self._fits(batch, effects, now):
+            self._recalls.gone(id_)
+        elif self._recalls.came(id_):
+            self._slots[id_] = Slot(batch, Rank.RECALL)
         return effects + self._go_on(now)
 
     def reread(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
@@ -212,8 +247,9 @@ class Window:
                 continue
             settled.append(slot)
             self._drop(slot.batch.id)
+        if first := [slot.batch.id.seq for slot in settled if slot.rank is not Rank.RECALL]:
+            effects.append(Settle(receipt.epoch, SeqRanges.of_seqs(first)))
         if settled:
-            effects.append(Settle(receipt.epoch, SeqRanges.of_seqs(slot.batch.id.seq for slot in settled)))
             sent = max(slot.first_sent for slot in settled if slot.first_sent is not None)
             effects.append(TimeOfDay(sent, now, receipt.now))
             answered += settled
@@ -228,6 +264,10 @@ class Window:
                 self._fall_mute("version_refused", effects, now)
                 continue
             answered.append(slot)
+            if slot.rank is Rank.RECALL:
+                self._drop(slot.batch.id)
+                effects += self._complaints.say("recall_refused", (seq, why), now)
+                continue
             slot.refusals += 1
             if slot.refusals > REFUSALS_MAX:
                 self._drop(slot.batch.id)
@@ -252,7 +292,10 @@ class Window:
             if slot.uncounted and slot.serial < newest:
                 slot.uncounted = False
                 slot.overtaken += 1
-                if slot.overtaken >= OVERTAKEN_MAX:
+                if slot.rank is Rank.RECALL:
+                    if slot.overtaken > SUSPECT_AFTER:
+                        self._put_back(slot)
+                elif slot.overtaken >= OVERTAKEN_MAX:
                     self._park_unanswered(slot, effects, now)
         excess = sum(slot.suspect for slot in self._slots.values()) - self._batches_max // 2
         for slot in [slot for slot in self._waiting() if slot.suspect][: max(0, excess)]:
@@ -296,10 +339,26 @@ class Window:
             self._slots[id_].come_back()
             effects.append(Reread(id_))
 
+    # Recall.
+
+    def _put_back(self, slot: Slot) -> None:
+        id_ = slot.batch.id
+        del self._slots[id_]
+        self._recalls.put_back(id_)
+
+    def _ask_recalls(self) -> list[Effect]:
+        """Only while nothing else is left to do."""
+        waits = any(slot.state is State.DUE and slot.rank is not Rank.RECALL for slot in self._slots.values())
+        if self._mute or waits or not self._intake.drained(*ORDINARY):
+            return []
+        return [ReadKept(id_) for id_ in self._recalls.next(self._room_ordinary())]
+
     # Mute.
 
     def _fall_mute(self, why: str, effects: list[Effect], now: BootMs) -> None:
         self._mute.fall(why, now)
+        for slot in [slot for slot in self._slots.values() if slot.rank is Rank.RECALL]:
+            self._put_back(slot)
         if why == "version_refused":
             self._complaints.clear("no_receipts")
         effects += self._complaints.hold(why, "", now)
@@ -323,17 +382,19 @@ class Window:
             return []
         effects: list[Effect] = []
         while len(self._unacked) < self._publishes_max:
-            slot = self._next_due()
+            slot = self._next_due(now)
             if slot is None:
                 break
             effects.append(self._send(slot, now))
         if not self._mute:
             self._bring_back(effects)
         self._fetch(effects)
-        return effects
+        return effects + self._ask_recalls()
 
-    def _next_due(self) -> Slot | None:
+    def _next_due(self, now: BootMs) -> Slot | None:
         due = [slot for slot in self._slots.values() if slot.state is State.DUE and slot.batch.id not in self._unacked]
+        if not self._recalls.may_send(now):
+            due = [slot for slot in due if slot.rank is not Rank.RECALL]
         first = min(due, key=lambda slot: (slot.rank, slot.batch.order), default=None)
         if first is not None and first.rank is Rank.FRESH and self._fresh_run >= FRESH_BEFORE_BACKLOG:
             backlog = (slot for slot in due if slot.rank is Rank.BACKLOG)
@@ -346,6 +407,8 @@ class Window:
         slot.send(self._serial, now)
         slot.tried_mute |= bool(self._mute)
         self._unacked.add(slot.batch.id)
+        if slot.rank is Rank.RECALL:
+            self._recalls.sent(self._size_of(slot.batch), now)
         return Send(slot.batch)
 
     def _fetch(self, effects: list[Effect]) -> None:
@@ -365,11 +428,12 @@ class Window:
         return min(room, fresh_max - fresh_here - self._intake.asked(Rank.FRESH)), room
 
     def _room(self) -> int:
-        return self._batches_max - len(self._slots) - self._intake.asked(*Rank)
+        return self._batches_max - len(self._slots) - self._intake.asked(*Rank) - self._recalls.reading
 
     def _room_ordinary(self) -> int:
         here = sum(slot.rank is not Rank.URGENT for slot in self._slots.values())
-        return min(self._room(), self._ordinary_max - here - self._intake.asked(Rank.FRESH, Rank.BACKLOG))
+        coming = self._intake.asked(Rank.FRESH, Rank.BACKLOG) + self._recalls.reading
+        return min(self._room(), self._ordinary_max - here - coming)
 
     # Small things.
 
@@ -386,6 +450,7 @@ class Window:
 
     def _drop(self, id_: BatchId) -> None:
         del self._slots[id_]
+        self._recalls.gone(id_)
         if self._intake.asked(*Rank):
             self._left.add(id_)
 

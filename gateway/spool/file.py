@@ -186,6 +186,15 @@ class SpoolFile:
             self.db.drop_parked(epoch, seq)
         self.view.parked.get(epoch, {}).pop(seq, None)
 
+    def unpark_seqs(self, epoch: str, seqs: SeqRanges) -> None:
+        """Offered again, in one transaction."""
+        gone = [seq for seq in self.view.parked.get(epoch, {}) if seq in seqs]
+        with self.db.transaction():
+            for seq in gone:
+                self.db.drop_parked(epoch, seq)
+        for seq in gone:
+            del self.view.parked[epoch][seq]
+
     def unpark_all(self, why: str) -> None:
         """Offered again: every one parked for this reason."""
         for epoch, parked in self.view.parked.items():

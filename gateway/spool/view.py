@@ -17,6 +17,16 @@ NONE = SeqRanges()
 GONE, SETTLED, NAMING = 0, 1, -1  # `uplink` of table `settled`
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Of some seqs of one epoch: what this box can still do for them."""
+
+    archived: SeqRanges = NONE  # settled, and here
+    parked: SeqRanges = NONE
+    waiting: SeqRanges = NONE  # pending, and not parked: they go anyway
+    gone: SeqRanges = NONE  # numbered once, or of an epoch nobody knows here: they will never come
+
+
 @dataclass(slots=True)
 class View:
     """Mutable, of one thread. Ranges in `settled` and `gone` are seqs by epoch."""
@@ -50,6 +60,17 @@ class View:
         """Ids that north may have: pending and not parked."""
         parked = [self.id_of(epoch, seq) for epoch, seqs in self.parked.items() for seq in seqs]
         return self.pending().minus(SeqRanges.of_seqs(id_ for id_ in parked if id_ is not None))
+
+    def kept(self, epoch: str, seqs: SeqRanges) -> Kept:
+        """What of `seqs` is here. Seqs that the open epoch has not given out yet are in no part of the answer."""
+        ours = [s for s in self.stretches if s.epoch == epoch and s.gateway == self.gateway]
+        here = SeqRanges.of(pair for s in ours for pair in self.present(s).ranges).intersection(seqs)
+        gone, last = seqs.minus(here), self.stretches[-1] if self.stretches else None
+        if last is not None and last.epoch == epoch:
+            gone = gone.intersection(SeqRanges.of([(1, last.last)]))
+        pending = here.minus(self.settled.get(epoch, NONE))
+        parked = SeqRanges.of_seqs(seq for seq in self.parked.get(epoch, {}) if seq in pending)
+        return Kept(here.minus(pending), parked, pending.minus(parked), gone)
 
     def epochs(self) -> list[str]:
         """Of this gateway, in the order they began."""

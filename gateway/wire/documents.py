@@ -92,6 +92,7 @@ class NorthStatus:
     last_receipt_ms: UtcMs | None
     settle: str
     refusal: str = ""
+    recalling: int = 0  # batches that were asked for again and are not back yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,7 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "last_receipt_ms": north.last_receipt_ms,
         "settle": north.settle,
         "refusal": checked.cleaned(north.refusal),
+        **({"recalling": north.recalling} if north.recalling else {}),
         "alarms": [checked.cleaned(alarm, checked.WORD_BYTES_MAX) for alarm in status.alarms[:MAX_ALARMS]],
     }
 
