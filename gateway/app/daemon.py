@@ -24,6 +24,7 @@ from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
 from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
+from gateway.app.resends import RESEND, resend
 from gateway.app.status import StatusBoard
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
@@ -42,6 +43,7 @@ from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.south.served import BusServer
 from gateway.spool.spool import Spool, open_spool
+from gateway.wire.command import Command, Outcome
 from gateway.wire.topic import Topics
 from gateway.worker import ThreadWorker
 
@@ -308,9 +310,12 @@ def _uplink(
         for event in timeline.told_by_ioc(sent, arrived, now).events:
             inbox.put(event)
 
+    async def again(command: Command) -> Outcome:
+        return await resend(command, spool, uplink, fields.note)
+
     connect = PahoConnect(lambda: (clock.utc_ms() if timeline.trusted else None, timeline.highest))
     topics = Topics(site.root, site.gateway)
-    return Uplink(
+    uplink = Uplink(
         replace(site.uplinks[0], servers=brokers, password_files=()),
         topics,
         connect,
@@ -321,9 +326,10 @@ def _uplink(
         inbox.put,
         board.documents,
         on_receipt_now,
-        carry_out=commands.steps(fields),
+        carry_out={**commands.steps(fields), RESEND: again},
         gate=commands.gate(site.commands, kept),
     )
+    return uplink
 
 
 def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:

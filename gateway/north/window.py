@@ -170,7 +170,9 @@ class Window:
     def resend(self, gateway: str, epoch: str, archived: SeqRanges, unparked: SeqRanges) -> None:
         """Asked for again: `archived` go below all others, from the next tick on; `unparked` are parked no longer."""
         self._recalls.ask(gateway, epoch, archived)
-        for id_ in [id_ for id_ in self._parked if (id_.gateway, id_.epoch) == (gateway, epoch) and id_.seq in unparked]:
+        for id_ in [
+            id_ for id_ in self._parked if (id_.gateway, id_.epoch) == (gateway, epoch) and id_.seq in unparked
+        ]:
             del self._parked[id_]  # it is offered again as if it were new
 
     def recalled(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:

@@ -134,7 +134,7 @@ class Keeper:
         return self.file.batch_of(records[0]) if records else None
 
     def recall(self, epoch: str, seq: int) -> Batch | None:
-        """A settled one that is still here. One that turns out damaged needs no gap: it is no longer kept, that is all."""
+        """A settled one that is still here. One that turns out damaged needs no gap: it is just no longer kept."""
         id_ = self.file.view.id_of(epoch, seq)
         if id_ is None or id_ not in self.file.view.kept_settled() or id_ in self._unfetched():
             return None

@@ -142,7 +142,7 @@ class Spool:
         return await self._step(lambda keeper: keeper.recall(batch_id.epoch, batch_id.seq))
 
     async def kept(self, epoch: str, seqs: SeqRanges) -> Kept:
-        """What of these is still here; raises SpoolFailed while that cannot be known: the disk fails, or is salvaged."""
+        """What of these is still here; raises SpoolFailed while nobody knows: the disk fails, or is salvaged."""
         kept = await self._step(lambda keeper: keeper.file.view.kept(epoch, seqs))
         if self._failing or self._snapshot.salvaging:  # after the step: it may have been the one that found out
             raise SpoolFailed(self._failing or "being salvaged")

@@ -19,7 +19,8 @@ from gateway.ioc.store.answer import judge
 from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.ioc.store.http import HttpSession, basic
 from gateway.ioc.store.influxql import Record
-from gateway.model import Gap, SeqRanges
+from gateway.ioc.store.line_protocol import NS_PER_MS
+from gateway.model import Gap, Seq, SeqRanges, UtcMs
 from gateway.seams import Clock, Worker
 from gateway.worker import ThreadWorker
 
@@ -93,6 +94,14 @@ class InfluxStore:
     async def ledger(self, gateway: str, epoch: str) -> Stored:
         """Two numbers when the database says the seqs rise one by one; else added up point by point."""
         return await self._worker.run(partial(self._ledger, gateway, epoch))
+
+    async def around(self, gateway: str, epoch: str, from_ms: UtcMs, to_ms: UtcMs) -> tuple[Seq | None, Seq | None]:
+        """Three small questions."""
+        from_ns, to_ns = from_ms * NS_PER_MS, (to_ms + 1) * NS_PER_MS - 1
+        asked = influxql.around(gateway, epoch, from_ns, to_ns)
+        answers = [await self._ask(statement) for statement in asked]
+        before, inside, after = (records[0].columns if records else {} for records in answers)
+        return reading.span([before.get("seq"), inside.get("min")], [after.get("seq"), inside.get("max")])
 
     async def gaps(self, gateway: str, epoch: str) -> Sequence[Gap]:
         """In time order."""

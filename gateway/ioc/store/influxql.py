@@ -52,6 +52,16 @@ def ledger(gateway: str, epoch: str) -> str:
     return f'SELECT "seq", "crc" FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
 
 
+def around(gateway: str, epoch: str, from_ns: int, to_ns: int) -> tuple[str, str, str]:
+    """`seq` of the nearest point before a time, `min` and `max` of those in it, `seq` of the nearest after it."""
+    of = _of(gateway, epoch)
+    return (
+        f'SELECT "seq" FROM "gw_batch"{of} AND time < {from_ns} ORDER BY time DESC LIMIT 1',  # noqa: S608 (quoted)
+        f'SELECT min("seq"), max("seq") FROM "gw_batch"{of} AND time >= {from_ns} AND time <= {to_ns}',  # noqa: S608 (quoted)
+        f'SELECT "seq" FROM "gw_batch"{of} AND time > {to_ns} ORDER BY time ASC LIMIT 1',  # noqa: S608 (quoted)
+    )
+
+
 def crcs(gateway: str, epoch: str, seq: Seq) -> str:
     """The ledger points of one seq."""
     return f'SELECT "seq", "crc" FROM "gw_batch"{_of(gateway, epoch)} AND "seq" = {seq}'  # noqa: S608 (quoted)
