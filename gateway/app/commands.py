@@ -19,7 +19,7 @@ ALWAYS: Final = frozenset({RESEND})  # it gives the centre what was the centre's
 
 
 def gate(allowed: Iterable[str], kept: Kept) -> CommandGate:
-    """What this site lets the centre do, beside what it always may; what was carried out before this start is not carried out again."""
+    """What this site lets the centre do, beside what it always may; nothing is carried out again after a restart."""
     return CommandGate(KNOWN, ALWAYS.union(allowed), kept.ended)
 
 

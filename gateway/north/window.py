@@ -228,7 +228,7 @@ class Window:
         if not self._mute and any(slot.serial > self._heard for slot in late):
             self._fall_mute("no_receipts", effects, now)
         if self._mute:
-            self._try_one(now)
+            effects += self._try_one(now)
         else:
             for slot in late:
                 slot.state = State.DUE
@@ -365,14 +365,17 @@ class Window:
             self._complaints.clear("no_receipts")
         effects += self._complaints.hold(why, "", now)
 
-    def _try_one(self, now: BootMs) -> None:
+    def _try_one(self, now: BootMs) -> list[Effect]:
+        if not self._slots and self._intake.drained(*ORDINARY):  # nothing else can find out whether anybody is there
+            return [ReadKept(id_) for id_ in self._recalls.next(1)] if self._mute.takes_try(now) else []
         longest = min(self._waiting(), key=lambda slot: slot.serial, default=None)
         if not self._mute.takes_try(now) or longest is None:
-            return
+            return []
         if self._tried_all() and self._room_ordinary() <= 0 and len(self._aside) < WAITING_MAX:
             self._put_aside(longest)
         else:
             longest.state = State.DUE
+        return []
 
     def _tried_all(self) -> bool:
         return all(slot.tried_mute for slot in self._slots.values())
