@@ -182,9 +182,7 @@ class SpoolFile:
 
     def unpark(self, epoch: str, seq: int) -> None:
         """Offered again."""
-        with self.db.transaction():
-            self.db.drop_parked(epoch, seq)
-        self.view.parked.get(epoch, {}).pop(seq, None)
+        self.unpark_seqs(epoch, SeqRanges.of_seqs([seq]))
 
     def unpark_seqs(self, epoch: str, seqs: SeqRanges) -> None:
         """Offered again, in one transaction."""

@@ -1,4 +1,4 @@
-"""gateway ioc recall: exit statuses and what is said, with real files, the embedded store and a gateway that is played."""
+"""gateway ioc recall: exit statuses and what is said, with real files and store, and a gateway that is played."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -141,7 +141,7 @@ def test_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_words_are_exit_2(path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a question is none; a slip in a name is no proof that nothing is missing."""
     ran = play(monkeypatch, lambda _errand, _now: None)
-    assert run(path, **options)[0] == 2
+    assert run(path, "en", **options)[0] == 2
     assert ran == []
 
 

@@ -38,7 +38,7 @@ class Bench:
         self.told = 0
         self.ids = iter(range(1, 1000))
         self.failure: BaseException | None = None
-        self.done = False
+        self.ended = False
         self.down = False  # the broker, once the gateway is there
 
     @asynccontextmanager
@@ -63,13 +63,17 @@ class Bench:
                 await recaller.run([self.errand], until, expires)
             except (ConnectionLost, Refused) as error:
                 self.failure = error
-            self.done = True
+            self.ended = True
 
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(run(), name="recall")
             await self.clock.advance(100)
             yield
             running.cancel()
+
+    def over(self) -> bool:
+        """The recall ended by itself."""
+        return self.ended
 
     def tell(self, errands: Sequence[Errand]) -> None:
         """Counted."""
@@ -124,10 +128,10 @@ async def test_a_recall_from_command_to_ledger(bench: Bench) -> None:
         assert ranges == [[3, 8]]
         await bench.answer(outcome(bench, SeqRanges.of([(3, 4)])))
         assert await bench.store.gaps(GATEWAY, EPOCH) == [Gap(EPOCH, 3, 4, None, None, None, "not_kept")]
-        assert not bench.done
+        assert not bench.over()
         await bench.arrive(KEPT)
         await bench.clock.advance(10_000)
-        assert bench.done
+        assert bench.over()
     assert (bench.errand.back, bench.errand.lost, bench.errand.left) == (4, 2, 0)
     assert bench.told > 0
     assert len(bench.asked()) == 1
@@ -139,7 +143,7 @@ async def test_the_time_is_over(bench: Bench) -> None:
     async with bench.running(lasts_ms=MINUTE_MS):
         await bench.status(online=False)
         await bench.clock.advance(MINUTE_MS + 5_000)
-        assert bench.done
+        assert bench.over()
     assert bench.asked() == []
     assert bench.errand.left == 6
 
@@ -182,7 +186,7 @@ async def test_what_nobody_can_read_is_passed_over(bench: Bench, payload: bytes)
         await bench.broker.publish(TOPICS.status, payload)
         await bench.broker.publish(Topics(ROOT, "hc-0002").status, payload)
         await bench.clock.advance(1_000)
-        assert not bench.done
+        assert not bench.over()
     assert bench.errand.left == 6
 
 
@@ -198,7 +202,7 @@ async def test_no_connection_at_all(bench: Bench) -> None:
     """The first one is not tried for an hour: somebody sits before it."""
     bench.down = True
     async with bench.running():
-        assert bench.done
+        assert bench.over()
     assert isinstance(bench.failure, ConnectionLost)
 
 
