@@ -35,10 +35,16 @@ def epochs(measurement: str, gateway: str) -> str:
     return f'SHOW TAG VALUES FROM {_name(measurement)} WITH KEY = "epoch" WHERE "gateway" = {_text(gateway)}'
 
 
-def jumps(gateway: str, epoch: str) -> str:
-    """How often the seqs of an epoch, in time order, do not rise by one: no row, or 0, for a whole one."""
+def jumps(gateway: str, epoch: str, limit: int) -> str:
+    """Where the seqs of an epoch, in time order, do not rise by one, and by how much; no row for a whole one."""
     steps = f'SELECT difference("seq") AS d FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
-    return f"SELECT count(d) FROM ({steps}) WHERE d != 1"  # noqa: S608 (quoted)
+    return f"SELECT d FROM ({steps}) WHERE d != 1 LIMIT {limit}"  # noqa: S608 (quoted)
+
+
+def seqs_at(gateway: str, epoch: str, times_ns: Iterable[int]) -> str:
+    """The ledger points of these times, one statement each."""
+    of = _of(gateway, epoch)
+    return "; ".join(f'SELECT "seq" FROM "gw_batch"{of} AND time = {at}' for at in times_ns)  # noqa: S608 (quoted)
 
 
 def ends(gateway: str, epoch: str) -> str:
