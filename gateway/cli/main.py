@@ -227,7 +227,7 @@ def recall(
     gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
     from_: Annotated[str, typer.Option("--from", metavar="TIME", help="as 2026-11-24T10:00 (local) or ...Z")] = "",
     to: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
-    lasts_s: Annotated[int, typer.Option("--expires", min=10, max=172_800, help="seconds to wait at most")] = 3600,
+    lasts_s: Annotated[int, typer.Option("--expires", min=10, max=165_600, help="seconds to wait at most")] = 3600,
     *,
     missing: Annotated[bool, typer.Option("--missing", help="every batch that audit cannot explain")] = False,
     lang: LANG = "en",
