@@ -66,7 +66,7 @@ class Recalls:
         return ids
 
     def came(self, id_: BatchId) -> bool:
-        """It was read, and is in the window from now on; False when nobody waits for it any more."""
+        """It was read; it counts as in the window until it is `gone`. False when nobody waits for it any more."""
         if id_ not in self._reading:
             return False
         self._reading.discard(id_)

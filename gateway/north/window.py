@@ -178,10 +178,11 @@ class Window:
     def recalled(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
         """The answer to a ReadKept; None: it is not kept any more."""
         effects: list[Effect] = []
-        if batch is None or self._knows(id_) or not self._fits(batch, effects, now):
-            self._recalls.gone(id_)
-        elif self._recalls.came(id_):
-            self._slots[id_] = Slot(batch, Rank.RECALL)
+        if self._recalls.came(id_):
+            if batch is None or self._knows(id_) or not self._fits(batch, effects, now):
+                self._recalls.gone(id_)
+            else:
+                self._slots[id_] = Slot(batch, Rank.RECALL)
         return effects + self._go_on(now)
 
     def reread(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
