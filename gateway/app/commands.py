@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.app.fields import Fields, audit
 from gateway.app.journal import Begun, Kept
+from gateway.app.resends import RESEND
 from gateway.errors import Malformed
 from gateway.model import BootMs, Event
 from gateway.north.commands import INTERRUPTED, CommandGate
@@ -13,12 +14,13 @@ from gateway.south.jobs.access import Written
 from gateway.wire.command import Command, Outcome, write_arguments
 
 WRITE: Final = "write"
-KNOWN: Final = frozenset({WRITE})
+KNOWN: Final = frozenset({WRITE, RESEND})
+ALWAYS: Final = frozenset({RESEND})  # it gives the centre what was the centre's already, and changes nothing here
 
 
 def gate(allowed: Iterable[str], kept: Kept) -> CommandGate:
-    """What this site lets the centre do; what was carried out before this start is not carried out again."""
-    return CommandGate(KNOWN, frozenset(allowed), kept.ended)
+    """What this site lets the centre do, beside what it always may; nothing is carried out again after a restart."""
+    return CommandGate(KNOWN, ALWAYS.union(allowed), kept.ended)
 
 
 def steps(fields: Fields) -> Mapping[str, CarryOut]:

@@ -24,6 +24,7 @@ from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
 from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
+from gateway.app.resends import RESEND, resend
 from gateway.app.status import StatusBoard
 from gateway.app.uplinks import PlainUplink, plain_uplinks
 from gateway.clock.boot import machine_identity, read_boot
@@ -44,6 +45,7 @@ from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.south.served import BusServer
 from gateway.spool.spool import Spool, open_spool
+from gateway.wire.command import Command, Outcome
 from gateway.wire.topic import Topics
 from gateway.worker import ThreadWorker
 
@@ -339,8 +341,11 @@ def _uplink(
     def trusted_now() -> UtcMs | None:
         return timeline.trusted_utc(clock.boot_ms())
 
+    async def again(command: Command) -> Outcome:
+        return await resend(command, spool, uplink, fields.note)
+
     topics = Topics(site.root, site.gateway)
-    return Uplink(
+    uplink = Uplink(
         replace(site.uplinks[0], servers=brokers, password_files=()),
         topics,
         _connect(clock, timeline),
@@ -351,10 +356,11 @@ def _uplink(
         inbox.put,
         board.documents,
         on_receipt_now,
-        carry_out=commands.steps(fields),
+        carry_out={**commands.steps(fields), RESEND: again},
         gate=commands.gate(site.commands, kept),
         trusted_now=trusted_now,
     )
+    return uplink
 
 
 def _connect(clock: SystemClock, timeline: Timeline) -> Connect:

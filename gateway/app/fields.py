@@ -86,6 +86,10 @@ class Fields:
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=patience_s)
 
+    async def note(self, outcome: Outcome) -> None:
+        """Of a command that asks nothing of a device: on disk when this returns; raises NotNoted."""
+        await self._journal.end(outcome)
+
     def job(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Work that goes to its end although whoever asked for it goes away; it must not raise."""
         job = self._group.create_task(work, name=name)

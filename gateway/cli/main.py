@@ -13,6 +13,7 @@ from gateway.cli import ioc, profile
 from gateway.cli import plan as plans
 from gateway.cli import probe as probes
 from gateway.cli import read as reads
+from gateway.cli import recall as recalls
 from gateway.cli import scan as scans
 from gateway.cli import status as statuses
 from gateway.cli import trace as traces
@@ -218,6 +219,22 @@ def audit(
 ) -> int:
     """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones."""
     return ioc.audit(file, gateway, sys.stdout, lang)
+
+
+@centre.command()
+def recall(
+    file: IOC_FILE = IOC_DEFAULT,
+    gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="as 2026-11-24T10:00 (local) or ...Z")] = "",
+    to: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
+    lasts_s: Annotated[int, typer.Option("--expires", min=10, max=165_600, help="seconds to wait at most")] = 3600,
+    *,
+    missing: Annotated[bool, typer.Option("--missing", help="every batch that audit cannot explain")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Bring batches that the store has lost back from the gateways; exit 1 when some are still missing at the end."""
+    wanted = recalls.Wanted(gateway, from_, to, lasts_s, missing)
+    return recalls.recall(file, wanted, sys.stdout, lang)
 
 
 @centre.command("command", context_settings={"ignore_unknown_options": True})

@@ -3,7 +3,7 @@
 Every seq from 1 to the highest known falls into exactly one class, the first that fits:
 
     stored       has a ledger point
-    explained    named by a gap record: the gateway gave it up and said so
+    explained    named by a gap record: the gateway gave it up and said so; or `not_kept`: asked for again in vain
     pending      waits on the gateway, by its newest status: in `pending`, or above its `last`
     expired      below the lowest stored seq, which itself is about to leave the store by its retention; or all of an
                  epoch of which nothing is stored any more, and whose last seq was issued before that time
@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
+from gateway.ioc.store.base import NOT_KEPT, EpochStatusRow, Issued, Stored
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
 
 DAY_MS = 86_400_000
@@ -32,10 +32,11 @@ class Account:
     pending: SeqRanges
     expired: SeqRanges
     unexplained: SeqRanges
-    pending_old: bool = False  # something on that box waits for more than a day
+    pending_old: SeqRanges = field(default_factory=SeqRanges)  # those of `pending` that wait for more than a day
     status_at_ms: UtcMs | None = None  # when the status behind `pending` came; None: this epoch is in none
     used_twice: SeqRanges = field(default_factory=SeqRanges)  # seqs with two contents, or issued again
     rows_given_up: int = 0  # by gap records that say so
+    reasons: tuple[tuple[str, SeqRanges], ...] = ()  # `explained`, by why; disjoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Evidence:
     stored: Stored
     gaps: Sequence[Gap]
     status: EpochStatusRow | None  # of the gateway's newest status; None when that does not name the epoch
+    day_old: Seq | None = None  # its `last` a day ago or before; None = no status that old is at hand
     lasts: Sequence[Seq] = ()  # `last` of this epoch in the newest statuses, in the order they came
     issued: Issued | None = None  # by all statuses there are
 
@@ -68,10 +70,11 @@ def account(gateway: str, epoch: str, seen: Evidence, now: UtcMs, retention_days
         pending,
         expired,
         left.minus(expired),
-        pending_old=bool(pending) and seen.status is not None and seen.status.oldest_age_ms > DAY_MS,
+        pending_old=_old(pending, seen),
         status_at_ms=None if seen.status is None else seen.status.at_ms,
         used_twice=seen.stored.two_crcs.union(_issued_again(seen.lasts)),
         rows_given_up=sum({gap: gap.rows or 0 for gap in seen.gaps}.values()),
+        reasons=_reasons(seen.gaps, explained),
     )
 
 
@@ -85,6 +88,26 @@ def _highest(seen: Evidence) -> Seq:
 
 def _explained(gaps: Sequence[Gap]) -> SeqRanges:
     return SeqRanges.of((max(gap.first, 1), gap.last) for gap in gaps)
+
+
+def _reasons(gaps: Sequence[Gap], explained: SeqRanges) -> tuple[tuple[str, SeqRanges], ...]:
+    """What a gateway said itself goes before what it was only found to have no more."""
+    found: list[tuple[str, SeqRanges]] = []
+    for reason in sorted({gap.reason for gap in gaps}, key=lambda reason: (reason == NOT_KEPT, reason)):
+        seqs = explained.intersection(_explained([gap for gap in gaps if gap.reason == reason]))
+        if seqs:
+            found.append((reason, seqs))
+            explained = explained.minus(seqs)
+    return tuple(found)
+
+
+def _old(pending: SeqRanges, seen: Evidence) -> SeqRanges:
+    """Issued a day ago, and still waiting. Without a status that old: all, when the box says that its oldest is."""
+    if seen.status is None:
+        return SeqRanges()
+    if seen.day_old is not None:
+        return pending.intersection(SeqRanges.of([(1, seen.day_old)]))
+    return pending if seen.status.oldest_age_ms > DAY_MS else SeqRanges()
 
 
 def _pending(status: EpochStatusRow | None, highest: Seq) -> SeqRanges:

@@ -31,6 +31,10 @@ class Backlog(Protocol):
         """One batch from disk again; None when it is settled or given up."""
         ...
 
+    async def recall(self, batch_id: BatchId) -> Batch | None:
+        """A settled batch from the archive, as it was first sent; None when it is not kept."""
+        ...
+
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """The store has these; reads no longer bring them, from now on."""
         ...

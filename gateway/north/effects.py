@@ -13,6 +13,7 @@ class Rank(IntEnum):
     URGENT = 0
     FRESH = 1
     BACKLOG = 2
+    RECALL = 3  # settled before, and asked for again: never fetched, see `recalls`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,13 @@ class Fetch:
 @dataclass(frozen=True, slots=True)
 class Reread:
     """Read this one from disk again; tell `reread`."""
+
+    id: BatchId
+
+
+@dataclass(frozen=True, slots=True)
+class ReadKept:
+    """Read this one from the archive; tell `recalled`."""
 
     id: BatchId
 
@@ -79,4 +87,4 @@ class TimeOfDay:
     now: UtcMs
 
 
-Effect: TypeAlias = Send | Settle | Fetch | Reread | Park | Unpark | Complain | TimeOfDay
+Effect: TypeAlias = Send | Settle | Fetch | Reread | ReadKept | Park | Unpark | Complain | TimeOfDay

@@ -18,7 +18,7 @@ from gateway.north import puback
 from gateway.north.backlog import Backlog
 from gateway.north.complaints import Complaints
 from gateway.north.desk import Desk
-from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
+from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, ReadKept, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.window import FAILURE, Window
 from gateway.seams import Clock, Connection, Message
 from gateway.wire import command as wire_command
@@ -237,16 +237,24 @@ class Session:
                 self._spawn(f"fetch {effect.rank.name}", self._fetch(effect))
             case Reread(id_):
                 self._spawn(f"reread {id_.seq}", self._reread(id_))
-            case Park(id_, why):
-                self._parts.counters.add("batches_parked", why=why)
-                self._spawn(f"park {id_.seq}", self._patiently(lambda: backlog.park(id_, why)))
-            case Unpark(id_):
-                self._spawn(f"unpark {id_.seq}", self._patiently(lambda: backlog.unpark(id_)))
+            case ReadKept(id_):
+                self._spawn(f"recall {id_.seq}", self._recall(id_))
+            case Park() | Unpark():
+                self._move(effect)
             case Complain():
                 self._complain(effect)
             case TimeOfDay(sent, arrived, now):
                 if self._parts.settle == "receipt":
                     self._parts.on_receipt_now(sent, arrived, now)
+
+    def _move(self, effect: Park | Unpark) -> None:
+        backlog, id_ = self._parts.backlog, effect.id
+        if isinstance(effect, Unpark):
+            self._spawn(f"unpark {id_.seq}", self._patiently(lambda: backlog.unpark(id_)))
+            return
+        why = effect.why
+        self._parts.counters.add("batches_parked", why=why)
+        self._spawn(f"park {id_.seq}", self._patiently(lambda: backlog.park(id_, why)))
 
     async def _send(self, batch: Batch) -> None:
         self._unacked += 1
@@ -284,6 +292,11 @@ class Session:
     async def _reread(self, id_: BatchId) -> None:
         batch = await self._patiently(lambda: self._parts.backlog.reread(id_))
         self._do(self._window.reread(id_, batch, self._now))
+
+    async def _recall(self, id_: BatchId) -> None:
+        batch = await self._patiently(lambda: self._parts.backlog.recall(id_))
+        self._parts.counters.add("batches_recalled" if batch else "recalls_not_kept")
+        self._do(self._window.recalled(id_, batch, self._now))
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """A disk that fails now is asked again later: the spool itself complains of it."""
@@ -342,7 +355,9 @@ def _lasting(status: Status) -> Status:
         status,
         time=UtcMs(0),
         spool=replace(status.spool, epochs=epochs, pending=0, settled=0, oldest_age_ms=None, size_bytes=0),
-        north=replace(status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None),
+        north=replace(
+            status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None, recalling=min(1, status.north.recalling)
+        ),
         uplinks=tuple(replace(uplink, pending=0, settled=0) for uplink in status.uplinks),
     )
 

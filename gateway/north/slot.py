@@ -44,7 +44,7 @@ class Slot:
 
     def restart(self) -> None:
         """On a new connection no earlier send counts, and the waits begin again."""
-        self.rank = Rank.URGENT if self.batch.urgent else Rank.BACKLOG
+        self.rank = self._rank_later()
         self.first_serial, self.uncounted, self.tried_mute, self.delay_ms = 0, False, False, AGAIN_FIRST_MS
         self.state = State.DUE if self.state is State.OUT else self.state
 
@@ -59,8 +59,14 @@ class Slot:
     def come_back(self) -> None:
         """Into the window again, to be read from disk."""
         self.state, self.came_back = State.READING, True
-        self.rank = Rank.URGENT if self.batch.urgent else Rank.BACKLOG
+        self.rank = self._rank_later()
 
     def forget_body(self) -> None:
         """It leaves the window for a while; Reread brings the body back."""
         self.batch = replace(self.batch, body=b"")
+
+    def _rank_later(self) -> Rank:
+        """Nothing is fresh for ever; what is recalled stays below all others, urgent or not."""
+        if self.rank is Rank.RECALL:
+            return Rank.RECALL
+        return Rank.URGENT if self.batch.urgent else Rank.BACKLOG

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, PeerError, Refused
-from gateway.model import Batch, BootMs, Detail, Event, UtcMs
+from gateway.model import Batch, BootMs, Detail, Event, SeqRanges, UtcMs
 from gateway.north import puback
 from gateway.north.backlog import Backlog
 from gateway.north.commands import CommandGate
@@ -125,6 +125,7 @@ class Uplink:
             last_receipt_ms=self._tally.last_receipt_ms,
             settle=self._settings.settle,
             refusal=self._refusal,
+            recalling=self._window.recalling,
         )
 
     @property
@@ -137,6 +138,15 @@ class Uplink:
         """Codes of what is wrong now, for the Status document."""
         held = self._window.alarms if self._settings.settle == "receipt" else puback.alarms(self._window.alarms)
         return held | ({"identity_used_twice"} if self._used_twice() else set())
+
+    @property
+    def recalls_full(self) -> bool:
+        """So much was asked for again that no more can be remembered."""
+        return self._window.recalls_full
+
+    def resend(self, epoch: str, archived: SeqRanges, unparked: SeqRanges) -> None:
+        """Settled batches again, below all others, connected or not; `unparked` ones the backlog offers itself."""
+        self._window.resend(self._topics.gateway, epoch, archived, unparked)
 
     def stop(self) -> None:
         """`run` returns soon: within 3 s and a DISCONNECT."""

@@ -4,7 +4,7 @@ Bodies are forgotten: what comes back is read from disk. Both lists are bounded;
 disk until the spool is opened again or `resend`.
 """
 
-from gateway.model import BatchId, BootMs
+from gateway.model import BatchId, BootMs, SeqRanges
 from gateway.north.slot import Slot
 
 RETRY_PARKED_MS = 3_600_000
@@ -41,6 +41,11 @@ class Waiting:
         if len(self._parked) < WAITING_MAX:
             slot.forget_body()
             self._parked[slot.batch.id] = (BootMs(now + RETRY_PARKED_MS), slot)
+
+    def forget_parked(self, gateway: str, epoch: str, seqs: SeqRanges) -> None:
+        """Somebody else brings these back."""
+        for id_ in [id_ for id_ in self._parked if (id_.gateway, id_.epoch) == (gateway, epoch) and id_.seq in seqs]:
+            del self._parked[id_]
 
     def unpark(self, now: BootMs) -> list[Slot]:
         """Those whose hour is over; they are set aside now."""

@@ -19,8 +19,14 @@ docs/explanation/window.md.
 | OUT     | overtaken > 3 times, half the window is such | aside   | later Reread, READING |
 | READING | read again                                   | DUE     | |
 | READING | the spool has it no more                     | -       | |
+| -       | asked for again, and nothing else is due | DUE | in rank RECALL; no Settle, no Park for such a one |
 | any     | disconnected                                 | same    | |
 | OUT     | connected again                              | DUE     | |
+
+Recall (`recalls`): settled batches that the centre misses. One is read when all other ranks are drained and nothing of
+them is due, and sent when its bytes have their time. A receipt just lets it go; refused, it is let go of with a
+complaint; unanswered while others are answered, or while the window is mute, it goes back to be read again, three times
+at most. It was settled before and stays so, whatever comes.
 
 Overtaken: a send of it was still unanswered when a batch first sent after it was answered.
 
@@ -39,10 +45,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
 from gateway.north.complaints import Complaints
-from gateway.north.effects import Effect, Park, Rank, Reread, Send, Settle, TimeOfDay, Unpark
+from gateway.north.effects import Effect, Park, Rank, ReadKept, Reread, Send, Settle, TimeOfDay, Unpark
 from gateway.north.intake import Intake
 from gateway.north.mute import Mute
-from gateway.north.slot import Slot, State
+from gateway.north.recalls import Recalls
+from gateway.north.slot import SUSPECT_AFTER, Slot, State
 from gateway.north.turn import Turn
 from gateway.north.waiting import Waiting
 
@@ -50,6 +57,7 @@ BATCHES_MAX = 20
 PUBLISHES_MAX = 20
 REFUSALS_MAX = 3
 OVERTAKEN_MAX = 8
+ORDINARY = (Rank.URGENT, Rank.FRESH, Rank.BACKLOG)  # those that are fetched
 FAILURE = 0x80  # PUBACK reasons from here on say no
 NO_MATCHING_SUBSCRIBERS = 0x10
 
@@ -79,6 +87,7 @@ class Window:
         self._unacked: set[BatchId] = set()
         self._left: dict[Rank, set[BatchId]] = {}  # left while this Fetch was under way: it may still bring them
         self._intake = Intake()
+        self._recalls = Recalls()
         self._connected = False
         self._serial = 0
         self._heard = 0  # the serial at the last answer
@@ -109,7 +118,17 @@ class Window:
     @property
     def idle(self) -> bool:
         """Nothing is here and nothing is left to fetch."""
-        return not self._slots and self._intake.drained(*Rank)
+        return all(slot.rank is Rank.RECALL for slot in self._slots.values()) and self._intake.drained(*ORDINARY)
+
+    @property
+    def recalling(self) -> int:
+        """Batches that were asked for again and are not back yet."""
+        return len(self._recalls)
+
+    @property
+    def recalls_full(self) -> bool:
+        """No more can be asked for now."""
+        return self._recalls.full
 
     def connected(self, receive_maximum: int, packet_bytes_max: int, tail: int, now: BootMs) -> list[Effect]:
         """A connection came up; `tail` = the order of the spool's newest batch: what is newer is fresh."""
@@ -123,7 +142,7 @@ class Window:
         for id_, slot in list(self._slots.items()):
             slot.restart()
             if not self._fits(slot.batch, effects, now):
-                del self._slots[id_]
+                self._drop(id_)
             elif slot.state is State.READING:
                 effects.append(Reread(id_))
         return effects + self._go_on(now)
@@ -133,6 +152,7 @@ class Window:
         self._connected = False
         self._unacked.clear()
         self._intake.disconnected()
+        self._recalls.disconnected()
         self._left.clear()
 
     def woken(self, now: BootMs) -> list[Effect]:
@@ -152,6 +172,21 @@ class Window:
         for batch in self._intake.took(rank, batches):
             if batch.id not in left and not self._holds(batch.id) and self._fits(batch, effects, now):
                 self._slots[batch.id] = Slot(batch, Rank.URGENT if batch.urgent else rank)
+        return effects + self._go_on(now)
+
+    def resend(self, gateway: str, epoch: str, archived: SeqRanges, unparked: SeqRanges) -> None:
+        """Asked for again: `archived` go below all others, from the next tick on; `unparked` are parked no longer."""
+        self._recalls.ask(gateway, epoch, archived)
+        self._elsewhere.forget_parked(gateway, epoch, unparked)  # they are offered again as if they were new
+
+    def recalled(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
+        """The answer to a ReadKept; None: it is not kept any more."""
+        effects: list[Effect] = []
+        if self._recalls.came(id_):
+            if batch is None or self._holds(id_) or not self._fits(batch, effects, now):
+                self._recalls.gone(id_)
+            else:
+                self._slots[id_] = Slot(batch, Rank.RECALL)
         return effects + self._go_on(now)
 
     def reread(self, id_: BatchId, batch: Batch | None, now: BootMs) -> list[Effect]:
@@ -198,7 +233,7 @@ class Window:
         if not self._mute and any(slot.serial > self._heard for slot in late):
             self._fall_mute("no_receipts", effects, now)
         if self._mute:
-            self._try_one(now)
+            effects += self._try_one(now)
         else:
             for slot in late:
                 slot.state = State.DUE
@@ -219,8 +254,9 @@ class Window:
                 continue
             settled.append(slot)
             self._drop(slot.batch.id)
+        if first := [slot.batch.id.seq for slot in settled if slot.rank is not Rank.RECALL]:
+            effects.append(Settle(receipt.epoch, SeqRanges.of_seqs(first)))
         if settled:
-            effects.append(Settle(receipt.epoch, SeqRanges.of_seqs(slot.batch.id.seq for slot in settled)))
             sent = max(slot.first_sent for slot in settled if slot.first_sent is not None)
             effects.append(TimeOfDay(sent, now, receipt.now))
             answered += settled
@@ -235,6 +271,10 @@ class Window:
                 self._fall_mute("version_refused", effects, now)
                 continue
             answered.append(slot)
+            if slot.rank is Rank.RECALL:
+                self._drop(slot.batch.id)
+                effects += self._complaints.say("recall_refused", (seq, why), now)
+                continue
             slot.refusals += 1
             if slot.refusals > REFUSALS_MAX:
                 self._drop(slot.batch.id)
@@ -259,7 +299,10 @@ class Window:
             if slot.uncounted and slot.serial < newest:
                 slot.uncounted = False
                 slot.overtaken += 1
-                if slot.overtaken >= OVERTAKEN_MAX:
+                if slot.rank is Rank.RECALL:
+                    if slot.overtaken > SUSPECT_AFTER:
+                        self._put_back(slot)
+                elif slot.overtaken >= OVERTAKEN_MAX:
                     self._park_unanswered(slot, effects, now)
         excess = self._suspects() - self._batches_max // 2
         for slot in [slot for slot in self._waiting() if slot.suspect][: max(0, excess)]:
@@ -298,22 +341,41 @@ class Window:
     def _suspects(self) -> int:
         return sum(slot.suspect for slot in self._slots.values())
 
+    # Recall.
+
+    def _put_back(self, slot: Slot) -> None:
+        id_ = slot.batch.id
+        del self._slots[id_]
+        self._recalls.put_back(id_)
+
+    def _ask_recalls(self) -> list[Effect]:
+        """Only while nothing else is left to do."""
+        waits = any(slot.state is State.DUE and slot.rank is not Rank.RECALL for slot in self._slots.values())
+        if self._mute or waits or not self._intake.drained(*ORDINARY):
+            return []
+        return [ReadKept(id_) for id_ in self._recalls.next(self._room_ordinary())]
+
     # Mute.
 
     def _fall_mute(self, why: str, effects: list[Effect], now: BootMs) -> None:
         self._mute.fall(why, now)
+        for slot in [slot for slot in self._slots.values() if slot.rank is Rank.RECALL]:
+            self._put_back(slot)
         if why == "version_refused":
             self._complaints.clear("no_receipts")
         effects += self._complaints.hold(why, "", now)
 
-    def _try_one(self, now: BootMs) -> None:
+    def _try_one(self, now: BootMs) -> list[Effect]:
+        if not self._slots and self._intake.drained(*ORDINARY):  # nothing else can find out whether anybody is there
+            return [ReadKept(id_) for id_ in self._recalls.next(1)] if self._mute.takes_try(now) else []
         longest = min(self._waiting(), key=lambda slot: slot.serial, default=None)
         if not self._mute.takes_try(now) or longest is None:
-            return
+            return []
         if self._tried_all() and self._room_ordinary() <= 0 and self._elsewhere.room_aside:
             self._put_aside(longest)
         else:
             longest.state = State.DUE
+        return []
 
     def _tried_all(self) -> bool:
         return all(slot.tried_mute for slot in self._slots.values())
@@ -325,14 +387,19 @@ class Window:
             return []
         effects: list[Effect] = []
         while len(self._unacked) < self._publishes_max:
-            slot = self._turn.next(self._slots.values(), self._unacked)
+            slot = self._next_due(now)
             if slot is None:
                 break
             effects.append(self._send(slot, now))
         if not self._mute:
             self._bring_back(effects)
         self._fetch(effects)
-        return effects
+        return effects + self._ask_recalls()
+
+    def _next_due(self, now: BootMs) -> Slot | None:
+        recalls = self._recalls.may_send(now)
+        slots = [slot for slot in self._slots.values() if recalls or slot.rank is not Rank.RECALL]
+        return self._turn.next(slots, self._unacked)
 
     def _send(self, slot: Slot, now: BootMs) -> Send:
         self._serial += 1
@@ -340,6 +407,8 @@ class Window:
         slot.send(self._serial, now)
         slot.tried_mute |= bool(self._mute)
         self._unacked.add(slot.batch.id)
+        if slot.rank is Rank.RECALL:
+            self._recalls.sent(self._size_of(slot.batch), now)
         return Send(slot.batch)
 
     def _fetch(self, effects: list[Effect]) -> None:
@@ -359,17 +428,16 @@ class Window:
     def _room_newer(self) -> int:
         """For urgent and fresh batches together: what is left beside backlog's quarter."""
         quarter = 0 if self._intake.drained(Rank.BACKLOG) else self._quarter
-        here = sum(slot.rank is not Rank.BACKLOG for slot in self._slots.values())
+        here = sum(slot.rank in {Rank.URGENT, Rank.FRESH} for slot in self._slots.values())
         return self._batches_max - quarter - here - self._intake.asked(Rank.URGENT, Rank.FRESH)
 
     def _room(self) -> int:
-        return self._batches_max - len(self._slots) - self._intake.asked(*Rank)
+        return self._batches_max - len(self._slots) - self._intake.asked(*Rank) - self._recalls.reading
 
     def _room_ordinary(self) -> int:
         here = sum(slot.rank is not Rank.URGENT for slot in self._slots.values())
-        return min(
-            self._room(), self._batches_max - self._urgent_only - here - self._intake.asked(Rank.FRESH, Rank.BACKLOG)
-        )
+        coming = self._intake.asked(Rank.FRESH, Rank.BACKLOG) + self._recalls.reading
+        return min(self._room(), self._batches_max - self._urgent_only - here - coming)
 
     # Small things.
 
@@ -386,6 +454,7 @@ class Window:
 
     def _drop(self, id_: BatchId) -> None:
         del self._slots[id_]
+        self._recalls.gone(id_)
         for rank in Rank:
             if self._intake.asked(rank):
                 self._left.setdefault(rank, set()).add(id_)

@@ -93,6 +93,10 @@ class Branch:
         """From disk again; None when it is settled here or no longer there."""
         return await self._trunk.step(lambda keeper: keeper.reread(batch_id.epoch, batch_id.seq, self._uplink))
 
+    async def recall(self, batch_id: BatchId) -> Batch | None:  # noqa: ARG002 - as the first uplink's
+        """Nobody asks this one for what it had: only the centre knows what it lacks."""
+        return None
+
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """This uplink is done with them; nobody else is."""
         self._trunk.settle_for(self._uplink, epoch, seqs)

@@ -180,9 +180,16 @@ class SpoolFile:
 
     def unpark(self, epoch: str, seq: int) -> None:
         """Offered again."""
+        self.unpark_seqs(epoch, SeqRanges.of_seqs([seq]))
+
+    def unpark_seqs(self, epoch: str, seqs: SeqRanges) -> None:
+        """Offered again, in one transaction."""
+        gone = [seq for seq in self.view.parked.get(epoch, {}) if seq in seqs]
         with self.db.transaction():
-            self.db.drop_parked(epoch, seq)
-        self.view.parked.get(epoch, {}).pop(seq, None)
+            for seq in gone:
+                self.db.drop_parked(epoch, seq)
+        for seq in gone:
+            del self.view.parked[epoch][seq]
 
     def unpark_all(self, why: str) -> None:
         """Offered again: every one parked for this reason."""

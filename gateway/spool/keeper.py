@@ -161,6 +161,17 @@ class Keeper:
         self._lose(damaged)
         return self.file.batch_of(records[0]) if records else None
 
+    def recall(self, epoch: str, seq: int) -> Batch | None:
+        """A settled one that is still here. One that turns out damaged needs no gap: it is just no longer kept."""
+        id_ = self.file.view.id_of(epoch, seq)
+        if id_ is None or id_ not in self.file.view.kept_settled() or id_ in self._unfetched():
+            return None
+        records, damaged = self.file.records(SeqRanges.of_seqs([id_]))
+        if damaged:
+            self.file.drop(damaged)
+            self.notes.counts["spool_archive_damaged", "corrupt"] += len(damaged)
+        return self.file.batch_of(records[0]) if records else None
+
     def park(self, epoch: str, seq: int, why: str) -> None:
         """Only what is pending."""
         id_ = self.file.view.id_of(epoch, seq)
@@ -225,7 +236,7 @@ class Keeper:
             gaps=meta.gaps,
             unsaved=self.file.unsaved,
             salvaging=self._salvage is not None,
-            kept=view.kept(),
+            kept=view.here(),
             waiting={uplink: len(view.pending(uplink)) for uplink in (SETTLED, *self._others)},
         )
 

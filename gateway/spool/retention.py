@@ -43,7 +43,7 @@ class Room:
         return ""
 
     def too_small_for(self, need_pages: int) -> bool:
-        """Whether a file that cannot grow has not the room even with its log empty: nothing is to be given up for it."""
+        """Whether a file that cannot grow lacks the room even with its log empty: nothing is to be given up for it."""
         return self.pages - TABLE_PAGES < need_pages + MARGIN_PAGES
 
 

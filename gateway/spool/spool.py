@@ -21,7 +21,7 @@ from gateway.spool.branch import Branch, News
 from gateway.spool.database import Damaged
 from gateway.spool.home import Home, move
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
-from gateway.spool.view import SETTLED, View, uplink_number
+from gateway.spool.view import SETTLED, Kept, View, uplink_number
 from gateway.wire.documents import SpoolStatus
 
 T = TypeVar("T")
@@ -138,6 +138,27 @@ class Spool:
             return None
         return await self._step(lambda keeper: keeper.reread(batch_id.epoch, batch_id.seq))
 
+    async def recall(self, batch_id: BatchId) -> Batch | None:
+        """A settled batch from the archive, crc checked, as it was first sent; None when it is not kept."""
+        if self._failing and batch_id.epoch != self.epoch:
+            raise SpoolFailed(self._failing)  # nobody can say now what is kept there
+        if batch_id.gateway != self._home.gateway:
+            return None
+        return await self._step(lambda keeper: keeper.recall(batch_id.epoch, batch_id.seq))
+
+    async def kept(self, epoch: str, seqs: SeqRanges) -> Kept:
+        """What of these is still here; raises SpoolFailed while nobody knows: the disk fails, or is salvaged."""
+        kept = await self._step(lambda keeper: keeper.file.view.kept(epoch, seqs))
+        if self._failing or self._snapshot.salvaging:  # after the step: it may have been the one that found out
+            raise SpoolFailed(self._failing or "being salvaged")
+        return kept
+
+    async def unpark_seqs(self, epoch: str, seqs: SeqRanges) -> None:
+        """Offered again, at their old order: those of them that are parked."""
+        if seqs:
+            await self._step(lambda keeper: keeper.file.unpark_seqs(epoch, seqs))
+            self._sighted()
+
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """Remembered now; on disk with the next append, or by `run` once 20 wait or 5 s passed."""
         self.settle_for(SETTLED, epoch, seqs)
@@ -182,7 +203,7 @@ class Spool:
     def counts(self, uplink: int = SETTLED) -> tuple[int, int]:
         """(pending, settled) batches that are here, of one uplink; while the disk fails, with what was seen on it."""
         pending = len(self._away.pending(uplink)) + self._snapshot.waiting.get(uplink, 0)
-        return pending, self._away.kept() + self._snapshot.kept - pending
+        return pending, self._away.here() + self._snapshot.kept - pending
 
     async def step(self, act: Callable[[Keeper], T]) -> T:
         """For branches."""

@@ -40,6 +40,16 @@ def uplink_number(name: str) -> int:
     return SETTLED + 1 + crc32(name.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Of some seqs of one epoch: what this box can still do for them."""
+
+    archived: SeqRanges = NONE  # settled, and here
+    parked: SeqRanges = NONE
+    waiting: SeqRanges = NONE  # pending, and not parked: they go anyway
+    gone: SeqRanges = NONE  # numbered once, or of an epoch nobody knows here: they will never come
+
+
 @dataclass(slots=True)
 class View:
     """Mutable, of one thread. Ranges in `settled` and `gone` are seqs by epoch."""
@@ -66,7 +76,7 @@ class View:
         waiting = SeqRanges.of(pair for uplink in self.others for pair in self.pending(uplink).ranges)
         return waiting.minus(self.pending())
 
-    def kept(self) -> int:
+    def here(self) -> int:
         """How many batches of this gateway are here."""
         return len(_ids((s for s in self.stretches if s.gateway == self.gateway), self.present))
 
@@ -101,6 +111,17 @@ class View:
         ours = ((epoch, seq) for epoch, seqs in self.parked.items() for seq in seqs)
         parked = [self.id_of(epoch, seq) for epoch, seq in (ours if whom.uplink == SETTLED else whom.aside)]
         return self.pending(whom.uplink).minus(SeqRanges.of_seqs(id_ for id_ in parked if id_ is not None))
+
+    def kept(self, epoch: str, seqs: SeqRanges) -> Kept:
+        """What of `seqs` is here. Seqs that the open epoch has not given out yet are in no part of the answer."""
+        ours = [s for s in self.stretches if s.epoch == epoch and s.gateway == self.gateway]
+        here = SeqRanges.of(pair for s in ours for pair in self.present(s).ranges).intersection(seqs)
+        gone, last = seqs.minus(here), self.stretches[-1] if self.stretches else None
+        if last is not None and last.epoch == epoch:
+            gone = gone.intersection(SeqRanges.of([(1, last.last)]))
+        pending = here.minus(self.settled.get(epoch, NONE))
+        parked = SeqRanges.of_seqs(seq for seq in self.parked.get(epoch, {}) if seq in pending)
+        return Kept(here.minus(pending), parked, pending.minus(parked), gone)
 
     def epochs(self) -> list[str]:
         """Of this gateway, in the order they began."""

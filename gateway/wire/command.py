@@ -16,12 +16,14 @@ from typing import Final
 import orjson
 
 from gateway.errors import Malformed
-from gateway.model import UtcMs, Value
+from gateway.model import SeqRanges, UtcMs, Value
 from gateway.wire import checked
 
 MAX_BYTES: Final = 16 * 1024
 MAX_ARGUMENTS: Final = 64
 MAX_VALUE_BYTES: Final = 255  # of a text, as in a row (W-39)
+RESEND_RANGES_MAX: Final = 128  # of one command (W-92)
+NOT_KEPT_MAX: Final = 256  # ranges of one outcome (W-95)
 COMMAND_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -36,6 +38,15 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Resent:
+    """What became of `resend` (W-95): what goes again is in the ledger when it has arrived, not before."""
+
+    kept: int  # batches that go again, or wait to go anyway
+    not_kept: SeqRanges  # these will never come; not all of them when there are too many
+    not_kept_n: int  # batches, in all
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a command."""
 
@@ -45,6 +56,7 @@ class Outcome:
     detail: str = ""  # for people
     value: Value | None = None  # of a write: what the field holds now, as it was read back
     was: str = ""  # of a repeated command: the code of its first outcome
+    resent: Resent | None = None  # of `resend`
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,14 @@ class WriteArguments:
     device: str
     field: str
     value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class ResendArguments:
+    """What the command `resend` asks for (W-92)."""
+
+    epoch: str
+    seqs: SeqRanges
 
 
 def decode(message: bytes) -> Command:
@@ -85,6 +105,14 @@ def write_arguments(arguments: Mapping[str, object]) -> WriteArguments:
     )
 
 
+def resend_arguments(arguments: Mapping[str, object]) -> ResendArguments:
+    """Raises Malformed, also for ranges that name nothing."""
+    seqs = _ranges(arguments.get("ranges"), "ranges", RESEND_RANGES_MAX)
+    if not seqs:
+        raise Malformed("schema", "ranges: none")
+    return ResendArguments(checked.name(arguments.get("epoch"), "epoch"), seqs)
+
+
 def value_of(value: object, what: str) -> Value:
     """A value of a field: a boolean, a finite number or a bounded text; raises Malformed."""
     if isinstance(value, bool):
@@ -106,6 +134,8 @@ def encode(outcome: Outcome) -> bytes:
         document["value"] = outcome.value
     if outcome.was:
         document["was"] = outcome.was
+    if (resent := outcome.resent) is not None:
+        document |= {"kept": resent.kept, "not_kept": resent.not_kept.ranges, "not_kept_n": resent.not_kept_n}
     return orjson.dumps(document)
 
 
@@ -135,4 +165,21 @@ def decode_outcome(message: bytes) -> Outcome:
         checked.text(document.get("detail", ""), "detail"),
         None if document.get("value") is None else value_of(document["value"], "value"),
         checked.name(document["was"], "was", checked.WORD) if "was" in document else "",
+        _resent(document) if "kept" in document else None,
     )
+
+
+def _resent(document: Mapping[str, object]) -> Resent:
+    return Resent(
+        checked.integer(document["kept"], "kept"),
+        _ranges(document.get("not_kept", []), "not_kept", NOT_KEPT_MAX),
+        checked.integer(document.get("not_kept_n", 0), "not_kept_n"),
+    )
+
+
+def _ranges(value: object, what: str, count_max: int) -> SeqRanges:
+    pairs = [checked.items(pair, what, 2, 2) for pair in checked.items(value, what, count_max)]
+    ranges = [(checked.seq(first, what), checked.seq(last, what)) for first, last in pairs]
+    if any(first > last for first, last in ranges):
+        raise Malformed("schema", f"{what}: a range that ends before it begins")
+    return SeqRanges.of(ranges)

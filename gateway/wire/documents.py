@@ -96,6 +96,7 @@ class NorthStatus:
     last_receipt_ms: UtcMs | None
     settle: str
     refusal: str = ""
+    recalling: int = 0  # batches that were asked for again and are not back yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "last_receipt_ms": north.last_receipt_ms,
         "settle": north.settle,
         "refusal": checked.cleaned(north.refusal),
+        **({"recalling": north.recalling} if north.recalling else {}),
         "alarms": _told_alarms(status.alarms),
         **({"uplinks": [_uplink(uplink) for uplink in status.uplinks[:MAX_UPLINKS]]} if status.uplinks else {}),
     }

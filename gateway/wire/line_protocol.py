@@ -19,7 +19,8 @@ from zlib import crc32
 import orjson
 
 from gateway.errors import Malformed
-from gateway.model import Batch, Gap, UtcMs, Value
+from gateway.ioc.store.base import NOT_KEPT
+from gateway.model import Batch, Gap, SeqRanges, UtcMs, Value
 from gateway.wire.body import Body, BodyEvent, GroupRows
 from gateway.wire.command import Outcome
 
@@ -58,6 +59,13 @@ def batch_point(batch: Batch, rejected: int, moved_to: UtcMs | None = None) -> b
 def gap_points(batch: Batch, gaps: Sequence[Gap], moved_to: UtcMs | None = None) -> list[bytes]:
     """The gap records of a batch, each under the epoch whose seqs it names."""
     return [_gap_point(batch, gap, index, moved_to) for index, gap in enumerate(gaps)]
+
+
+def not_kept_points(gateway: str, epoch: str, seqs: SeqRanges, now: UtcMs) -> list[bytes]:
+    """What a gateway told us that it has no more: gap records of our own, at the time we heard it."""
+    tags = {"epoch": epoch, "gateway": gateway, "reason": NOT_KEPT}
+    pairs = enumerate(seqs.ranges)
+    return [point("gw_gap", tags, {"first": a, "last": b}, _instant(now, index, None)) for index, (a, b) in pairs]
 
 
 def event_points(batch: Batch, events: Sequence[BodyEvent]) -> list[bytes]:

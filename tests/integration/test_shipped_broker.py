@@ -91,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority(folder, "ca")
     authority(folder, "other-ca")
     issue(folder, "broker", "subjectAltName=IP:127.0.0.1")
-    for name in ("hc-0001", "hc-0002", "ioc-ingest"):
+    for name in ("hc-0001", "hc-0002", "ioc-ingest", "ioc-operator"):
         issue(folder, name)
     issue(folder, "stranger", by="other-ca")
     return folder
@@ -132,7 +132,7 @@ class Peer:
         client.on_publish = lambda _client, _data, mid, reason, _properties: self._answer("publish", mid, reason)
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.connect("127.0.0.1", broker.centre_port if name == "ioc-ingest" else broker.port)
+        client.connect("127.0.0.1", broker.centre_port if name.startswith("ioc-") else broker.port)
         client.loop_start()
 
     def connected(self) -> int:
@@ -207,6 +207,16 @@ def test_batches_go_up_and_receipts_come_down(folder: Path, broker: ShippedBroke
         assert ingest.hear(1) == [("city/hc-0001/up/data", b"batch")]
         assert ingest.publish("city/hc-0001/down/receipt", b"receipt") == GOOD
         assert gateway.hear(1) == [("city/hc-0001/down/receipt", b"receipt")]
+
+
+def test_the_operator_hears_who_is_online_and_what_became_of_commands(folder: Path, broker: ShippedBroker) -> None:
+    """W-18: outcomes and statuses; no data."""
+    with peer(folder, broker, "ioc-operator") as operator, peer(folder, broker, "hc-0001") as gateway:
+        for topic in ("city/+/up/outcome", "city/+/up/status", "city/+/up/data"):
+            operator.subscribe(topic)
+        for name in ("data", "status", "outcome"):
+            gateway.publish(f"city/hc-0001/up/{name}", name.encode())
+        assert operator.hear(2) == [("city/hc-0001/up/status", b"status"), ("city/hc-0001/up/outcome", b"outcome")]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,17 @@ from gateway.errors import StoreRefused
 from gateway.ioc.store.base import Store
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.ioc.store.sqlite import SqliteStore
-from gateway.model import Gap, UtcMs
+from gateway.model import Gap, SeqRanges, UtcMs
 from gateway.wire.body import BodyEvent
-from gateway.wire.line_protocol import batch_point, epoch_points, event_points, gap_points, point, status_point
+from gateway.wire.line_protocol import (
+    batch_point,
+    epoch_points,
+    event_points,
+    gap_points,
+    not_kept_points,
+    point,
+    status_point,
+)
 from tests.support.ioc import EPOCH, GATEWAY, make_batch
 from tests.support.servers import Influxd
 
@@ -101,6 +109,7 @@ async def test_the_ledger_is_read_alike(both: Both) -> None:
     gaps = [Gap(EPOCH, 4, 5, 70, UtcMs(NOW - 9), UtcMs(NOW), "quota"), Gap("old000", 1, 2, None, None, None, "corrupt")]
     lines = [batch_point(batch, 0) for batch in made] + gap_points(made[0], gaps)
     lines += event_points(made[0], [BodyEvent(-500, "", "restart", "1.0"), BodyEvent(-500, "", "restart", ("a", 1))])
+    lines += not_kept_points(GATEWAY, EPOCH, SeqRanges(((9, 9), (11, 12))), NOW)
     for at, last in ((NOW - 60_000, 5), (NOW, 8)):
         epochs = [{"epoch": EPOCH, "first_kept": 1, "last": last, "pending": [[6, 6]], "parked": []}]
         lines.append(status_point(GATEWAY, {"online": True, "epochs": epochs, "oldest_age_ms": 5}, UtcMs(at)))
@@ -113,11 +122,31 @@ async def test_the_ledger_is_read_alike(both: Both) -> None:
     for _, epoch in pairs:
         assert await both.embedded.ledger(GATEWAY, epoch) == await both.influx.ledger(GATEWAY, epoch)
         assert await both.embedded.gaps(GATEWAY, epoch) == await both.influx.gaps(GATEWAY, epoch)
+    for span in ((NOW - 3_000, NOW - 1_000), (NOW - 9_000, NOW - 8_000), (NOW, NOW + 9), (NOW + 9, NOW + 99)):
+        from_ms, to_ms = map(UtcMs, span)
+        for _, epoch in pairs:
+            found = await both.embedded.around(GATEWAY, epoch, from_ms, to_ms)
+            assert found == await both.influx.around(GATEWAY, epoch, from_ms, to_ms)
     issued = await both.embedded.issued(GATEWAY)
     assert issued == await both.influx.issued(GATEWAY)
     assert {epoch: told.last for epoch, told in issued.items()} == {EPOCH: 8, "gone00": 3}
     assert issued[EPOCH].at_ms < NOW - 1_000_000
     assert await both.embedded.statuses(GATEWAY, 9) == await both.influx.statuses(GATEWAY, 9)
+
+
+async def test_any_ledger_is_read_alike(both: Both) -> None:
+    """Holes, times that go back, seqs that stand there twice: in runs or point by point, it is the same sum."""
+    random = Random(11)
+    for number in range(40):
+        epoch, seqs = f"e{number}", [seq for seq in range(1, 60) if random.random() < random.choice((0.5, 0.9, 1.0))]
+        cut = random.randint(1, len(seqs))  # a clock that went back: the later ones come first
+        seqs = [*seqs[cut:], *seqs[:cut]] if number % 3 == 1 else seqs
+        seqs += random.sample(seqs, 3) if number % 4 == 3 else []
+        made = [make_batch(seq, epoch=epoch, t0=NOW + 1000 * at) for at, seq in enumerate(seqs)]
+        assert await both.write([batch_point(batch, 0) for batch in made], "ns") == ""
+        found = await both.influx.ledger(GATEWAY, epoch)
+        assert found.seqs == SeqRanges.of_seqs(seqs)
+        assert found == await both.embedded.ledger(GATEWAY, epoch)
 
 
 def _line(random: Random) -> bytes:

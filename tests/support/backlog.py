@@ -70,6 +70,12 @@ class MemoryBacklog:
         found = (batch for batch in self.batches if batch.id == batch_id and batch_id.seq not in self.settled)
         return next(found, None)
 
+    async def recall(self, batch_id: BatchId) -> Batch | None:
+        """A settled one; none is ever dropped here."""
+        self._maybe_fail()
+        found = (batch for batch in self.batches if batch.id == batch_id and batch_id.seq in self.settled)
+        return next(found, None)
+
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """Of our one epoch only."""
         assert epoch == EPOCH

@@ -202,6 +202,10 @@ class MemoryStore:
         """See `gateways`."""
         raise NotImplementedError
 
+    async def around(self, gateway: str, epoch: str, from_ms: UtcMs, to_ms: UtcMs) -> tuple[int | None, int | None]:
+        """See `gateways`."""
+        raise NotImplementedError
+
     async def gaps(self, gateway: str, epoch: str) -> Sequence[Gap]:
         """See `gateways`."""
         raise NotImplementedError

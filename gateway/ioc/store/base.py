@@ -9,6 +9,7 @@ from gateway.model import Gap, Seq, SeqRanges, UtcMs
 TYPE_CONFLICT = "field type conflict"
 UNPARSABLE = "unable to parse"
 BEYOND_RETENTION = "beyond retention policy"
+NOT_KEPT = "not_kept"  # a reason of gap records that is ours, not a gateway's: it was asked for again in vain
 REASONS = (TYPE_CONFLICT, UNPARSABLE, BEYOND_RETENTION)  # the only ones that may cost a row: StoreRefused.reason
 
 
@@ -66,6 +67,13 @@ class Store(Protocol):
 
     async def ledger(self, gateway: str, epoch: str) -> Stored:
         """The same, with what audit must know beside it."""
+        ...
+
+    async def around(self, gateway: str, epoch: str, from_ms: UtcMs, to_ms: UtcMs) -> tuple[Seq | None, Seq | None]:
+        """(first, last) seq that may be of this time, by the ledger points in it and the nearest on either side.
+
+        None where there is no point on that side: nothing bounds it.
+        """
         ...
 
     async def gaps(self, gateway: str, epoch: str) -> Sequence[Gap]:

@@ -19,13 +19,15 @@ from gateway.ioc.store.answer import judge
 from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.ioc.store.http import HttpSession, basic
 from gateway.ioc.store.influxql import Record
-from gateway.model import Gap, SeqRanges
+from gateway.model import Gap, Seq, SeqRanges, UtcMs
 from gateway.seams import Clock, Worker
+from gateway.wire.line_protocol import NS_PER_MS
 from gateway.worker import ThreadWorker
 
 NOT_FOUND = 404
 CHUNK_ROWS = 5000
 PAGE_ROWS = 5000
+JUMPS_MAX = 100  # runs of seqs that are put together without reading every point
 TIMEOUT_S = 4.0  # two attempts fit into the ten seconds after which a gateway sends again
 TAGS = frozenset(("gateway", "device", "profile", "clock"))
 
@@ -91,8 +93,16 @@ class InfluxStore:
         return (await self.ledger(gateway, epoch)).seqs
 
     async def ledger(self, gateway: str, epoch: str) -> Stored:
-        """Two numbers when the database says the seqs rise one by one; else added up point by point."""
+        """Runs of seqs that rise one by one, found by the database; with many runs, or doubles, point by point."""
         return await self._worker.run(partial(self._ledger, gateway, epoch))
+
+    async def around(self, gateway: str, epoch: str, from_ms: UtcMs, to_ms: UtcMs) -> tuple[Seq | None, Seq | None]:
+        """Three small questions."""
+        from_ns, to_ns = from_ms * NS_PER_MS, (to_ms + 1) * NS_PER_MS - 1
+        asked = influxql.around(gateway, epoch, from_ns, to_ns)
+        answers = [await self._ask(statement) for statement in asked]
+        before, inside, after = (records[0].columns if records else {} for records in answers)
+        return reading.span([before.get("seq"), inside.get("min")], [after.get("seq"), inside.get("max")])
 
     async def gaps(self, gateway: str, epoch: str) -> Sequence[Gap]:
         """In time order."""
@@ -174,10 +184,15 @@ class InfluxStore:
         ends = list(self._records(influxql.ends(gateway, epoch)))
         if not ends:
             return Stored(SeqRanges())
-        jumps = self._records(influxql.jumps(gateway, epoch))
-        if sum(reading.integer(record.columns.get("count")) for record in jumps):
+        jumps = list(self._records(influxql.jumps(gateway, epoch, JUMPS_MAX + 1)))
+        if len(jumps) > JUMPS_MAX:
             return self._added_up(gateway, epoch)
-        return Stored(SeqRanges.of([(_seq(ends[0]), _seq(ends[-1]))]), influxql.milliseconds(ends[0]))
+        at = [record.time_ns for record in jumps]
+        starts = [ends[0], *(self._records(influxql.seqs_at(gateway, epoch, at)) if at else ())]
+        runs = _runs(starts, jumps, _seq(ends[-1]))
+        if runs is None:
+            return self._added_up(gateway, epoch)
+        return Stored(runs, influxql.milliseconds(min(starts, key=_seq)))
 
     def _added_up(self, gateway: str, epoch: str) -> Stored:
         total = LedgerSum()
@@ -284,3 +299,16 @@ def _token(settings: InfluxSettings) -> str:
 
 def _seq(record: Record) -> int:
     return reading.integer(record.columns.get("seq"))
+
+
+def _runs(starts: Sequence[Record], jumps: Sequence[Record], last: Seq) -> SeqRanges | None:
+    """Each run from its start to where the next jump left it; None when they overlap, or changed while we asked."""
+    if len(starts) != len(jumps) + 1:
+        return None
+    before = [
+        _seq(start) - reading.integer(jump.columns.get("d")) for start, jump in zip(starts[1:], jumps, strict=True)
+    ]
+    runs = [(_seq(start), end) for start, end in zip(starts, [*before, last], strict=True)]
+    found = SeqRanges.of(runs)
+    whole = all(first <= end for first, end in runs) and len(found) == sum(end - first + 1 for first, end in runs)
+    return found if whole else None

@@ -35,10 +35,16 @@ def epochs(measurement: str, gateway: str) -> str:
     return f'SHOW TAG VALUES FROM {_name(measurement)} WITH KEY = "epoch" WHERE "gateway" = {_text(gateway)}'
 
 
-def jumps(gateway: str, epoch: str) -> str:
-    """How often the seqs of an epoch, in time order, do not rise by one: no row, or 0, for a whole one."""
+def jumps(gateway: str, epoch: str, limit: int) -> str:
+    """Where the seqs of an epoch, in time order, do not rise by one, and by how much; no row for a whole one."""
     steps = f'SELECT difference("seq") AS d FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
-    return f"SELECT count(d) FROM ({steps}) WHERE d != 1"  # noqa: S608 (quoted)
+    return f"SELECT d FROM ({steps}) WHERE d != 1 LIMIT {limit}"  # noqa: S608 (quoted)
+
+
+def seqs_at(gateway: str, epoch: str, times_ns: Iterable[int]) -> str:
+    """The ledger points of these times, one statement each."""
+    of = _of(gateway, epoch)
+    return "; ".join(f'SELECT "seq" FROM "gw_batch"{of} AND time = {at}' for at in times_ns)  # noqa: S608 (quoted)
 
 
 def ends(gateway: str, epoch: str) -> str:
@@ -50,6 +56,16 @@ def ends(gateway: str, epoch: str) -> str:
 def ledger(gateway: str, epoch: str) -> str:
     """Every ledger point."""
     return f'SELECT "seq", "crc" FROM "gw_batch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
+
+
+def around(gateway: str, epoch: str, from_ns: int, to_ns: int) -> tuple[str, str, str]:
+    """`seq` of the nearest point before a time, `min` and `max` of those in it, `seq` of the nearest after it."""
+    of = _of(gateway, epoch)
+    return (
+        f'SELECT "seq" FROM "gw_batch"{of} AND time < {from_ns} ORDER BY time DESC LIMIT 1',  # noqa: S608 (quoted)
+        f'SELECT min("seq"), max("seq") FROM "gw_batch"{of} AND time >= {from_ns} AND time <= {to_ns}',  # noqa: S608 (quoted)
+        f'SELECT "seq" FROM "gw_batch"{of} AND time > {to_ns} ORDER BY time ASC LIMIT 1',  # noqa: S608 (quoted)
+    )
 
 
 def crcs(gateway: str, epoch: str, seq: Seq) -> str:

@@ -37,6 +37,14 @@ def differing(points: Iterable[tuple[Seq, object]]) -> SeqRanges:
     return SeqRanges.of_seqs({seq for seq, crc in points if crcs.setdefault(seq, crc) != crc})
 
 
+def span(before: Iterable[object], after: Iterable[object]) -> tuple[Seq | None, Seq | None]:
+    """See `Store.around`: the first is the nearest neighbour, the second of those inside; times may go back."""
+    before, after = list(before), list(after)
+    first = None if before[0] is None else min(integer(seq) for seq in before if seq is not None)
+    last = None if after[0] is None else max(integer(seq) for seq in after if seq is not None)
+    return first, last
+
+
 def integer(value: object) -> int:
     """A stored number; 0 for what is none."""
     return int(value) if isinstance(value, int | float) else 0

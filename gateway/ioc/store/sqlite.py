@@ -20,7 +20,7 @@ from gateway.ioc.ledger import LedgerSum
 from gateway.ioc.store import reading
 from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Issued, Stored
 from gateway.ioc.store.point import Point, parse
-from gateway.model import Gap, SeqRanges, UtcMs
+from gateway.model import Gap, Seq, SeqRanges, UtcMs
 from gateway.seams import Worker
 from gateway.wire.line_protocol import NS_PER_MS
 from gateway.worker import ThreadWorker
@@ -56,6 +56,17 @@ _LEDGER = """
 SELECT json_extract(fields, '$.seq'), time_ns, json_extract(fields, '$.crc') FROM point JOIN series ON id = series
 WHERE measurement = 'gw_batch' AND gateway = ? AND json_extract(tags, '$.epoch') = ? AND time_ns > ?
 ORDER BY time_ns LIMIT ?
+"""
+_AROUND = """
+SELECT min(json_extract(fields, '$.seq')), max(json_extract(fields, '$.seq')) FROM point WHERE series = ? AND time_ns
+BETWEEN ? AND ?
+"""
+_NEXT = "SELECT json_extract(fields, '$.seq') FROM point WHERE series = ? AND time_ns > ? ORDER BY time_ns LIMIT 1"
+_BEFORE = (
+    "SELECT json_extract(fields, '$.seq') FROM point WHERE series = ? AND time_ns < ? ORDER BY time_ns DESC LIMIT 1"
+)
+_LEDGER_SERIES = """
+SELECT id FROM series WHERE measurement = 'gw_batch' AND gateway = ? AND json_extract(tags, '$.epoch') = ?
 """
 _GAPS = """
 SELECT json_extract(tags, '$.reason'), fields FROM point JOIN series ON id = series
@@ -121,6 +132,18 @@ class SqliteStore:
             return total.total(SeqRanges())
         points = [(seq, crc) async for seq, _, crc in self._ledger_points(gateway, epoch) if seq in doubles]
         return total.total(reading.differing(points))
+
+    async def around(self, gateway: str, epoch: str, from_ms: UtcMs, to_ms: UtcMs) -> tuple[Seq | None, Seq | None]:
+        """Three small questions; gateway and epoch are all the tags of a ledger point, so it is one series."""
+        found = await self._select(_LEDGER_SERIES, gateway, epoch)
+        if not found:
+            return None, None
+        (series,) = found[0]
+        from_ns, to_ns = from_ms * NS_PER_MS, (to_ms + 1) * NS_PER_MS - 1
+        before = await self._select(_BEFORE, series, from_ns)
+        ((low, high),) = await self._select(_AROUND, series, from_ns, to_ns)
+        after = await self._select(_NEXT, series, to_ns)
+        return reading.span([before[0][0] if before else None, low], [after[0][0] if after else None, high])
 
     async def gaps(self, gateway: str, epoch: str) -> Sequence[Gap]:
         """In the order they were written."""

@@ -70,6 +70,11 @@ def test_a_site_allows_what_it_names() -> None:
     assert unknown.code == "unknown_command"
 
 
+def test_what_was_the_centres_is_given_to_it_whatever_the_site_says() -> None:
+    """W-85: `resend` alone needs no permission."""
+    assert commands.gate((), NOTHING).refusal(Command("c-1", UtcMs(2), "resend", {}), UtcMs(1)) is None
+
+
 async def test_a_command_is_not_carried_out_again_by_the_next_life(tmp_path: Path) -> None:
     """One that ended, and one that was cut short."""
     bench = FieldsBench(tmp_path)

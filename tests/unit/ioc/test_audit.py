@@ -179,3 +179,47 @@ def test_the_age_of_the_newest_status_is_shown() -> None:
     one = Account("g", "e", 4, SeqRanges(((1, 4),)), none, none, none, none, status_at_ms=UtcMs(1_795_521_600_000))
     assert "newest status: 2026-11-24 12:00:00 UTC" in audit.text([one])
     assert "newest status: none names this epoch" in audit.text([replace(one, status_at_ms=None)])
+
+
+async def test_what_is_not_kept_is_explained_by_that(store: SqliteStore) -> None:
+    """W-96: no alarm any more, and the reason is shown; what a gateway gave up itself keeps its own."""
+    await put(store, 1, 6)
+    await store.write(line_protocol.gap_points(make_batch(6), [Gap(EPOCH, 2, 3, 70, None, None, "quota")]), "ns")
+    lost = SeqRanges(((2, 2), (4, 5)))
+    await store.write(line_protocol.not_kept_points(GATEWAY, EPOCH, lost, NOW), "ns")
+    await say(store, 6, [], T0)
+    accounts = await audit.audit(store, None, NOW, None)
+    assert audit.exit_code(accounts) == 0
+    assert accounts[0].reasons == (("quota", SeqRanges(((2, 3),))), ("not_kept", SeqRanges(((4, 5),))))
+    said = audit.text(accounts)
+    assert "explained, not_kept: 4-5" in said
+    assert "explained, quota: 2-3" in said
+
+
+async def test_what_came_back_after_all_is_stored(store: SqliteStore) -> None:
+    """W-96: stored goes before explained."""
+    await store.write(line_protocol.not_kept_points(GATEWAY, EPOCH, SeqRanges(((1, 3),)), NOW), "ns")
+    await put(store, 1, 2, 3)
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert (one.stored, one.explained, one.reasons) == (SeqRanges(((1, 3),)), SeqRanges(), ())
+
+
+async def test_only_what_waits_for_a_day_is_named_so(store: SqliteStore) -> None:
+    """By how far the epoch was issued a day ago, not by all that is pending now."""
+    day = 86_400_000
+    await put(store, 1)
+    await say(store, 4, [[2, 4]], NOW - day - 60_000)
+    await say(store, 9, [[2, 9]], NOW - 60_000, age_ms=day + 60_000)
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert one.pending == SeqRanges(((2, 9),))
+    assert one.pending_old == SeqRanges(((2, 4),))
+    assert "pending for more than a day: 2-4" in audit.text([one])
+
+
+async def test_the_screen_says_what_it_counts(store: SqliteStore) -> None:
+    """Delivery is not measurement; and what can be done about a hole stands beside it."""
+    await put(store, 1, 3)
+    said = audit.text(await audit.audit(store, None, NOW, None))
+    assert "gateway ioc recall --missing" in said
+    assert "measurement completeness (good values of all that were due): not known" in said
+    assert "delivery completeness" in said

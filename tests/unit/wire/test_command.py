@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.errors import Malformed
-from gateway.model import UtcMs, Value
+from gateway.model import SeqRanges, UtcMs, Value
 from gateway.wire import command
 
 DOCUMENT = {"v": 1, "id": "c-1", "expires": 1_795_484_690_000, "name": "recall", "arguments": {"from": 1}}
@@ -105,3 +105,27 @@ def test_an_outcome_says_no_more_than_there_is() -> None:
         "c-1", ok=False, code="no_reply", detail="x" * 256, value=False
     )
     assert command.encode(command.Outcome("c-1", ok=True, code="ok")) == b'{"v":1,"id":"c-1","ok":true,"code":"ok"}'
+
+
+def test_resend_names_ranges() -> None:
+    """W-92: joined and sorted."""
+    asked = command.resend_arguments({"epoch": "k3v9x2", "ranges": [[4, 6], [1, 3]], "later": 1})
+    assert asked == command.ResendArguments("k3v9x2", SeqRanges(((1, 6),)))
+
+
+def test_an_outcome_of_resend_goes_there_and_back() -> None:
+    """W-95: also the largest one, within W-1."""
+    many = SeqRanges.of((2**53 - 1 - 4 * n, 2**53 - 2 - 4 * n + 1) for n in range(1, command.NOT_KEPT_MAX + 1))
+    for resent in (command.Resent(3, many, len(many)), command.Resent(0, SeqRanges(), 0)):
+        outcome = command.Outcome("c-1", ok=True, code="ok", resent=resent)
+        said = command.encode(outcome)
+        assert len(said) <= command.MAX_BYTES
+        assert command.decode_outcome(said) == outcome
+
+
+@pytest.mark.parametrize("changes", [{"kept": -1}, {"kept": 1.0}, {"not_kept": [[2, 1]]}, {"not_kept": [[1, 1]] * 257}])
+def test_a_wrong_outcome_of_resend_is_refused(changes: dict[str, object]) -> None:
+    """By its parts."""
+    document = {"v": 1, "id": "c-1", "ok": True, "code": "ok", "kept": 3, "not_kept": [[1, 2]], "not_kept_n": 2}
+    with pytest.raises(Malformed):
+        command.decode_outcome(orjson.dumps(document | changes))

@@ -9,7 +9,8 @@ from gateway.wire import body, body_reader, catalog, checked, command, documents
 
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "docs" / "specs" / "wire.md").read_text(encoding="utf-8")
-BATCH, RECEIPT, STATUS, COMMANDS, WRITE = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
+BATCH, RECEIPT, STATUS, COMMANDS, WRITE, RESEND = EXAMPLES
 CLAUSES = re.findall(r"\*\*(W-\d+)\*\*", SPEC)
 CITED_IN = ("gateway/wire", "gateway/pipeline", "tests/unit/wire", "tests/unit/pipeline", "tests/property")
 
@@ -60,6 +61,16 @@ def test_the_write_of_the_spec_is_one() -> None:
     assert command.decode_outcome(answered.encode()).value == arguments.value
 
 
+def test_the_resend_of_the_spec_is_one() -> None:
+    """Section 7: what is not kept was asked for, and the numbers add up."""
+    asked, answered = RESEND.split("\n")
+    arguments = command.resend_arguments(command.decode(asked.encode()).arguments)
+    resent = command.decode_outcome(answered.encode()).resent
+    assert resent is not None
+    assert resent.not_kept.intersection(arguments.seqs) == resent.not_kept
+    assert (len(resent.not_kept), resent.kept + resent.not_kept_n) == (resent.not_kept_n, len(arguments.seqs))
+
+
 def test_every_word_of_ours_is_in_the_spec() -> None:
     """W-21, W-41: clock words and quality codes."""
     assert [word for word in (*Trust, *Quality) if f"`{word}`" not in SPEC] == []
@@ -71,6 +82,8 @@ def test_the_limits_are_those_of_the_code() -> None:
         checked.MESSAGE_BYTES_MAX,
         catalog.MAX_CATALOG_BYTES,
         command.MAX_BYTES,
+        command.RESEND_RANGES_MAX,
+        command.NOT_KEPT_MAX,
         batches.MAX_HEADER_BYTES,
         checked.UTC_MS_MAX,
         body_reader.MAX_ROWS,

@@ -208,3 +208,20 @@ async def test_close_twice(store: SqliteStore) -> None:
     await store.ready()
     await store.close()
     await store.close()
+
+
+async def test_the_seqs_around_a_time(store: SqliteStore) -> None:
+    """The nearest points on either side and those within, whose times may go back; None where nothing bounds it."""
+    times = {1: 0, 2: 1_000, 5: 5_000, 4: 6_000, 9: 9_000}
+    await store.write([line_protocol.batch_point(make_batch(seq, t0=T0 + at), 0) for seq, at in times.items()], "ns")
+    await store.write([line_protocol.batch_point(make_batch(77, t0=T0 + 5_500, gateway="hc-0002"), 0)], "ns")
+
+    async def around(from_ms: int, to_ms: int) -> tuple[int | None, int | None]:
+        return await store.around(GATEWAY, EPOCH, UtcMs(T0 + from_ms), UtcMs(T0 + to_ms))
+
+    assert await around(4_900, 6_100) == (2, 9)
+    assert await around(2_000, 3_000) == (2, 5)
+    assert await around(5_000, 5_500) == (2, 5)
+    assert await around(0, 20_000) == (None, None)
+    assert await around(6_500, 20_000) == (4, None)
+    assert await store.around("nobody", EPOCH, UtcMs(T0), UtcMs(T0)) == (None, None)
