@@ -11,7 +11,8 @@ fault is part of it. What needs a thing that is not on this machine is left out,
     disk      full (a tmpfs of its own: root), errors (writes fail at once)
     bus       port unplugged, devices dead, late, torn, babbling; TCP refused, half-open
     clock     the gateway's wall clock steps, and the gateway is killed
-    boot      the gateway starts while the broker is away, and is killed before it comes back; twice
+    boot      the gateway starts while the broker is away, and is killed before it comes back; then its network stands
+              still for 20 s, and it is killed again
     mixed     all of these at once
 """
 
@@ -200,13 +201,17 @@ _FIELD = frozenset((*SERIAL, *TCP, *RTU_DEVICES, *TCP_DEVICES, "wind-1", "dust-1
 
 
 def _boot(random: Random, seconds: float) -> Iterator[Fault]:
-    """The run in which another gateway lost data: up while the broker is away, killed before it is back; twice."""
-    away_s = seconds - WARM_UP_S - COOL_DOWN_S - _of(random, (5.0, 10.0))
-    yield Fault(WARM_UP_S, "refuse", "uplink", round(away_s, 1))
-    first = _of(random, (2.0, 4.0))
-    yield Fault(WARM_UP_S + 1, "kill", "gateway", first)
-    for share in (0.5, 0.85):
-        yield Fault(round(WARM_UP_S + away_s * share, 1), "kill", "gateway", _of(random, (0.3, 3.0)))
+    """The two runs in which another gateway lost data, one after the other.
+
+    Up while the broker is away, and killed before it is back; on a network that stands still, killed before it moves.
+    """
+    half_s = (seconds - WARM_UP_S - COOL_DOWN_S) / 2
+    yield Fault(WARM_UP_S, "refuse", "uplink", round(half_s, 1))
+    yield Fault(WARM_UP_S + 1, "kill", "gateway", _of(random, (2.0, 4.0)))
+    yield Fault(round(WARM_UP_S + half_s * _of(random, (0.6, 0.8)), 1), "kill", "gateway", _of(random, (0.3, 3.0)))
+    stalled_s = round(WARM_UP_S + half_s + 3.0, 1)
+    yield Fault(stalled_s, "stall", "uplink", round(half_s - 4.0, 1))
+    yield Fault(round(stalled_s + half_s - 7.0, 1), "kill", "gateway", _of(random, (0.3, 2.5)))
 
 
 def _of(random: Random, span: tuple[float, float]) -> float:
