@@ -10,18 +10,17 @@ Steps go through one lock and one worker, in order. The loop's side keeps no vie
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from gateway.counters import Counters
 from gateway.errors import SpoolError, SpoolFailed, SpoolFull
-from gateway.model import TRUSTED, Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges, Trust
+from gateway.model import Batch, BatchId, BootMs, Detail, Draft, Event, Given, Segment, Seq, SeqRanges
 from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.database import Damaged
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
-from gateway.spool.view import View
+from gateway.spool.view import View, strays_dated
 from gateway.wire.documents import SpoolStatus
 
 T = TypeVar("T")
@@ -92,6 +91,8 @@ class Spool:
         self._malformed = False  # the disk answers again, and its file contradicts itself
         self._dated: dict[int, Segment] = {}  # while the disk fails
         self._retry_at = self._tend_at = BootMs(0)
+        self._blind = False  # this run started without its disk
+        self._strays: frozenset[int] = frozenset()  # segments of this boot on it, that the timeline never heard of
         self._closed = False
         self.rewound = 0  # times that batches below orders once passed came into sight: read again from 0
 
@@ -183,7 +184,11 @@ class Spool:
         """Segments that got their offset: written once, never changed."""
         if not segments:
             return
-        await self._step(lambda keeper: keeper.file.date([*segments, *_strays(keeper, segments)]))
+        await self._step(
+            lambda keeper: keeper.file.date(
+                [*segments, *strays_dated(keeper.file.view.segments, segments, self._strays)]
+            )
+        )
         if self._failing:
             self._dated.update({segment.number: segment for segment in segments})
         self._news.set()
@@ -196,6 +201,7 @@ class Spool:
             try:
                 keeper, damaged = await self._worker.run(self._home.open_disk)
             except (SpoolFailed, SpoolFull) as error:
+                self._blind = True
                 await self._fall(error)
             else:
                 self._keeper = keeper
@@ -335,14 +341,18 @@ class Spool:
                 disk, damaged = await self._worker.run(lambda: self._home.open_disk(damaged=malformed))
                 earlier = [s for s in disk.file.view.segments.values() if s.boot != self._boot]
                 dated += self._estimate(earlier, disk.given)
-                dated += _strays(disk, [s for s in (*ring.file.view.segments.values(), *dated) if s.boot == self._boot])
+                if self._blind:
+                    self._strays = frozenset(disk.file.view.segments) - frozenset(ring.file.view.segments)
+                    self._strays -= {s.number for s in earlier}
+                ours = [s for s in (*ring.file.view.segments.values(), *dated) if s.boot == self._boot]
+                dated += strays_dated(disk.file.view.segments, ours, self._strays)
                 await self._worker.run(lambda: _move(ring, disk, moment, dated))
             except (SpoolFailed, SpoolFull) as error:
                 self._malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
                 self._retry_at = BootMs(self._clock.boot_ms() + RETRY_MS)
                 self._counters.add("spool_retries")
                 return
-            self._keeper, self._failing = disk, ""
+            self._keeper, self._failing, self._blind = disk, "", False
             self._away, self._away_oldest, self._settled, self._dated = View(), None, [], {}
             self._tell_damage(damaged=damaged)
             self._emit("spool_restored", "")
@@ -380,23 +390,6 @@ class Spool:
         if boot == self._boot:
             return max(0, self._clock.boot_ms() - b0)
         return None if offset_ms is None else max(0, self._clock.utc_ms() - b0 - offset_ms)
-
-
-def _strays(keeper: Keeper, told: Sequence[Segment]) -> list[Segment]:
-    """Undated segments of this boot that its timeline never heard of, dated as its own: of a run whose disk was away
-    when this one started. What the clock says of a segment is true of all earlier ones; they say `estimated`.
-    """
-    dated = [s for s in told if s.offset_ms is not None and not s.urgent]
-    newest = max(dated, key=lambda s: s.start, default=None)
-    if newest is None:
-        return []
-    known = {s.number for s in told}
-    word = Trust.ESTIMATED if newest.clock in TRUSTED else newest.clock
-    return [
-        replace(s, offset_ms=newest.offset_ms, clock=word)
-        for s in keeper.file.view.segments.values()
-        if s.boot == newest.boot and s.offset_ms is None and s.number not in known and s.start <= newest.start
-    ]
 
 
 def _move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:

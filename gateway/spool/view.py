@@ -6,10 +6,10 @@ pending = present - settled, of this gateway's epochs; a pending seq without a r
 waiting = pending, and, as long as a gap batch has no receipt (`naming`), what was given up: gone - settled
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.model import Segment, SeqRanges
+from gateway.model import TRUSTED, Segment, SeqRanges, Trust
 from gateway.spool.row import Stretch
 from gateway.wire.documents import EpochStatus
 
@@ -177,6 +177,20 @@ class View:
         parked = SeqRanges.of_seqs(self.parked.get(epoch, {})).intersection(pending)
         first_kept = present.ranges[0][0] if present else last + 1
         return EpochStatus(epoch, first_kept, last, live.minus(settled) if waiting else pending, parked)
+
+
+def strays_dated(kept: Mapping[int, Segment], told: Sequence[Segment], strays: frozenset[int]) -> list[Segment]:
+    """Those of `strays` that are dated by what is told of another segment of this boot.
+
+    What the clock says of a segment is true of all earlier ones; where that is trusted, these say `estimated`.
+    """
+    dated = [s for s in told if s.offset_ms is not None and not s.urgent]
+    newest = max(dated, key=lambda s: s.start, default=None)
+    if newest is None or not strays:
+        return []
+    word = Trust.ESTIMATED if newest.clock in TRUSTED else newest.clock
+    undated = [s for number in sorted(strays) if (s := kept.get(number)) is not None and s.offset_ms is None]
+    return [replace(s, offset_ms=newest.offset_ms, clock=word) for s in undated if s.start <= newest.start]
 
 
 def _ids(stretches: Iterable[Stretch], seqs: Callable[[Stretch], SeqRanges]) -> SeqRanges:
