@@ -184,11 +184,8 @@ class Spool:
         """Segments that got their offset: written once, never changed."""
         if not segments:
             return
-        await self._step(
-            lambda keeper: keeper.file.date(
-                [*segments, *strays_dated(keeper.file.view.segments, segments, self._strays)]
-            )
-        )
+        strays = self._strays
+        await self._step(lambda to: to.file.date([*segments, *strays_dated(to.file.view.segments, segments, strays)]))
         if self._failing:
             self._dated.update({segment.number: segment for segment in segments})
         self._news.set()
