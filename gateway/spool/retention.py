@@ -43,7 +43,7 @@ class Room:
         return ""
 
     def too_small_for(self, need_pages: int) -> bool:
-        """Whether a file that cannot grow lacks the room even with its log empty: nothing is to be given up for it."""
+        """Whether a file that cannot grow has no room even with an empty log: giving up would be in vain."""
         return self.pages - TABLE_PAGES < need_pages + MARGIN_PAGES
 
 

@@ -96,6 +96,7 @@ class Spool:
         self._malformed = False  # the disk answers again, and its file contradicts itself
         self._dated: dict[int, Segment] = {}  # while the disk fails
         self._retry_at = self._tend_at = BootMs(0)
+        self._blind = False  # this run started without its disk
         self._closed = False
         self.rewound = 0  # times that batches below orders once passed came into sight: read again from 0
 

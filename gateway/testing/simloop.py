@@ -16,8 +16,10 @@ A process is a context: what a task of it starts, schedules or waits for belongs
 
 import asyncio
 from asyncio import base_events
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from math import ulp
 from typing import Any, Final, Never, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
@@ -50,6 +52,9 @@ class Process:
 class SimLoop(base_events.BaseEventLoop):
     """Virtual seconds from 0. `rounds_max`: how many turns of the loop a run may take."""
 
+    _ready: "deque[asyncio.Handle]"  # BaseEventLoop's own
+    _scheduled: "list[asyncio.TimerHandle]"
+
     def __init__(self, *, rounds_max: int = ROUNDS_MAX) -> None:
         super().__init__()
         self._now_s = 0.0
@@ -77,6 +82,7 @@ class SimLoop(base_events.BaseEventLoop):
             raise Deadlock(f"at {self._now_s:.3f} s all of these wait for each other: {self._waiting()}")
         if timeout_s > 0:
             self._now_s = self._scheduled[0].when()
+            self._clock_resolution = ulp(self._now_s)  # less, and a timer that is due would not be seen to be
             self._still = 0
         if self._rounds > self._rounds_max or self._still > STILL_MAX:
             raise Runaway(f"{self._rounds} rounds, the last {self._still} of them at {self._now_s:.3f} s")
@@ -98,6 +104,10 @@ class SimLoop(base_events.BaseEventLoop):
             if _of(handle._context) is process:  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no other door
                 handle.cancel()
 
+    def kill_all_of(self, task: "asyncio.Task[Any]") -> None:
+        """A task that is in no process: it is left as it stands."""
+        self._dead.append(task)
+
     def create_task(  # type: ignore[override]  # typeshed says Generator too; nobody here passes one
         self, coro: Coroutine[Any, Any, T], *, name: object = None, context: Context | None = None
     ) -> "asyncio.Task[T]":
@@ -110,7 +120,7 @@ class SimLoop(base_events.BaseEventLoop):
         return task
 
     def call_soon(
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """As any loop's; for a killed process never."""
         handle = super().call_soon(callback, *args, context=context)
@@ -119,7 +129,7 @@ class SimLoop(base_events.BaseEventLoop):
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """From this thread: there is no other."""
         return self.call_soon(callback, *args, context=context)
@@ -134,23 +144,23 @@ class SimLoop(base_events.BaseEventLoop):
 
     # -- what is not of this world
 
-    def run_in_executor(self, *_: object, **__: object) -> Never:  # type: ignore[override]
+    def run_in_executor(self, *_: object, **__: object) -> Never:
         """Refused."""
         raise RuntimeError("no threads in a simulation: use an InlineWorker")
 
-    async def create_connection(self, *_: object, **__: object) -> Never:  # type: ignore[override]
+    async def create_connection(self, *_: object, **__: object) -> Never:
         """Refused."""
         raise RuntimeError("no sockets in a simulation")
 
-    async def create_server(self, *_: object, **__: object) -> Never:  # type: ignore[override]
+    async def create_server(self, *_: object, **__: object) -> Never:
         """Refused."""
         raise RuntimeError("no sockets in a simulation")
 
-    def add_reader(self, *_: object) -> Never:  # type: ignore[override]
+    def add_reader(self, *_: object) -> Never:
         """Refused."""
         raise RuntimeError("no descriptors in a simulation")
 
-    def add_writer(self, *_: object) -> Never:  # type: ignore[override]
+    def add_writer(self, *_: object) -> Never:
         """Refused."""
         raise RuntimeError("no descriptors in a simulation")
 
@@ -173,6 +183,6 @@ def _of(context: Context) -> Process | None:
 
 def _end(task: "asyncio.Task[Any]") -> None:
     try:
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
     except BaseException:  # noqa: BLE001 - it was killed: nobody hears what it had to say
         return

@@ -1,6 +1,7 @@
 """The promises at the end of a run (README, P1-P7), from what the history saw and what the store holds."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gateway.ioc import audit
 from gateway.model import SeqRanges, UtcMs
@@ -28,7 +29,7 @@ async def broken(world: World) -> list[str]:
 
 
 async def _lost(world: World) -> list[str]:
-    """What append returned is in the store, or named by a gap. (The disk is empty by now: all was sent.)"""
+    """What append returned is in the store, or named by a gap; nothing waits on the disk by now."""
     history, named = world.history, dict[str, SeqRanges]()
     for epoch in {epoch for epoch, _ in history.appended}:
         gaps = await world.centre.store.gaps(GATEWAY, epoch)
@@ -79,14 +80,14 @@ def _reordered(history: History) -> Iterator[str]:
 
 
 def _stalled(world: World) -> Iterator[str]:
-    """A living device, nothing else being wrong with its bus, is read once a period: each time, and beside dead ones on the average."""
+    """A living device, nothing else being wrong with its bus, is read once a period, and so beside dead ones."""
     form = world.form
     longest_ms = form.period_ms * PERIOD_MOVES + form.grain_ms + 2 * form.timeout_ms  # one probe of a dead one
     for device, at in _times(world).items():
         spans = [*world.disturbed, *world.dead.get(int(device.removeprefix("meter-")), ())]
         steady = [
             (first, second)
-            for first, second in zip(at, at[1:], strict=False)
+            for first, second in pairwise(at)
             if not any(_touches(span, first, second) for span in spans)
         ]
         for first, second in steady:

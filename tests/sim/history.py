@@ -63,7 +63,7 @@ class History:
     def append_returned(self, epoch: str, seq: int, enc: str, body: bytes) -> None:
         """From now on the gateway has promised it."""
         groups = wire_body.decode(enc, body).groups
-        readings = tuple((one.group.device, round(row[1][0] or 0)) for one in groups for row in one.rows)
+        readings = tuple((one.group.device, int(float(row[1][0] or 0))) for one in groups for row in one.rows)
         if self.appended.get((epoch, seq), readings) != readings:
             self.breaks("P1", f"append gave seq {seq} of {epoch} twice")
         self.appended[epoch, seq] = readings
@@ -89,11 +89,11 @@ class History:
         """The store has it."""
         tags = dict(point.tags)
         if point.measurement == "gw_batch":
-            self._proven((tags["epoch"], round(float(point.fields["seq"]))))
+            self._proven((tags["epoch"], int(float(point.fields["seq"]))))
         if point.measurement != KIND:
             return
         key = (tags["device"], tags.get("clock", ""), point.time_ns // 1_000_000)
-        number = round(float(point.fields[FIELD]))
+        number = int(float(point.fields[FIELD]))
         if self.points.setdefault(key, number) != number:
             self.breaks("P5", f"{key}: answer {number} overwrites {self.points[key]}")
         if (key[0], number) not in self.read_at:

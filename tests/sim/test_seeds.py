@@ -45,3 +45,8 @@ def test_a_ring_that_outgrew_a_small_quota_comes_back() -> None:
     """Found by the first runs: 42 hours offline with a full disk left the spool in RAM for ever."""
     squeezed = [Fault(2 * 3_600, "squeeze", 42 * 3_600)]
     assert run(1, Form(days=2, period_ms=300_000, grain_ms=300_000, devices=1), squeezed).broken == []
+
+
+def test_a_run_without_a_disk_dates_what_the_one_before_it_left() -> None:
+    """Found by seed 35: undated rows of a boot whose second run began without its disk were stuck for good."""
+    assert run(35, Form(period_ms=3_600_000, grain_ms=600_000)).broken == []

@@ -135,7 +135,7 @@ class World:
         """Kill -9 between the disk and its news."""
         self._disturb(fault)
         self.box.doom(round(5 * fault.size))
-        return lambda: (self.box.kill(), self.begin_again())[1]
+        return self._again
 
     def stop(self, fault: Fault) -> Callable[[], None]:
         """SIGTERM."""
@@ -215,6 +215,10 @@ class World:
         return lambda: setattr(self.box.wire, "gone", False)
 
     # Helpers of those.
+
+    def _again(self) -> None:
+        self.box.kill()
+        self.begin_again()
 
     def begin_again(self) -> None:
         """The daemon, unless a boot is under way or it has not ended yet."""

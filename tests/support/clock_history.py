@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.wire.line_protocol import UNTAGGED_CLOCKS
-
 from gateway.model import TRUSTED, Batch, BootMs, Draft, Stamp, UtcMs
 from gateway.testing.clock import NOON_MS, FakeClock
+from gateway.wire.line_protocol import UNTAGGED_CLOCKS
 from tests.support.spools import Box
 
 Step: TypeAlias = tuple[str, int]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,45 @@ async def test_a_full_ring_finds_room_in_a_small_file(tmp_path: Path, disk: Disk
     await retry(box)
     assert not spool.status.failing
     assert "spool_restored" in box.codes
+    await spool.close()
+
+
+async def test_what_an_earlier_run_of_this_boot_left_undated_is_dated_when_the_disk_comes(
+    tmp_path: Path, disk: Disk
+) -> None:
+    """TIME-1, RING-4: a run that started without its disk knows nothing of these segments; they must not block it."""
+    box = Box(tmp_path, clock=FakeClock(synchronised=False))
+    await box.start()
+    await box.append()
+    await box.spool.close()
+    disk.failing = True
+    spool = await box.start()
+    await box.append()
+    box.clock.set_synchronised(True)
+    await box.observe()
+    disk.failing = False
+    await retry(box)
+    batches = await spool.read(0, None, 10)
+    assert spool.status.pending == len(batches)
+    assert {batch.stamp.clock for batch in batches} == {"ntp", "estimated"}
+    await spool.close()
+
+
+async def test_a_full_disk_costs_a_young_spool_nothing(tmp_path: Path) -> None:
+    """ROOM-2: a file that is too small to make room in gives nothing up; it goes on in RAM."""
+    box = Box(tmp_path, reserve_bytes=0)
+    spool = await box.start()
+    for _ in range(5):
+        await box.append()
+    spool._home.settings = replace(spool._home.settings, reserve_bytes=1 << 60)
+    assert spool._keeper is not None
+    assert spool._keeper._folder is not None
+    spool._keeper._folder.reserve_bytes = 1 << 60
+    pending = spool.status.pending
+    await box.append()
+    assert spool.status.failing == "disk_full"
+    assert spool.status.pending > pending
+    assert box.counters.total("spool_given_up") == 0
     await spool.close()
 
 
