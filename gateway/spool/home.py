@@ -42,11 +42,14 @@ class Home:
         self._lock = self._lock or Lock(folder.path)
         if damaged:
             folder.set_aside()
+        folder.finish_move()
         try:
-            return self._keeper(folder), damaged
+            keeper, behind = self._keeper(folder)
         except Damaged:
             folder.set_aside()
-            return self._keeper(folder), True
+            keeper, _ = self._keeper(folder)
+            return keeper, True
+        return keeper, damaged or behind
 
     def open_ring(self, after: Place) -> Keeper:
         """In memory, in an epoch of its own, numbered on from `after`."""
@@ -61,10 +64,12 @@ class Home:
             self._lock.release()
             self._lock = None
 
-    def _keeper(self, folder: Folder) -> Keeper:
+    def _keeper(self, folder: Folder) -> tuple[Keeper, bool]:
+        """And whether the mark knew of more than the file."""
         file = SpoolFile(str(folder.file), self.gateway, self.machine)
         try:
             salvage = Salvage(folder, file) if folder.salvaging.exists() else None
+            behind = salvage is None and file.catch_up()
             why = file.new_epoch()
             if salvage is not None and why == "new_spool":
                 why = "meta_damaged"
@@ -78,7 +83,7 @@ class Home:
             raise
         if salvage is not None:
             keeper.start_salvage(salvage)
-        return keeper
+        return keeper, behind
 
 
 def blind() -> Place:
