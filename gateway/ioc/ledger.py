@@ -14,8 +14,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.ioc.store.base import NOT_KEPT, EpochStatusRow, Issued, Stored
+from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
+from gateway.wire.line_protocol import NOT_KEPT
 
 DAY_MS = 86_400_000
 

@@ -1,17 +1,19 @@
 """The tables, read and written as values; every foreign error becomes ours here. What belongs together is `file`'s.
 
 A row that fails its row_crc is treated as absent, and said so where the caller must know. sqlite3 errors turn into
-SpoolFull (no page left), Damaged (SQLite calls the file malformed) or SpoolFailed (the disk).
+SpoolFull (no page left), Damaged (SQLite calls the file malformed) or SpoolFailed (the disk). Every statement is known
+to be right, so what SQLite cannot prepare or answer in any other way is the file's fault too.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias, cast
 
 from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import Segment, SeqRanges
-from gateway.spool import queries
+from gateway.spool import head, queries
 from gateway.spool.meta import Meta
 from gateway.spool.row import COPIES, Columns, Record, Stretch, intact, sealed, segment_columns, segment_of_row
 
@@ -20,7 +22,16 @@ MEMORY = ":memory:"
 Ranges: TypeAlias = dict[tuple[int, str], SeqRanges]  # by (uplink, epoch)
 
 _FULL = {sqlite3.SQLITE_FULL}
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+_DAMAGED = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_ERROR,
+}
 
 
 class Damaged(SpoolFailed):
@@ -197,9 +208,13 @@ class Database:
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
             raise SpoolFailed(f"journal_mode {mode}")
-        if self._rows("has_schema"):
+        if path != MEMORY and not head.right(Path(path)):
+            raise Damaged("the header is damaged")
+        if schema := self._rows("schema"):
+            if schema != head.schema():
+                raise Damaged("the schema is damaged")
             return
-        if not make:
+        if not make or self.pages()[0] > 1:
             raise Damaged("no tables")
         with self.transaction():
             for statement in queries.load("schema").values():
@@ -231,6 +246,8 @@ def _translated() -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
+    except UnicodeDecodeError as error:  # SQLite's message quotes what it found in a damaged schema
+        raise Damaged("malformed database schema") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
         if code in _FULL:

@@ -24,13 +24,15 @@ Recovery
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from gateway.errors import SpoolFailed
 from gateway.model import Batch, BatchId, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
 from gateway.spool import gaps
 from gateway.spool.change import Change, Filing
-from gateway.spool.database import Database, Ranges
-from gateway.spool.meta import VERSION, Meta, merged, rebuilt, risen
+from gateway.spool.database import MEMORY, Damaged, Database, Ranges
+from gateway.spool.mark import Mark
+from gateway.spool.meta import VERSION, Meta, merged, merged_mark, rebuilt, risen
 from gateway.spool.retention import Room
 from gateway.spool.row import OWN, Record, Stretch
 from gateway.spool.view import FIRST, SETTLED, View, Whom
@@ -47,6 +49,8 @@ class SpoolFile:
         self._meta: Meta | None = None
         self._max_pages = 0
         self._saved: Ranges | None = None  # what table `settled` holds; None = not known, write it all
+        self._mark = Mark(Path(path).with_suffix(".mark")) if path != MEMORY else None
+        self._word = self._mark.read() if self._mark else None  # before anything is written to it
         self.db = Database(path)
         try:
             self._load()
@@ -57,6 +61,29 @@ class SpoolFile:
     def close(self) -> None:
         """Idempotent; never raises."""
         self.db.close()
+        if self._mark:
+            self._mark.close()
+
+    def catch_up(self) -> bool:
+        """Whether the mark knew of more than the file: what is missing is now pending without a row, so a gap."""
+        segment, told = self._word or (0, ())
+        stands = self.view.stretches[-1] if self.view.stretches else None
+        ahead = [s for s in told if stands is None or s.first_id > stands.first_id]
+        if stands is not None:
+            same = next((s for s in told if (s.first_id, s.epoch) == (stands.first_id, stands.epoch)), None)
+            if same is None or not (ahead or same.last > stands.last):
+                return False  # of another file, or so old that its epoch is over; or no news
+            ahead.insert(0, replace(stands, last=max(same.last, stands.last)))
+        if not ahead:
+            return False
+        with self.db.transaction():
+            for stretch in ahead:
+                self.db.put_stretch(stretch)
+            if self._meta is not None:
+                at = (ahead[-1].epoch, ahead[-1].last + 1, ahead[-1].last_id + 1)
+                self.db.put_meta(merged_mark(self._meta, at, segment))
+        self._load()
+        return True
 
     # -- epochs
 
@@ -84,6 +111,7 @@ class SpoolFile:
             self.db.put_meta(meta)
         self.view.open(stretch)
         self._meta = meta
+        self._tell_mark()
 
     def _before(self) -> tuple[str, int]:
         """The epoch there was, and where it ended; ("", 0) when there was none, or nothing is known of it."""
@@ -128,7 +156,9 @@ class SpoolFile:
         """Drop pending batches and append the one that names them, behind `before`; unreadable ones are `corrupt`."""
         records, missing = self.records(ids)
         named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
-        lost = [gaps.unreadable(epoch, a, b) for epoch, seqs in self.view.seqs(missing).items() for a, b in seqs.ranges]
+        timeless = self._timeless(missing)
+        lost = [gaps.unreadable(*seqs) for seqs in self._unreadable(missing, timeless)]
+        named += [gap for record in timeless for gap in gaps.carried(record)]
         joined = gaps.join([*named, *lost], self.view.settled)
         enc, body = encode_gaps(joined)
         with self.db.transaction():
@@ -268,6 +298,7 @@ class SpoolFile:
             self.db.put_ranges(self._saved, ranges)
             self.db.put_meta(meta)
         self._load()
+        self._tell_mark()
 
     def plant(self, view: View, meta: Meta | None, *, whole: bool) -> None:
         """Into a fresh file: all that an old one was known to hold, except the log; `whole`: no range was lost."""
@@ -320,6 +351,7 @@ class SpoolFile:
                 self._saved, {key: r for key, r in self.view.ranges().items() if key[1] in left or not key[1]}
             )
         self._load()
+        self._tell_mark()
 
     # -- inside
 
@@ -331,15 +363,30 @@ class SpoolFile:
         self._saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
         self.view.load(ranges)
+        self._agree()
         if self.view.stretches:
             self.view.grow(self._open_last(self.view.stretches[-1]))
         self.view.serve(self._others, whole=whole)
 
+    def _agree(self) -> None:
+        """The log, meta and the epochs tell one story; raises Damaged. Pages of different ages may each be whole."""
+        if self._meta is None or not self.view.stretches:
+            return
+        last, meta = self.view.stretches[-1], self._meta
+        if (last.epoch, last.shift) != (meta.epoch, meta.next_id - meta.next_seq):
+            raise Damaged("meta and the epochs disagree")
+        if (self.db.highest() or 0) >= meta.next_id:
+            raise Damaged("the log goes on where meta ends")
+
     def _open_last(self, stretch: Stretch) -> int:
-        """Where the open stretch ends: as meta says, or, when that is lost, where the log ends."""
+        """Where the open stretch ends: as meta says, or, when that is lost, where the log or its own row ends."""
         if self._meta is not None:
             return self._meta.next_seq - 1
-        return max((self.db.highest() or 0) - stretch.shift, stretch.first - 1)
+        return max((self.db.highest() or 0) - stretch.shift, stretch.last, stretch.first - 1)
+
+    def _tell_mark(self) -> None:
+        if self._mark:
+            self._mark.write(self.meta.segment, self.view.stretches)
 
     def _rebuilt(self) -> Meta:
         """For a new epoch: what can be known without meta."""
@@ -374,6 +421,7 @@ class SpoolFile:
         self.view.remove(change.gone)
         self.view.name(change.naming)
         self.view.grow(self._meta.next_seq - 1)
+        self._tell_mark()
 
     def _write_segment(self, segment: Segment) -> bool:
         """Whether there was anything to write: what has its offset keeps it."""
@@ -398,6 +446,21 @@ class SpoolFile:
         at = rows[-1][0] + 1 if len(rows) == limit else last + 1
         expected = SeqRanges.of_seqs(id_ for id_, _ in rows) if urgent else SeqRanges.of([(first, at - 1)])
         return whole, expected.minus(SeqRanges.of_seqs(record.id for record in whole)), at
+
+    def _unreadable(self, ids: SeqRanges, timeless: Sequence[Record]) -> list[tuple[str, int, int]]:
+        """These; and if one is a gap batch that nobody can ask any more, all that it may have named."""
+        lost = self.view.seqs(ids)
+        silent = self.view.seqs(ids.minus(SeqRanges.of_seqs(record.id for record in timeless)))
+        if any(seqs.intersection(self.view.naming.get(epoch, SeqRanges())) for epoch, seqs in silent.items()):
+            for epoch, gone in self.view.gone.items():
+                given_up = gone.minus(self.view.settled.get(epoch, SeqRanges()))
+                lost[epoch] = lost.get(epoch, SeqRanges()).union(given_up)
+        return [(epoch, a, b) for epoch, seqs in lost.items() for a, b in seqs.ranges]
+
+    def _timeless(self, ids: SeqRanges) -> list[Record]:
+        """Whole rows whose segment is lost: not to be sent, but what a gap batch names can still be read."""
+        rows = (row for a, b in ids.ranges for row in self.db.rows(a, b, b - a + 1))
+        return [record for _, record in rows if record]
 
     def _whole(self, record: Record) -> bool:
         return record.segment == OWN or record.segment in self.view.segments

@@ -1,6 +1,7 @@
 """The spool's folder: the file, what lies beside it, and the disk under it. Blocking; OSError becomes SpoolFailed.
 
 spool.db  spool.db-wal   the spool
+spool.mark               how far the log went, said once more
 spool.lock               who owns it
 ballast                  8 MB of nothing: removed when the disk is full in spite of the reserve, so that there is
                          room to make room in
@@ -81,6 +82,12 @@ class Folder:
         if self.salvaging.exists():
             self.finish_salvage()
         self._move(self.file, self.salvaging)
+
+    def finish_move(self) -> None:
+        """The power failed between two renames of `set_aside`: a file without its WAL would be older than it is."""
+        parts = [self.salvaging.with_name(self.salvaging.name + suffix) for suffix in SUFFIXES[1:]]
+        if not self.salvaging.exists() and any(part.exists() for part in parts):
+            self._move(self.file, self.salvaging)
 
     def finish_salvage(self) -> None:
         """All that could be fetched is."""

@@ -47,11 +47,14 @@ class Home:
         self._lock = self._lock or Lock(folder.path)
         if damaged:
             folder.set_aside()
+        folder.finish_move()
         try:
-            return self._keeper(folder), damaged
+            keeper, behind = self._keeper(folder)
         except Damaged:
             folder.set_aside()
-            return self._keeper(folder), True
+            keeper, _ = self._keeper(folder)
+            return keeper, True
+        return keeper, damaged or behind
 
     def open_ring(self, after: Place) -> Keeper:
         """In memory, in an epoch of its own, numbered on from `after`; small enough to find room on the disk again."""
@@ -72,10 +75,12 @@ class Home:
             self._lock.release()
             self._lock = None
 
-    def _keeper(self, folder: Folder) -> Keeper:
+    def _keeper(self, folder: Folder) -> tuple[Keeper, bool]:
+        """And whether the mark knew of more than the file."""
         file = SpoolFile(str(folder.file), self.gateway, self.machine, tuple(self.others))
         try:
             salvage = Salvage(folder, file) if folder.salvaging.exists() else None
+            behind = salvage is None and file.catch_up()
             why = file.new_epoch()
             if salvage is not None and why == "new_spool":
                 why = "meta_damaged"
@@ -89,7 +94,7 @@ class Home:
             raise
         if salvage is not None:
             keeper.start_salvage(salvage)
-        return keeper
+        return keeper, behind
 
 
 def move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:

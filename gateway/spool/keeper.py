@@ -26,6 +26,7 @@ from gateway.model import (
     UtcMs,
 )
 from gateway.spool.change import Filing
+from gateway.spool.database import Damaged
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
@@ -242,7 +243,10 @@ class Keeper:
 
     def _when(self, id_: int) -> Oldest:
         if self._oldest is None or self._oldest.id != id_:
-            self._oldest = self.file.db.record(id_)
+            try:
+                self._oldest = self.file.db.record(id_)
+            except Damaged:  # an age is no reason to stop: whoever reads the batch itself meets it, and mends
+                return None
         record = self._oldest
         if record is None:
             return None

@@ -65,3 +65,9 @@ def merged(mine: Meta, theirs: Meta, shift: int) -> Meta:
         unset=max(mine.unset, theirs.unset),
         estimated=max(mine.estimated, theirs.estimated),
     )
+
+
+def merged_mark(meta: Meta, at: tuple[str, int, int], segment: int) -> Meta:
+    """After the mark knew of more: the epoch, next seq and next id it tells, and no segment number twice."""
+    epoch, next_seq, next_id = at
+    return replace(meta, epoch=epoch, next_seq=next_seq, next_id=next_id, segment=max(meta.segment, segment))

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from gateway.errors import SpoolError
 from gateway.model import SeqRanges
+from gateway.spool import head
 from gateway.spool.database import Database, Ranges
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
@@ -28,11 +29,12 @@ class Salvage:
 
     def __init__(self, folder: Folder, file: SpoolFile) -> None:
         self._folder, self._file = folder, file
-        self._old: Database | None = _tried(lambda: Database(str(folder.salvaging), make=False), None)
+        self._old: Database | None = _tried(lambda: _opened(folder), None)
         self.found = self.lost = 0
         if self._old is not None and not file.view.stretches:
             view, meta, whole = read_small(self._old, file.gateway)
             file.plant(view, meta, whole=whole)
+        file.catch_up()
         self.todo = self._wanted()
 
     @property
@@ -75,6 +77,12 @@ class Salvage:
         if self._old is not None:
             self._old.close()
             self._old = None
+
+
+def _opened(folder: Folder) -> Database:
+    """With a page 1 that is right, whatever it was: what a flip in it hides is still there."""
+    head.renew(folder.salvaging)
+    return Database(str(folder.salvaging), make=False)
 
 
 def read_small(old: Database, gateway: str) -> tuple[View, Meta | None, bool]:

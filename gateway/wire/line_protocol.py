@@ -19,7 +19,6 @@ from zlib import crc32
 import orjson
 
 from gateway.errors import Malformed
-from gateway.ioc.store.base import NOT_KEPT
 from gateway.model import Batch, Gap, SeqRanges, UtcMs, Value
 from gateway.wire.body import Body, BodyEvent, GroupRows
 from gateway.wire.command import Outcome
@@ -30,6 +29,7 @@ NS_PER_DAY = DAY_MS * NS_PER_MS
 STATUS_STEP_MS = 10_000  # several workers hear one status: rounded down, they write the same point
 EPOCH_STEP_MS = 600_000
 RECORDS_PER_SEQ = 64
+NOT_KEPT = "not_kept"  # a reason of gap records that is the centre's, not a gateway's: it was asked for again in vain
 HEADS_MAX, COLUMNS_MAX = 8192, 512  # that are kept: of devices, of models
 UNTAGGED_CLOCKS = frozenset(("ntp", "system"))
 

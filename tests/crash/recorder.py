@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import apsw
 
-PRAGMAS = "gateway.spool.database.sqlite3"  # what is replaced
+REPLACED = "gateway.spool.database.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Life:
 
     async def full(self) -> None:
         """Past the quota: the archive goes, then the oldest as gaps; gap batches are settled, or given up as well."""
-        for at in range(60):
+        for at in range(130):
             await self.append(BIG)
             if at == 10:
                 await self.settle(await self._some(8))

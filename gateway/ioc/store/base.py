@@ -9,7 +9,6 @@ from gateway.model import Gap, Seq, SeqRanges, UtcMs
 TYPE_CONFLICT = "field type conflict"
 UNPARSABLE = "unable to parse"
 BEYOND_RETENTION = "beyond retention policy"
-NOT_KEPT = "not_kept"  # a reason of gap records that is ours, not a gateway's: it was asked for again in vain
 REASONS = (TYPE_CONFLICT, UNPARSABLE, BEYOND_RETENTION)  # the only ones that may cost a row: StoreRefused.reason
 
 

@@ -1,11 +1,11 @@
+-- locking_mode: before the first access (auto_vacuum is one), so that no -shm file is made (opening it on a full disk dies of SIGBUS)
+PRAGMA locking_mode = EXCLUSIVE;
+
 -- page_size: larger pages only write more
 PRAGMA page_size = 4096;
 
 -- auto_vacuum: the file is ours; its free pages are used again
 PRAGMA auto_vacuum = 0;
-
--- locking_mode: before the first access, so that no -shm file is made (opening it on a full disk dies of SIGBUS)
-PRAGMA locking_mode = EXCLUSIVE;
 
 -- journal_mode: one flush a transaction
 PRAGMA journal_mode = WAL;

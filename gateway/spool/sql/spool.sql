@@ -16,8 +16,8 @@ PRAGMA page_count;
 -- free_pages: pages in the file that hold nothing
 PRAGMA freelist_count;
 
--- has_schema: whether the file was ever set up
-SELECT 1 FROM sqlite_schema WHERE name = 'parked';
+-- schema: what the file was set up with
+SELECT name, rootpage, sql FROM sqlite_schema ORDER BY rootpage;
 
 -- get_meta: the one row
 SELECT version, epoch, next_seq, next_id, segment, boot, last, trusted, unset, estimated, gaps, row_crc

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 CLAUSE = re.compile(
-    r"\b(?:LOCK|FILE|COUNT|VER|CRC|SEQ|EPOCH|READ|PARK|WAIT|STAT|SET|TIME|ROOM|FULL|GAP|DMG|RING|UPL)-\d+\b"
+    r"\b(?:LOCK|FILE|MARK|HEAD|COUNT|VER|CRC|SEQ|EPOCH|READ|PARK|WAIT|STAT|SET|TIME|ROOM|FULL|GAP|DMG|RING|UPL)-\d+\b"
 )
 
 

@@ -1,0 +1,70 @@
+"""One flipped bit anywhere, or a file cut off anywhere: it starts, nothing wrong is passed on, what is lost is named.
+
+Short form: a seeded share of the damages that can matter. Long form, every one: `ROT_SHARE=1 ROT_DULL=1 pytest
+tests/crash/test_bit_rot.py` (about 600,000 spools opened; hours).
+"""
+
+import os
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.crash.recorded import in_ram
+from tests.crash.replay import lay_out
+from tests.crash.rot import Damage, Spool, at_rest, running
+from tests.crash.truth import stand_up, wrongs_of_rot
+
+SHARE = float(os.environ.get("ROT_SHARE", "0.06"))
+DULL = float(os.environ.get("ROT_DULL", "0.01"))
+SEED = int(os.environ.get("ROT_SEED", "1"))
+TIMEOUT_S = 60 + 12_000 * SHARE * max(1, DULL / 0.01)
+
+
+async def broken(spool: Spool, damage: Damage, folder: Path) -> list[str]:
+    """What a spool with this damage does that it must not."""
+    lay_out(folder, damage.done_to(spool.files))
+    wrong = wrongs_of_rot(spool.truth, await stand_up(folder, machine="m2"))
+    shutil.rmtree(folder)
+    return [f"{damage}: {sentence}" for sentence in wrong]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("make", [at_rest, running])
+async def test_every_damage_is_survived_and_counted(make: object) -> None:
+    """P8, CRC-1, DMG-1..7, MARK-1: no wrong row, no wrong time, no refusal, no seq twice, no silent loss."""
+    out, tried = [], 0
+    with in_ram() as folder:
+        spool = await (at_rest if make is at_rest else running)(folder / "made")
+        for damage in spool.some(SHARE, DULL, Random(SEED)):
+            out += await broken(spool, damage, folder / "spool")
+            tried += 1
+    assert out == []
+    assert tried > 100
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Damage("spool.db", 1, 0),  # the magic
+        Damage("spool.db", 56 + 3, 1),  # another text encoding: every text would be another one
+        Damage("spool.db", 2123, 7),  # the schema: SQLite's own message is no longer text
+        Damage("spool.db", 0, None),  # a database of no bytes is a new one
+        Damage("spool.db", 12297, 5),  # segments: a gap batch whose time is lost still names what it names
+        Damage("spool.db", 20003, 0),  # the log's root, met by a look at the oldest batch
+        Damage("spool.mark", 10, 0),  # the second word alone says nothing
+    ],
+    ids=str,
+)
+async def test_what_was_found_by_it(damage: Damage) -> None:
+    """DMG-5, DMG-6, DMG-7, MARK-1: each of these lost something silently, or stopped the daemon, once."""
+    with in_ram() as folder:
+        assert await broken(await at_rest(folder / "made"), damage, folder / "spool") == []
+
+
+@pytest.mark.parametrize("damage", [Damage("spool.db-wal", 217, None), Damage("spool.db-wal", 626, 5)], ids=str)
+async def test_a_shorter_wal_is_noticed(damage: Damage) -> None:
+    """MARK-1, SEQ-2: an epoch and its batches were in the WAL alone; they are named, and no number is used again."""
+    with in_ram() as folder:
+        assert await broken(await running(folder / "made"), damage, folder / "spool") == []
