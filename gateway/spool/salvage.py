@@ -7,6 +7,7 @@ highest is tried, and the rows themselves, which carry epoch, seq and id, tell w
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from gateway.errors import SpoolError
@@ -95,7 +96,12 @@ def read_small(old: Database, gateway: str) -> tuple[View, Meta | None, bool]:
     if view.stretches:
         last = view.stretches[-1]
         by_log = (_tried(old.highest, None) or 0) - last.shift
-        view.grow(max(by_log, last.first - 1) if meta is None else meta.next_seq - 1)
+        if meta is not None and (last.epoch, last.shift) == (meta.epoch, meta.next_id - meta.next_seq):
+            by_log = max(by_log, meta.next_seq - 1)
+            meta = replace(meta, next_seq=by_log + 1, next_id=by_log + 1 + last.shift)
+        else:
+            meta = None  # it tells of another time than the epochs
+        view.grow(max(by_log, last.last, last.first - 1))
     return view, meta, whole
 
 

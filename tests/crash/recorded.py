@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
-from tests.crash.recorder import REPLACED, Disk, Op, stand_in
+from gateway.spool import mark
+from gateway.spool.row import Stretch
+from tests.crash.recorder import REPLACED, Disk, Op, Write, stand_in
 from tests.crash.replay import lay_out, states
 from tests.crash.truth import stand_up, wrongs
 from tests.crash.workload import Life
@@ -23,7 +25,13 @@ async def record(name: str, *, seed: int = 0) -> list[Op]:
     def fail(failing: bool) -> None:  # noqa: FBT001 - a switch
         disk.failing = failing
 
-    with patch(REPLACED, stand_in(name)), in_ram() as folder:
+    def write_mark(kept: mark.Mark, segment: int, stretches: Sequence[Stretch]) -> None:
+        """It is never synced: any version of it may be found, beside whatever the file is then."""
+        tell(kept, segment, stretches)
+        disk.log.append(Write("spool.mark", 0, mark.written(segment, stretches)))
+
+    tell = mark.Mark.write
+    with patch(REPLACED, stand_in(name)), patch.object(mark.Mark, "write", write_mark), in_ram() as folder:
         await Life(folder, disk.log.append, fail, seed=seed).run()
     return disk.log
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.model import BatchId, SeqRanges
 from gateway.spool.database import Database
+from gateway.spool.row import row_crc
 from gateway.wire.body import decode
 from tests.support.spools import Box
 
@@ -140,6 +141,24 @@ async def test_a_segment_lost_in_both_copies_makes_gaps(box: Box) -> None:
     assert await gaps(box) == {"corrupt": SeqRanges.of([(4, 10)])}
 
 
+@pytest.mark.parametrize("damage", ["body = zeroblob(40)", "segment = 77, row_crc = :crc"])
+async def test_a_damaged_gap_batch_is_answered_for(box: Box, damage: str) -> None:
+    """GAP-5: what it named is named again: by its own records where they can be read, else as all that is not kept."""
+    await box.start()
+    await box.spool._step(lambda keeper: keeper._give_up(SeqRanges.of([(5, 6)]), "quota"))
+    carrier = box.spool.last_order
+    assert box.spool._keeper is not None
+    record = box.spool._keeper.file.db.record(carrier)
+    assert record is not None
+    await box.spool.close()
+    crc = row_crc(replace(record, segment=77).columns())
+    change(box, f"UPDATE batch SET {damage.replace(':crc', str(crc))} WHERE id = {carrier}")
+    await box.start()
+    assert await box.seqs() == [4, 7, 8, 9, 10]
+    reason = "corrupt" if "body" in damage else "quota"
+    assert SeqRanges.of([(5, 6)]).minus((await gaps(box))[reason]) == SeqRanges()
+
+
 async def salvaged(box: Box) -> None:
     """Until the old file is done with."""
     while box.spool._snapshot.salvaging:
@@ -149,6 +168,7 @@ async def salvaged(box: Box) -> None:
 async def test_nothing_readable_but_the_log(box: Box) -> None:
     """DMG-5: meta and epochs lost together; settled ranges still count."""
     old = box.spool.epoch
+    (box.folder / "spool.mark").unlink()
     change(box, "UPDATE epoch SET first = first + 1")
     change(box, "UPDATE meta SET next_seq = 1")
     await box.start()
@@ -162,6 +182,7 @@ async def test_nothing_readable_but_the_log(box: Box) -> None:
 async def test_lost_epochs_are_read_off_the_rows(box: Box) -> None:
     """DMG-5: salvage, a new epoch, and the rows of the old one under their own names."""
     old = box.spool.epoch
+    (box.folder / "spool.mark").unlink()
     change(box, "UPDATE epoch SET first = first + 1")
     await box.start()
     assert "spool_damaged" in box.codes
@@ -171,6 +192,48 @@ async def test_lost_epochs_are_read_off_the_rows(box: Box) -> None:
     assert [b.id.seq for b in batches if b.id.epoch == old] == [4, 5, 6, 7, 8, 9, 10]
     assert box.codes.count("spool_salvaged") == 1
     assert [path.name for path in box.folder.glob("damaged-*.db")] == ["damaged-1.db"]
+
+
+async def test_lost_epochs_are_known_by_the_mark(box: Box) -> None:
+    """DMG-5, MARK-1: with it the epoch goes on."""
+    epoch = box.spool.epoch
+    change(box, "UPDATE epoch SET first = first + 1")
+    await box.start()
+    await salvaged(box)
+    assert (box.spool.epoch, await box.append()) == (epoch, 11)
+    assert await box.seqs() == [4, 5, 6, 7, 8, 9, 10, 11]
+
+
+async def test_pages_of_different_ages(box: Box) -> None:
+    """DMG-6, SEQ-2: meta of an earlier page under a log that goes on: each row is intact, and together they lie."""
+    path = box.folder / "spool.db"
+    (box.folder / "spool.mark").unlink()
+    database = Database(str(path))
+    meta = database.meta()
+    assert meta is not None
+    with database.transaction():
+        database.put_meta(replace(meta, next_seq=meta.next_seq - 2, next_id=meta.next_id - 2))
+    database.close()
+    await box.start()
+    await salvaged(box)
+    assert "spool_damaged" in box.codes
+    assert await box.append() == 11
+    assert await box.seqs() == [4, 5, 6, 7, 8, 9, 10, 11]
+
+
+async def test_a_move_that_was_cut_off_is_finished(box: Box) -> None:
+    """DMG-8: the WAL had its new name, the file not yet: without it the file is older, and numbers would come twice."""
+    await box.start()
+    await box.append()
+    parts = {path.name: path.read_bytes() for path in box.folder.glob("spool.db*")}
+    await box.spool.close()
+    (box.folder / "spool.mark").unlink()
+    (box.folder / "spool.db").write_bytes(parts["spool.db"])
+    (box.folder / "salvaging.db-wal").write_bytes(parts["spool.db-wal"])
+    await box.start()
+    await salvaged(box)
+    assert await box.append() == 12
+    assert await box.seqs() == [4, 5, 6, 7, 8, 9, 10, 11, 12]
 
 
 def overwrite_page_of(box: Box, seq: int) -> None:
