@@ -107,6 +107,7 @@ async def test_salvage_keeps_both(box: Box, damage: str) -> None:
     box.spool.settle("epoch1", settled((1, 2)))
     branch.settle("epoch1", settled((2, 4)))
     await box.spool.close()
+    (box.folder / "spool.mark").unlink()
     with sqlite3.connect(box.folder / "spool.db") as db:
         db.execute(damage)
     db.close()
