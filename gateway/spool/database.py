@@ -11,8 +11,8 @@ from typing import TypeAlias, cast
 
 from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import Segment, SeqRanges
-from gateway.spool import queries
-from gateway.spool.meta import Meta
+from gateway.spool import migrate, queries
+from gateway.spool.meta import VERSION, Meta
 from gateway.spool.row import COPIES, Columns, Record, Stretch, intact, sealed, segment_columns, segment_of_row
 
 MEMORY = ":memory:"
@@ -28,7 +28,10 @@ class Damaged(SpoolFailed):
 
 
 class Database:
-    """One connection, of the thread that made it; raises SpoolFailed, Damaged. `make` gives an empty file tables."""
+    """One connection, of the thread that made it; `make` gives an empty file tables. Raises SpoolFailed, Damaged,
+
+    NewerVersion for a file that a newer build made. One of an older version is brought to this one (`migrate`).
+    """
 
     def __init__(self, path: str, *, make: bool = True) -> None:
         self._sql = queries.load("spool")
@@ -192,18 +195,30 @@ class Database:
     def _set_up(self, path: str, *, make: bool) -> None:
         self._db.text_factory = _text
         with _translated():
-            for pragma in queries.load("connect").values():
+            for name, pragma in queries.load("connect").items():
+                if name == "journal_mode":  # behind locking_mode, and before anything that may write
+                    migrate.refuse_newer(self._db, VERSION)
                 self._db.execute(pragma)
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
             raise SpoolFailed(f"journal_mode {mode}")
         if self._rows("has_schema"):
+            self._migrate()
             return
         if not make:
             raise Damaged("no tables")
         with self.transaction():
             for statement in queries.load("schema").values():
                 self._db.execute(statement)
+            migrate.mark(self._db, VERSION)
+
+    def _migrate(self) -> None:
+        """A step that fails is no matter of salvage: that would read the old rows in this version's layout."""
+        try:
+            with _translated():
+                migrate.migrate(self._db, VERSION, migrate.STEPS)
+        except Damaged as error:
+            raise SpoolFailed(f"cannot be brought to version {VERSION}: {error}") from error
 
     def _roll_back(self) -> None:
         try:

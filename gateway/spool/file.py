@@ -31,6 +31,7 @@ from gateway.spool import gaps
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import Database, Ranges
 from gateway.spool.meta import VERSION, Meta, merged, rebuilt, risen
+from gateway.spool.migrate import NewerVersion
 from gateway.spool.retention import Room
 from gateway.spool.row import OWN, Record, Stretch
 from gateway.spool.view import View
@@ -317,7 +318,9 @@ class SpoolFile:
     def _load(self) -> None:
         self._meta = self.db.meta()
         if self._meta is not None and self._meta.version > VERSION:
-            raise SpoolFailed(f"made by a newer version: {self._meta.version}")
+            raise NewerVersion(self._meta.version)
+        if self._meta is not None:
+            self._meta = replace(self._meta, version=VERSION)
         ranges, whole = self.db.ranges()
         self._saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
