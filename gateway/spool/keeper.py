@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.errors import SpoolFull
+from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import (
     Batch,
     BatchId,
@@ -26,6 +26,7 @@ from gateway.model import (
 from gateway.spool.change import Filing
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
+from gateway.spool.outlook import Fill, Outlook, kept_per_ms, outage_left_ms
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
@@ -83,6 +84,7 @@ class Snapshot:
     gaps: int
     unsaved: bool
     salvaging: bool
+    outlook: Outlook = Outlook()
 
 
 class Keeper:
@@ -93,6 +95,7 @@ class Keeper:
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
+        self._fill, self._outlook = Fill(), Outlook()
         self.notes = Notes()
         self._limit()
 
@@ -139,6 +142,13 @@ class Keeper:
         if id_ is not None and id_ in self.file.view.pending():
             self.file.park(epoch, seq, why)
 
+    def renew(self, epoch: str) -> None:
+        """From here on in this epoch: no number of the old one is used again, whoever else may use them."""
+        if self._folder is None:
+            raise SpoolFailed("the disk fails")
+        opening = self.file.opening  # an epoch that is still empty leaves nothing behind, nor is it told
+        self.file.begin(epoch, "renew", after=(opening.old_epoch, opening.old_last) if opening else None)
+
     def take_in(self, ring: "Keeper", dated: list[Segment]) -> None:
         """All that a ring holds, and the offsets that were found meanwhile; in one transaction each."""
         self.file.date(dated)
@@ -161,6 +171,7 @@ class Keeper:
             self._fetch(self._salvage, self._folder)
         if not self._folder.make_ballast():
             self.notes.counts["spool_ballast_missing", "disk"] += 1
+        self._outlook = self._look_ahead(self._folder)
 
     def start_salvage(self, salvage: Salvage) -> None:
         """From now on a part at each `tick`."""
@@ -198,7 +209,28 @@ class Keeper:
             gaps=meta.gaps,
             unsaved=self.file.unsaved,
             salvaging=self._salvage is not None,
+            outlook=self._outlook,
         )
+
+    def _look_ahead(self, folder: Folder) -> Outlook:
+        at, next_id = self._moment.at, self.file.meta.next_id
+        self._fill.seen(at, next_id)
+        view = self.file.view
+        archive = view.kept_settled()
+        kept = len(archive) + len(view.pending())
+        per_ms = self._fill.batches_per_ms(at, next_id)
+        if per_ms is None:
+            lowest, _ = self._span(self.file.db.lowest())
+            per_ms = kept_per_ms(kept, lowest, self._span(self.file.db.highest())[1])
+        room = self.file.room(folder.free_bytes(), folder.reserve_bytes)
+        since, _ = self._span(archive.ranges[0][0] if archive else None)
+        age_ms = None if since is None else max(0, self._moment.utc - since)
+        return Outlook(outage_left_ms(room, kept, len(archive), per_ms), age_ms)
+
+    def _span(self, id_: int | None) -> tuple[UtcMs | None, UtcMs | None]:
+        """From when to when a batch reaches; (None, None) when it is undated, or not there."""
+        record = None if id_ is None else self.file.db.record(id_)
+        return (record and record.span(self.file.view.segments.get(record.segment))) or (None, None)
 
     def _when(self, id_: int) -> Oldest:
         if self._oldest is None or self._oldest.id != id_:

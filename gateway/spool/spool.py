@@ -157,6 +157,14 @@ class Spool:
         await self._step(lambda keeper: keeper.file.unpark_all(why))
         self._sighted()
 
+    async def renew(self) -> tuple[str, str]:
+        """Go on in a new epoch; (old, new). Raises SpoolFailed while the RAM ring is used: that is one already."""
+        if self._failing:
+            raise SpoolFailed(self._failing)
+        old = self.epoch
+        await self._step(lambda keeper: keeper.renew(self._home.make_epoch()))
+        return old, self.epoch
+
     async def wait(self) -> None:
         """Until something was appended or dated since the last `wait` returned; one waiter."""
         await self._news.wait()
@@ -246,6 +254,8 @@ class Spool:
             size_bytes=shot.size_bytes,
             gaps=shot.gaps,
             failing=self._failing,
+            outage_left_ms=None if self._failing else shot.outlook.outage_left_ms,
+            archive_ms=None if self._failing else shot.outlook.archive_ms,
         )
 
     # -- inside

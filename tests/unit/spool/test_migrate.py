@@ -68,7 +68,7 @@ async def test_the_frozen_file_is_read_as_it_was_written(box: Box) -> None:
     spool = await box.start()
     offered = await box.seqs()
     assert offered == [4, 6, 7, 9, *range(13, 23)]
-    assert [batch.id.seq for batch in await spool.read_urgent(0, 9)] == [] or 8 not in offered
+    assert [batch.id.seq for batch in await spool.read_urgent(0, 9)] == [9]
     (epoch,) = spool.status.epochs
     assert (epoch.epoch, epoch.last, epoch.parked) == ("epoch1", 22, SeqRanges.of_seqs([5]))
     assert spool.status.gaps == 1
