@@ -150,7 +150,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),
-        **spool_requests.handlers(spool),
+        **spool_requests.handlers(parts.spool),
     }
     async with asyncio.TaskGroup() as tasks:
         services = [

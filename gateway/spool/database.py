@@ -181,6 +181,12 @@ class Database:
         """The last id."""
         return cast("int | None", self._rows("last_id")[0][0])
 
+    # -- all of it
+
+    def bad_rows(self, name: str) -> int:
+        """How many rows of a small table fail their row_crc; `name` of its statement."""
+        return sum(not intact(row) for row in self._rows(name))
+
     # -- the file
 
     def pages(self) -> tuple[int, int]:

@@ -23,13 +23,16 @@ from gateway.model import (
     SeqRanges,
     UtcMs,
 )
+from gateway.spool import export, verify
 from gateway.spool.change import Filing
+from gateway.spool.export import Exported, Wanted
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
 from gateway.spool.outlook import Fill, Outlook, kept_per_ms, outage_left_ms
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
+from gateway.spool.verify import Verified
 from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
 
@@ -146,8 +149,15 @@ class Keeper:
         """From here on in this epoch: no number of the old one is used again, whoever else may use them."""
         if self._folder is None:
             raise SpoolFailed("the disk fails")
-        opening = self.file.opening  # an epoch that is still empty leaves nothing behind, nor is it told
-        self.file.begin(epoch, "renew", after=(opening.old_epoch, opening.old_last) if opening else None)
+        self.file.renew(epoch)
+
+    def export(self, wanted: Wanted, after: int) -> Exported:
+        """One page; nothing changes, whatever is found."""
+        return export.page(self.file.db, self.file.view, wanted, after)
+
+    def verify(self, after: int) -> Verified:
+        """One page; nothing changes, whatever is found. What salvage has not fetched yet is not missing."""
+        return verify.page(self.file.db, self.file.view, self._unfetched(), after)
 
     def take_in(self, ring: "Keeper", dated: list[Segment]) -> None:
         """All that a ring holds, and the offsets that were found meanwhile; in one transaction each."""

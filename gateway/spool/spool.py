@@ -18,8 +18,11 @@ from gateway.model import Batch, BatchId, BootMs, Detail, Draft, Event, Given, S
 from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.database import Damaged
+from gateway.spool.export import Exported, Wanted
 from gateway.spool.home import Home, blind
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
+from gateway.spool.report import Report, report_of
+from gateway.spool.verify import Verified
 from gateway.spool.view import View
 from gateway.wire.documents import SpoolStatus
 
@@ -164,6 +167,20 @@ class Spool:
         old = self.epoch
         await self._step(lambda keeper: keeper.renew(self._home.make_epoch()))
         return old, self.epoch
+
+    # -- for people
+
+    async def export(self, wanted: Wanted, after: int) -> Exported:
+        """The next page of what is kept, behind this order; a page is small enough for polls to go on."""
+        return await self._step(lambda keeper: keeper.export(wanted, after))
+
+    async def verify(self, after: int) -> Verified:
+        """The next page of a look at every row, behind this order; changes nothing."""
+        return await self._step(lambda keeper: keeper.verify(after))
+
+    async def report(self) -> Report:
+        """What is kept, by epoch, another gateway's too."""
+        return await self._step(lambda keeper: report_of(keeper.file.view))
 
     async def wait(self) -> None:
         """Until something was appended or dated since the last `wait` returned; one waiter."""

@@ -89,7 +89,9 @@ class City:
     async def take(self, spool: Spool) -> list[int]:
         """All that the spool offers, stored and receipted; the seqs."""
         offered = await spool.read(0, None, 100)
-        messages = [Message(Topics("city", GATEWAY).data, batches.encode(batch), 1, at) for at, batch in enumerate(offered)]
+        messages = [
+            Message(Topics("city", GATEWAY).data, batches.encode(batch), 1, at) for at, batch in enumerate(offered)
+        ]
         checked = [check(message, "city", frozenset(), self._clock.utc_ms()) for message in messages]
         accepted = [one for one in checked if isinstance(one, Accepted)]
         assert len(accepted) == len(offered)
