@@ -1,8 +1,8 @@
 """A file of exported batches: whole under its own name, or not there.
 
-Lines go into `NAME.part` beside it, each page after a look at the free space; at the end one fsync, then the name, which
-must be free: nothing is ever overwritten. What was begun and could not be ended is removed. The medium may be a stick
-with FAT, which has no hard links: there the name is looked at, then taken.
+Lines go into `NAME.part` beside it, each page after a look at the free space; at the end one fsync, then the name,
+which must be free: nothing is ever overwritten. What was begun and could not be ended is removed. The medium may be a
+stick with FAT, which has no hard links: there the name is looked at, then taken.
 """
 
 import errno

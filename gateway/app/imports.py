@@ -7,6 +7,7 @@ is written. Writing one again changes nothing; what the ledger already had is to
 outage, full dead letters) has no receipt here either: the file is kept and imported again.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -84,7 +85,7 @@ class Importer:
         touched: set[tuple[str, str]] = set()
         try:
             with files.regular(path) as file:
-                size = path.stat().st_size
+                size = os.fstat(file.fileno()).st_size
                 gathered = Gathered(self._clock.boot_ms())
                 for number, line in _lines(file):
                     self._look(gathered, found, number, line)

@@ -17,8 +17,8 @@ import orjson
 from gateway.app.export_file import ExportExists, ExportFile
 from gateway.app.spool_access import Access, found
 from gateway.cli.endpoint import told
-from gateway.cli.progress import bar
 from gateway.cli.lasting import lasting
+from gateway.cli.progress import bar
 from gateway.control.client import NoAccess
 from gateway.errors import GatewayError, SpoolInUse
 from gateway.model import SeqRanges, UtcMs
@@ -40,7 +40,8 @@ TEXTS = {
         "still": "They still wait here, and are sent too.", "nothing": "Nothing to export.",
         "exporting": "exporting", "verifying": "verifying",
         "renewed": "New epoch", "before": "before",
-        "sure": "Only after an old copy of the card was used,\nor when the centre asks for it. Begin a new epoch? [y/N] ",
+        "sure": "Only after an old copy of the card was used,\n"
+        "or when the centre asks for it. Begin a new epoch? [y/N] ",
         "yes": "y", "kept_epoch": "Nothing was changed.", "terminal": "No terminal: say --yes.",
         "bad_time": "not a time, as 2026-11-24 or 2026-11-24T08:30", "bad_seqs": "not numbers, as 12 or 12-40,77",
     },
@@ -115,8 +116,8 @@ def verify(where: Where, lang: str, out: TextIO) -> int:
             while after is not None:
                 page = await access.verify(after)
                 rows, after = rows + page.rows, page.after
-                for table, row, what in page.findings[: max(0, FINDINGS_SHOWN - damaged)]:
-                    out.write(f"{text['damaged']}: {' '.join(filter(None, (table, row)))}: {what}\n")
+                shown = page.findings[: max(0, FINDINGS_SHOWN - damaged)]
+                out.writelines(f"{text['damaged']}: {' '.join(filter(None, at))}: {what}\n" for *at, what in shown)
                 damaged += len(page.findings)
                 moved(rows, rows + page.left)
         if damaged > FINDINGS_SHOWN:

@@ -28,9 +28,9 @@ class Damaged(SpoolFailed):
 
 
 class Database:
-    """One connection, of the thread that made it; `make` gives an empty file tables. Raises SpoolFailed, Damaged,
+    """One connection, of the thread that made it; `make` gives an empty file tables.
 
-    NewerVersion for a file that a newer build made. One of an older version is brought to this one (`migrate`).
+    Raises SpoolFailed, Damaged, and NewerVersion for a file that a newer build made; an older one is migrated.
     """
 
     def __init__(self, path: str, *, make: bool = True) -> None:

@@ -49,10 +49,9 @@ def page(db: Database, view: View, wanted: Wanted, after: int) -> Exported:
     """The first of what is wanted above `after`, up to PAGE_ROWS or PAGE_BYTES."""
     ids = _ids(view, wanted)
     lines: list[bytes] = []
-    looked = size_bytes = undated = damaged = 0
-    for id_, record in scan(db, ids, after):
+    size_bytes = undated = damaged = 0
+    for looked, (id_, record) in enumerate(scan(db, ids, after), 1):
         after = id_
-        looked += 1
         if record is None or not (record.segment == OWN or record.segment in view.segments):
             damaged += 1
         elif (line := _line(view, record)) is None:

@@ -88,7 +88,7 @@ class SpoolFile:
         self._meta = meta
 
     def renew(self, epoch: str) -> None:
-        """Begin an epoch although this one could go on; one that is still empty leaves nothing behind, nor is it told."""
+        """Begin an epoch although this one could go on; one that is still empty leaves nothing, and is not told."""
         opening = self.opening
         self.begin(epoch, "renew", after=(opening.old_epoch, opening.old_last) if opening else None)
 

@@ -28,7 +28,7 @@ from gateway.spool.change import Filing
 from gateway.spool.export import Exported, Wanted
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.outlook import Fill, Outlook, kept_per_ms, outage_left_ms
+from gateway.spool.outlook import NO_OUTLOOK, Fill, Outlook, kept_per_ms, outage_left_ms
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
@@ -87,7 +87,7 @@ class Snapshot:
     gaps: int
     unsaved: bool
     salvaging: bool
-    outlook: Outlook = Outlook()
+    outlook: Outlook = NO_OUTLOOK
 
 
 class Keeper:
@@ -98,7 +98,7 @@ class Keeper:
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
-        self._fill, self._outlook = Fill(), Outlook()
+        self._fill, self._outlook = Fill(), NO_OUTLOOK
         self.notes = Notes()
         self._limit()
 

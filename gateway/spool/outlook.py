@@ -8,6 +8,7 @@ it has run for 10 minutes, from the times of the oldest and the newest batch tha
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.model import BootMs, UtcMs
 from gateway.spool.retention import MARGIN_PAGES, PAGE_BYTES, Room
@@ -24,6 +25,9 @@ class Outlook:
 
     outage_left_ms: int | None = None
     archive_ms: int | None = None  # age of the oldest settled batch; None when none is kept
+
+
+NO_OUTLOOK: Final = Outlook()
 
 
 @dataclass(slots=True)
@@ -47,7 +51,7 @@ class Fill:
 
 def kept_per_ms(batches: int, oldest: UtcMs | None, newest: UtcMs | None) -> float | None:
     """The same, of what is kept; None when its times say nothing."""
-    if oldest is None or newest is None or newest <= oldest or batches < 2:
+    if oldest is None or newest is None or newest <= oldest or batches <= 1:
         return None
     return (batches - 1) / (newest - oldest)
 

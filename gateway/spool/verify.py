@@ -47,10 +47,9 @@ def page(db: Database, view: View, unfetched: SeqRanges, after: int) -> Verified
     present = SeqRanges.of((a + s.shift, b + s.shift) for s in view.stretches for a, b in view.present(s).ranges)
     findings = [] if after else [*_small(db, view), *_strangers(db, present)]
     ids = present.minus(unfetched)
-    rows = looked = size_bytes = 0
-    for id_, record in scan(db, ids, after):
+    rows = size_bytes = 0
+    for looked, (id_, record) in enumerate(scan(db, ids, after), 1):
         after = id_
-        looked += 1
         rows += record is not None
         size_bytes += len(record.body) if record else 0
         if wrong := _wrong(view, id_, record):

@@ -15,16 +15,14 @@ from gateway.ioc.check import Accepted, Document, check
 from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.deposit import Deposit
 from gateway.ioc.store.sqlite import SqliteStore
-from gateway.model import Batch, BootMs, Draft, Group, Row, SeqRanges
+from gateway.model import Batch, BootMs, SeqRanges
 from gateway.seams import Message
 from gateway.spool.spool import Spool
 from gateway.testing.clock import FakeClock
 from gateway.wire import batch as batches
-from gateway.wire.body import BodyWriter, decode
+from gateway.wire.body import decode
 from gateway.wire.topic import Topics
 from tests.support.spools import GATEWAY, Box
-
-GROUP = Group("level-1", "water_level", "qdy/qdy30a@1", ("level",), "f")
 
 
 def start_of(batch: Batch) -> list[object]:
@@ -111,27 +109,17 @@ class City:
         self._letters.close()
 
 
-async def measured(box: Box, level: float) -> int:
-    """A row that the centre can read."""
-    await box.clock.advance(1_000)
-    at = box.clock.boot_ms()
-    writer = BodyWriter(at)
-    writer.add(Row(GROUP, at, (level,)))
-    enc, body = writer.encode()
-    return await box.spool.append(Draft(box.boot, writer.b0, writer.last, writer.n, body, enc))
-
-
 async def test_an_old_copy_of_the_card_is_seen_and_renew_ends_it(tmp_path: Path) -> None:
-    """EPOCH-4: seqs with two contents are the alarm seq_used_twice; from `renew` on none is used twice, none is lost."""
+    """EPOCH-4: seqs with two contents are an alarm; from `renew` on none is used twice, and none is lost."""
     city, box = City(tmp_path), Box(tmp_path / "spool")
     spool = await box.start()
-    await measured(box, 1.0)
+    await box.measure(1.0)
     await city.take(spool)
     await spool.close()
     shutil.copytree(box.folder, tmp_path / "image")
 
     await box.start()
-    assert [await measured(box, 2.0 + at) for at in range(3)] == [3, 4, 5]
+    assert [await box.measure(2.0 + at) for at in range(3)] == [3, 4, 5]
     await city.take(box.spool)
     await box.spool.close()
     assert "seq_used_twice" not in await city.said()
@@ -139,14 +127,14 @@ async def test_an_old_copy_of_the_card_is_seen_and_renew_ends_it(tmp_path: Path)
     shutil.rmtree(box.folder)
     (tmp_path / "image").rename(box.folder)
     await box.start()
-    assert [await measured(box, 7.0 + at) for at in range(2)] == [3, 4]
+    assert [await box.measure(7.0 + at) for at in range(2)] == [3, 4]
     assert await city.take(box.spool) == [3, 4]
     old = box.spool.epoch
     assert "ALARM seq_used_twice: 3-4" in await city.said()
 
     await box.spool.renew()
     for _ in range(4):
-        await measured(box, 9.0)
+        await box.measure(9.0)
     await city.take(box.spool)
     said = await city.said()
     assert "ALARM seq_used_twice: 3-4" in said  # what happened stays told; nothing was added to it

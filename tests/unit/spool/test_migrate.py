@@ -116,7 +116,7 @@ async def test_a_step_that_fails_leaves_the_step_before(
         error.sqlite_errorcode = sqlite3.SQLITE_CONSTRAINT if "constraint" in str(error) else sqlite3.SQLITE_IOERR
         raise error
 
-    next_build(monkeypatch, 3, {1: lambda db: None, 2: broken})
+    next_build(monkeypatch, 3, {1: lambda _: None, 2: broken})
     before = tables(box)
     await box.start()
     assert str(error) in box.spool.status.failing
@@ -146,7 +146,7 @@ def stranger(box: Box) -> None:
 
 @pytest.mark.parametrize("change", [lambda _: None, stranger])
 async def test_a_newer_file_is_never_changed_or_set_aside(box: Box, change: Callable[[Box], None]) -> None:
-    """VER-1: whatever its tables have become. The RAM ring takes over and says why; the version that made it goes on."""
+    """VER-1: whatever its tables have become. The RAM ring takes over and says why."""
     change(box)
     set_version(box, 2)
     before = tables(box)

@@ -57,7 +57,7 @@ async def test_the_status_tells_both(tmp_path: Path) -> None:
     """STAT-3: about what the quota allows; the archive by the oldest batch that has its receipt."""
     box = Box(tmp_path, quota_bytes=32 * MB)
     spool = await box.start()
-    assert spool.status.outage_left_ms is spool.status.archive_ms is None
+    assert (spool.status.outage_left_ms, spool.status.archive_ms) == (None, None)
     for _ in range(200):
         await box.clock.advance(10_000)
         await box.append(size=8_000)
