@@ -14,7 +14,8 @@ from gateway.south.jobs.access import Written
 from gateway.wire.command import Command, Outcome, write_arguments
 
 WRITE: Final = "write"
-KNOWN: Final = frozenset({WRITE, RESEND})
+RENEW: Final = "renew"
+KNOWN: Final = frozenset({WRITE, RENEW, RESEND})
 ALWAYS: Final = frozenset({RESEND})  # it gives the centre what was the centre's already, and changes nothing here
 
 
@@ -41,7 +42,8 @@ def steps(fields: Fields) -> Mapping[str, CarryOut]:
 def tell(kept: Kept, now: BootMs, on_event: Callable[[Event], None]) -> None:
     """At the start: what was interrupted, and what of the journal could not be read."""
     for begun in kept.interrupted:
-        on_event(_interrupted(begun, now))
+        if begun.device:  # else no write: what came of it is seen elsewhere (renew: an epoch_start, or none)
+            on_event(_interrupted(begun, now))
     if kept.damaged:
         on_event(Event(now, "", "command_journal_damaged", str(kept.damaged)))
 

@@ -18,7 +18,19 @@ from pathlib import Path
 from random import Random
 
 from gateway import __version__
-from gateway.app import commands, field_requests, journal, lastrun, log, secrets, sites, trace_requests, watchdog
+from gateway.app import (
+    commands,
+    field_requests,
+    journal,
+    lastrun,
+    log,
+    renewal,
+    secrets,
+    sites,
+    spool_requests,
+    trace_requests,
+    watchdog,
+)
 from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
@@ -158,6 +170,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),
+        **spool_requests.handlers(parts.spool),
     }
     async with asyncio.TaskGroup() as tasks:
         services = [
@@ -356,7 +369,11 @@ def _uplink(
         inbox.put,
         board.documents,
         on_receipt_now,
-        carry_out={**commands.steps(fields), RESEND: again},
+        carry_out={
+            **commands.steps(fields),
+            RESEND: again,
+            commands.RENEW: renewal.step(spool, fields.journal),
+        },
         gate=commands.gate(site.commands, kept),
         trusted_now=trusted_now,
     )

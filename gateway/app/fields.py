@@ -75,6 +75,11 @@ class Fields:
         self._writes = 0
         self._closed = False
 
+    @property
+    def journal(self) -> Journal:
+        """Where any command is noted before it is carried out."""
+        return self._journal
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as self._group:

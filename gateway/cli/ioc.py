@@ -1,18 +1,22 @@
-"""gateway ioc ingest | audit | command."""
+"""gateway ioc ingest | audit | command | import."""
 
 import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from secrets import token_hex
 from typing import TextIO
 
 import orjson
 
 from gateway.app import ingest as worker
+from gateway.app.imports import FileUnreadable, Importer
 from gateway.app.stores import open_store
+from gateway.cli import imported
 from gateway.cli.check import WRONG_FILE, paragraph
+from gateway.cli.progress import bar
 from gateway.cli.read import said
 from gateway.clock.kernel import SystemClock
 from gateway.config.ioc import IocSettings, OperatorSettings, read_ioc, read_operator
@@ -20,6 +24,7 @@ from gateway.errors import Invalid, PeerError, StoreBusy
 from gateway.ioc import audit as audits
 from gateway.ioc import commander
 from gateway.ioc.commander import GatewayOffline, NoOutcome
+from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.ledger import Account
 from gateway.model import UtcMs
 from gateway.mqtt.connection import PahoConnect
@@ -133,6 +138,41 @@ async def _send(settings: OperatorSettings, order: Order, asked: Command, clock:
     broker = replace(settings.broker, client_id=f"operator-{token_hex(4)}")
     topics = Topics(settings.root, order.gateway)
     return await commander.send(connect, broker, topics, asked, order.lasts_s + PATIENCE_S)
+
+
+def import_files(path: Path, files: Sequence[Path], out: TextIO, lang: str) -> int:
+    """Exit 0 when all is stored, 1 when something was refused, withheld or unreadable, 2 a wrong file, 3 no store."""
+    settings = _settings(path, lang)
+    if settings is None:
+        return WRONG_FILE
+    try:
+        return asyncio.run(_import(settings, files, out, lang))
+    except StoreBusy as error:
+        print(f"{words.title(error.code, lang)}: {error}\n{words.next_step(error, lang)}", file=sys.stderr)
+        return STORE_AWAY
+
+
+async def _import(settings: IocSettings, files: Sequence[Path], out: TextIO, lang: str) -> int:
+    clock = SystemClock("system")
+    store, letters = open_store(settings.store, clock), DeadLetters(Path(settings.dead_letters))
+    whole = True
+    try:
+        await store.ready()
+        importer = Importer(settings, store, letters, clock, Random())  # noqa: S311 - spreads retries; no secret depends on it
+        for file in files:
+            try:
+                with bar(file.name) as moved:
+                    found = await importer.take(file, moved)
+            except FileUnreadable as error:
+                print(said(error.code, str(error), lang), file=sys.stderr)
+                whole = False
+                continue
+            out.writelines(f"{line}\n" for line in imported.lines(found, lang))
+            whole = whole and found.whole
+    finally:
+        await store.close()
+        letters.close()
+    return 0 if whole else imported.NOT_WHOLE
 
 
 async def _accounts(settings: IocSettings, gateway: str | None) -> list[Account]:

@@ -15,6 +15,7 @@ from gateway.cli import probe as probes
 from gateway.cli import read as reads
 from gateway.cli import recall as recalls
 from gateway.cli import scan as scans
+from gateway.cli import spool as spools
 from gateway.cli import status as statuses
 from gateway.cli import trace as traces
 from gateway.cli import write as writes
@@ -30,6 +31,10 @@ SITE_DEFAULT = Path("/etc/gateway/gateway.toml")
 SOCKET = Annotated[Path, typer.Option("--socket", help="the daemon's control socket", envvar="GATEWAY_SOCKET")]
 DEVICE = Annotated[str, typer.Argument(metavar="DEVICE")]
 TARGET = Annotated[str, typer.Argument(metavar="BUS|PORT|HOST", help="a bus of the gateway, ttyUSB0, or HOST[:PORT]")]
+SPOOL = Annotated[
+    Optional[Path],  # noqa: UP045 - Typer reads the annotation
+    typer.Option("--spool", metavar="DIR", help="this folder itself: a card in a reader, a box that is stopped"),
+]
 IOC_FILE = Annotated[Path, typer.Argument(metavar="IOC.toml")]
 IOC_DEFAULT = Path("/etc/gateway/ioc.toml")
 SITE, CABINET, OTHERS = "The site file", "At the cabinet", "More"  # groups of the help
@@ -42,8 +47,10 @@ app = typer.Typer(
 )
 centre = typer.Typer(help="The operation centre: store batches, prove completeness.", no_args_is_help=True)
 profiles = typer.Typer(help="Device profiles.", no_args_is_help=True)
+kept = typer.Typer(help="What the box keeps: look, check, carry it away.", no_args_is_help=True)
 app.add_typer(centre, name="ioc", rich_help_panel=OTHERS)
 app.add_typer(profiles, name="profile", rich_help_panel=OTHERS)
+app.add_typer(kept, name="spool", rich_help_panel=CABINET)
 
 
 def main(arguments: list[str]) -> int:
@@ -249,6 +256,65 @@ def ioc_command(
 ) -> int:
     """Send a command to a gateway and wait for its outcome; exit 1 when it was not carried out, 3 when none came."""
     return ioc.command(file, ioc.Order(gateway, name, arguments or (), command_id, lasts_s), sys.stdout, lang)
+
+
+@centre.command("import")
+def ioc_import(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="made by `gateway spool export`")],
+    file: Annotated[Path, typer.Option("--file", help="the centre's file")] = IOC_DEFAULT,
+    lang: LANG = "en",
+) -> int:
+    """Store exported batches as if they had been sent; again is harmless; exit 1 when something was not stored."""
+    return ioc.import_files(file, files, sys.stdout, lang)
+
+
+@kept.command("status")
+def spool_status(
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    folder: SPOOL = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Show what is kept and what waits, and how long an outage may last."""
+    return spools.status(spools.Where(socket, folder), lang, sys.stdout, as_json=json)
+
+
+@kept.command("verify")
+def spool_verify(socket: SOCKET = statuses.SOCKET_DEFAULT, folder: SPOOL = None, lang: LANG = "en") -> int:
+    """Check every row against what was written; changes nothing; exit 1 when something is damaged."""
+    return spools.verify(spools.Where(socket, folder), lang, sys.stdout)
+
+
+@kept.command("export")
+def spool_export(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="a new file, as on a USB stick")],
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="2026-11-24 or 2026-11-24T08:30")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
+    epoch: Annotated[str, typer.Option("--epoch", help="only this one")] = "",
+    seqs: Annotated[str, typer.Option("--seqs", metavar="RANGES", help="only these, as 12-40,77")] = "",
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    folder: SPOOL = None,
+    *,
+    parked: Annotated[bool, typer.Option("--parked", help="only what the centre has refused")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="also what the centre has")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Write what waits into a file, for `gateway ioc import`; the gateway goes on, and still sends it."""
+    asked = spools.Asked(since, until, epoch, seqs, parked, all_)
+    return spools.export(spools.Where(socket, folder), path, asked, lang, sys.stdout)
+
+
+@kept.command("renew")
+def spool_renew(
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    folder: SPOOL = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="without being asked")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Begin a new epoch: after an old copy of the card was used, or when the centre asks for it."""
+    return spools.renew(spools.Where(socket, folder), lang, sys.stdout, sure=yes)
 
 
 @profiles.command("check")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli.lasting import lasting
 from gateway.control import client
 from gateway.control.client import NotRunning, SocketClient
 from gateway.errors import GatewayError
@@ -59,6 +60,9 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
     table.add_row(words.title("pending", lang), waiting)
     for uplink in status.get("uplinks", ()):
         table.add_row(uplink["name"], _uplink(uplink, lang))
+    for code in ("outage_left", "archive"):
+        if (ms := status.get(f"{code}_ms")) is not None:
+            table.add_row(words.title(code, lang), lasting(ms, lang))
     return table
 
 

@@ -13,8 +13,8 @@ from typing import TypeAlias, cast
 
 from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import Segment, SeqRanges
-from gateway.spool import head, queries
-from gateway.spool.meta import Meta
+from gateway.spool import head, migrate, queries
+from gateway.spool.meta import VERSION, Meta
 from gateway.spool.row import COPIES, Columns, Record, Stretch, intact, sealed, segment_columns, segment_of_row
 
 MEMORY = ":memory:"
@@ -39,7 +39,10 @@ class Damaged(SpoolFailed):
 
 
 class Database:
-    """One connection, of the thread that made it; raises SpoolFailed, Damaged. `make` gives an empty file tables."""
+    """One connection, of the thread that made it; `make` gives an empty file tables.
+
+    Raises SpoolFailed, Damaged, and NewerVersion for a file that a newer build made; an older one is migrated.
+    """
 
     def __init__(self, path: str, *, make: bool = True) -> None:
         self._sql = queries.load("spool")
@@ -189,6 +192,12 @@ class Database:
         """The last id."""
         return cast("int | None", self._rows("last_id")[0][0])
 
+    # -- all of it
+
+    def bad_rows(self, name: str) -> int:
+        """How many rows of a small table fail their row_crc; `name` of its statement."""
+        return sum(not intact(row) for row in self._rows(name))
+
     # -- the file
 
     def pages(self) -> tuple[int, int]:
@@ -202,16 +211,19 @@ class Database:
 
     def _set_up(self, path: str, *, make: bool) -> None:
         self._db.text_factory = _text
+        if path != MEMORY and not head.right(Path(path)):
+            raise Damaged("the header is damaged")
         with _translated():
-            for pragma in queries.load("connect").values():
+            for name, pragma in queries.load("connect").items():
+                if name == "journal_mode":  # behind locking_mode, and before anything that may write
+                    migrate.refuse_newer(self._db, VERSION)
                 self._db.execute(pragma)
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
             raise SpoolFailed(f"journal_mode {mode}")
-        if path != MEMORY and not head.right(Path(path)):
-            raise Damaged("the header is damaged")
-        if schema := self._rows("schema"):
-            if schema != head.schema():
+        if self._rows("schema"):
+            self._migrate()
+            if not head.is_schema(cast("head.Schema", self._rows("schema"))):
                 raise Damaged("the schema is damaged")
             return
         if not make or self.pages()[0] > 1:
@@ -219,6 +231,15 @@ class Database:
         with self.transaction():
             for statement in queries.load("schema").values():
                 self._db.execute(statement)
+            migrate.mark(self._db, VERSION)
+
+    def _migrate(self) -> None:
+        """A step that fails is no matter of salvage: that would read the old rows in this version's layout."""
+        try:
+            with _translated():
+                migrate.migrate(self._db, VERSION, migrate.STEPS)
+        except Damaged as error:
+            raise SpoolFailed(f"cannot be brought to version {VERSION}: {error}") from error
 
     def _roll_back(self) -> None:
         try:

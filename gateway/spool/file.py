@@ -27,16 +27,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.errors import SpoolFailed
-from gateway.model import Batch, BatchId, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
+from gateway.model import Batch, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
 from gateway.spool import gaps
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import MEMORY, Damaged, Database, Ranges
 from gateway.spool.mark import Mark
 from gateway.spool.meta import VERSION, Meta, merged, merged_mark, rebuilt, risen
+from gateway.spool.migrate import NewerVersion
 from gateway.spool.retention import Room
-from gateway.spool.row import OWN, Record, Stretch
+from gateway.spool.row import OWN, Record, Stretch, batch_of
 from gateway.spool.view import FIRST, SETTLED, View, Whom
-from gateway.wire import batch as wire_batch
 from gateway.wire.body import encode_gaps
 
 
@@ -112,6 +112,11 @@ class SpoolFile:
         self.view.open(stretch)
         self._meta = meta
         self._tell_mark()
+
+    def renew(self, epoch: str) -> None:
+        """Begin an epoch although this one could go on; one that is still empty leaves nothing, and is not told."""
+        opening = self.opening
+        self.begin(epoch, "renew", after=(opening.old_epoch, opening.old_last) if opening else None)
 
     def _before(self) -> tuple[str, int]:
         """The epoch there was, and where it ended; ("", 0) when there was none, or nothing is known of it."""
@@ -256,12 +261,7 @@ class SpoolFile:
 
     def batch_of(self, record: Record) -> Batch | None:
         """As it is sent; None while it is undated."""
-        stamp = record.stamp(self.view.segments.get(record.segment))
-        if stamp is None:
-            return None
-        batch_id, origin, urgent = BatchId(self.gateway, record.epoch, record.seq), record.origin, bool(record.pri)
-        crc = wire_batch.crc(batch_id, stamp, record.n, record.enc, record.body, urgent=urgent, origin=origin)
-        return Batch(batch_id, stamp, record.n, crc, record.body, record.enc, urgent, origin, record.id)
+        return batch_of(self.gateway, record, self.view.segments.get(record.segment))
 
     def room(self, free_bytes: int | None, reserve_bytes: int) -> Room:
         """From the file's header, and what is said of the disk."""
@@ -358,7 +358,9 @@ class SpoolFile:
     def _load(self) -> None:
         self._meta = self.db.meta()
         if self._meta is not None and self._meta.version > VERSION:
-            raise SpoolFailed(f"made by a newer version: {self._meta.version}")
+            raise NewerVersion(self._meta.version)
+        if self._meta is not None:
+            self._meta = replace(self._meta, version=VERSION)
         ranges, whole = self.db.ranges()
         self._saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())

@@ -7,7 +7,9 @@ file, the page of a damaged one is simply written anew before its rows are fetch
     0  magic, page size, versions, reserved bytes, fractions      compared (versions: 1 or 2)
    24  change counter, pages, free list                           SQLite's own checks
    40  schema cookie                                              no matter
-   44  schema format, ..., encoding, ..., application id          compared
+   44  schema format, ..., encoding                               compared
+   60  user_version                                               holds its own check (`migrate`)
+   64  ..., application id                                        compared
   100  the schema, as a tree of rows                              compared as rows, by `Database`
 """
 
@@ -18,7 +20,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway.errors import SpoolFailed
-from gateway.spool import queries
+from gateway.spool import migrate, queries
+from gateway.spool.meta import VERSION
+from gateway.spool.migrate import NewerVersion
 
 Schema: TypeAlias = list[tuple[str, int, str]]
 
@@ -26,6 +30,7 @@ HEADER_BYTES = 100
 PAGE_BYTES = 4096
 WAL_VERSIONS = slice(18, 20)
 COUNTER, PAGES, FREE_LIST, VALID_FOR = slice(24, 28), slice(28, 32), slice(32, 40), slice(92, 96)
+VERSION_WORD = slice(60, 64)
 UNSET = {44: 4, 56: 4}  # at, bytes: schema format and encoding are 0 until there is a table
 
 
@@ -38,19 +43,22 @@ def right(path: Path) -> bool:
         return True
     except OSError as error:
         raise SpoolFailed(str(error)) from error
-    return not header or (len(header) == HEADER_BYTES and _constant(header) in _constants())
+    return not header or (len(header) == HEADER_BYTES and _constant(header) in _constants() and _version(header) > 0)
 
 
-def schema() -> Schema:
-    """Name, root page and SQL of all there is, as a new file has it."""
-    return list(_fresh()[1])
+def is_schema(found: Schema) -> bool:
+    """Whether name, root page and SQL of all there is are as a new file has them."""
+    return found == list(_fresh()[1])
 
 
 def renew(path: Path) -> None:
-    """Write page 1 of a damaged file anew: it is only read after this. Raises SpoolFailed."""
+    """Write page 1 of a damaged file anew: it is only read after this. Raises SpoolFailed; NewerVersion untouched."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
+            header = os.pread(fd, HEADER_BYTES, 0)
+            if _constant(header) in _constants() and _version(header) > VERSION:
+                raise NewerVersion(_version(header))
             pages = os.fstat(fd).st_size // PAGE_BYTES
             if pages:
                 os.pwrite(fd, _first_page(pages), 0)
@@ -77,6 +85,7 @@ def _fresh() -> tuple[bytes, tuple[tuple[str, int, str], ...]]:
         database.execute(queries.load("connect")["page_size"])
         for statement in queries.load("schema").values():
             database.execute(statement)
+        migrate.mark(database, VERSION)
         rows = database.execute(queries.load("spool")["schema"]).fetchall()
         return database.serialize()[:PAGE_BYTES], tuple(rows)
     finally:
@@ -96,4 +105,8 @@ def _constants() -> set[bytes]:
 def _constant(header: bytes) -> bytes:
     """The parts that never change."""
     versions = b"\2" if set(header[WAL_VERSIONS]) <= {1, 2} else header[WAL_VERSIONS]
-    return header[:18] + versions + header[20:24] + header[44:48] + header[52:92]
+    return header[:18] + versions + header[20:24] + header[44:48] + header[52:60] + header[64:92]
+
+
+def _version(header: bytes) -> int:
+    return migrate.version_in(int.from_bytes(header[VERSION_WORD], "big"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from gateway.errors import SpoolFull
+from gateway.errors import SpoolFailed, SpoolFull
 from gateway.model import (
     Batch,
     BatchId,
@@ -25,13 +25,17 @@ from gateway.model import (
     SeqRanges,
     UtcMs,
 )
+from gateway.spool import export, verify
 from gateway.spool.change import Filing
 from gateway.spool.database import Damaged
+from gateway.spool.export import Exported, Wanted
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
+from gateway.spool.outlook import NO_OUTLOOK, Fill, Outlook, kept_per_ms, outage_left_ms
 from gateway.spool.retention import PAGE_BYTES, enough, max_pages, pages_of, victims
 from gateway.spool.row import Record, Stretch
 from gateway.spool.salvage import Salvage
+from gateway.spool.verify import Verified
 from gateway.spool.view import FIRST, SETTLED, Whom
 from gateway.wire.body import BodyWriter
 from gateway.wire.documents import EpochStatus
@@ -91,6 +95,7 @@ class Snapshot:
     salvaging: bool
     kept: int = 0  # batches
     waiting: Mapping[int, int] = field(default_factory=dict)  # batches, by uplink
+    outlook: Outlook = NO_OUTLOOK
 
 
 class Keeper:
@@ -109,6 +114,7 @@ class Keeper:
         self._archive_ms = archive_days * DAY_MS
         self._salvage: Salvage | None = None
         self._oldest: Record | None = None
+        self._fill, self._outlook = Fill(), NO_OUTLOOK
         self.notes = Notes()
         self._limit()
 
@@ -179,6 +185,20 @@ class Keeper:
         if id_ is not None and id_ in self.file.view.pending():
             self.file.park(epoch, seq, why)
 
+    def renew(self, epoch: str) -> None:
+        """From here on in this epoch: no number of the old one is used again, whoever else may use them."""
+        if self._folder is None:
+            raise SpoolFailed("the disk fails")
+        self.file.renew(epoch)
+
+    def export(self, wanted: Wanted, after: int) -> Exported:
+        """One page; nothing changes, whatever is found."""
+        return export.page(self.file.db, self.file.view, wanted, after)
+
+    def verify(self, after: int) -> Verified:
+        """One page; nothing changes, whatever is found. What salvage has not fetched yet is not missing."""
+        return verify.page(self.file.db, self.file.view, self._unfetched(), after)
+
     def take_in(self, ring: "Keeper", dated: list[Segment]) -> None:
         """All that a ring holds, and the offsets that were found meanwhile; in one transaction each."""
         self.file.date(dated)
@@ -201,6 +221,7 @@ class Keeper:
             self._fetch(self._salvage, self._folder)
         if not self._folder.make_ballast():
             self.notes.counts["spool_ballast_missing", "disk"] += 1
+        self._outlook = self._look_ahead(self._folder)
 
     def start_salvage(self, salvage: Salvage) -> None:
         """From now on a part at each `tick`."""
@@ -239,7 +260,28 @@ class Keeper:
             salvaging=self._salvage is not None,
             kept=view.here(),
             waiting={uplink: len(view.pending(uplink)) for uplink in (SETTLED, *self._others)},
+            outlook=self._outlook,
         )
+
+    def _look_ahead(self, folder: Folder) -> Outlook:
+        at, next_id = self._moment.at, self.file.meta.next_id
+        self._fill.seen(at, next_id)
+        view = self.file.view
+        archive = view.kept_settled()
+        kept = len(archive) + len(view.pending())
+        per_ms = self._fill.batches_per_ms(at, next_id)
+        if per_ms is None:
+            lowest, _ = self._span(self.file.db.lowest())
+            per_ms = kept_per_ms(kept, lowest, self._span(self.file.db.highest())[1])
+        room = self.file.room(folder.free_bytes(), folder.reserve_bytes)
+        since, _ = self._span(archive.ranges[0][0] if archive else None)
+        age_ms = None if since is None else max(0, self._moment.utc - since)
+        return Outlook(outage_left_ms(room, kept, len(archive), per_ms), age_ms)
+
+    def _span(self, id_: int | None) -> tuple[UtcMs | None, UtcMs | None]:
+        """From when to when a batch reaches; (None, None) when it is undated, or not there."""
+        record = None if id_ is None else self.file.db.record(id_)
+        return (record and record.span(self.file.view.segments.get(record.segment))) or (None, None)
 
     def _when(self, id_: int) -> Oldest:
         if self._oldest is None or self._oldest.id != id_:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from zlib import crc32
 
-from gateway.model import BootMs, Draft, Origin, Segment, Stamp, Trust, UtcMs
+from gateway.model import Batch, BatchId, BootMs, Draft, Origin, Segment, Stamp, Trust, UtcMs
+from gateway.wire import batch as wire_batch
 
 Column: TypeAlias = int | str | bytes | None
 Columns: TypeAlias = tuple[Column, ...]
@@ -127,6 +128,16 @@ def record_of(draft: Draft, segment: Segment | None, place: tuple[int, str, int]
         of=json.dumps([of.gateway, of.epoch, of.first, of.last, of.withheld_rows]) if of else "",
         body=draft.body,
     )
+
+
+def batch_of(gateway: str, record: Record, segment: Segment | None) -> Batch | None:
+    """As it is sent, by the gateway that wrote it; None while it is undated."""
+    stamp = record.stamp(segment)
+    if stamp is None:
+        return None
+    batch_id, origin, urgent = BatchId(gateway, record.epoch, record.seq), record.origin, bool(record.pri)
+    crc = wire_batch.crc(batch_id, stamp, record.n, record.enc, record.body, urgent=urgent, origin=origin)
+    return Batch(batch_id, stamp, record.n, crc, record.body, record.enc, urgent, origin, record.id)
 
 
 def segment_columns(segment: Segment, copy: int) -> Columns:

@@ -17,6 +17,7 @@ from gateway.spool.database import Database, Ranges
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
 from gateway.spool.meta import Meta
+from gateway.spool.migrate import NewerVersion
 from gateway.spool.row import Record
 from gateway.spool.view import View
 
@@ -111,8 +112,10 @@ def _present(view: View) -> SeqRanges:
 
 
 def _tried(read: Callable[[], T], otherwise: T) -> T:
-    """What can be read of a damaged file; what cannot is counted as lost where it is missed."""
+    """What can be read of a damaged file; what cannot is counted as lost where it is missed. A newer one is no such."""
     try:
         return read()
+    except NewerVersion:
+        raise
     except SpoolError:
         return otherwise

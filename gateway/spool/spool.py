@@ -19,8 +19,11 @@ from gateway.seams import Clock, Worker
 from gateway.site import SpoolSettings
 from gateway.spool.branch import Branch, News
 from gateway.spool.database import Damaged
+from gateway.spool.export import Exported, Wanted
 from gateway.spool.home import Home, move
 from gateway.spool.keeper import Keeper, Moment, Oldest, Snapshot
+from gateway.spool.report import Report, report_of
+from gateway.spool.verify import Verified
 from gateway.spool.view import SETTLED, Kept, View, uplink_number
 from gateway.wire.documents import SpoolStatus
 
@@ -188,6 +191,28 @@ class Spool:
         await self._step(lambda keeper: keeper.file.unpark_all(why))
         self._sighted()
 
+    async def renew(self) -> tuple[str, str]:
+        """Go on in a new epoch; (old, new). Raises SpoolFailed while the RAM ring is used: that is one already."""
+        if self._failing:
+            raise SpoolFailed(self._failing)
+        old = self.epoch
+        await self._step(lambda keeper: keeper.renew(self._home.make_epoch()))
+        return old, self.epoch
+
+    # -- for people
+
+    async def export(self, wanted: Wanted, after: int) -> Exported:
+        """The next page of what is kept, behind this order; a page is small enough for polls to go on."""
+        return await self._step(lambda keeper: keeper.export(wanted, after))
+
+    async def verify(self, after: int) -> Verified:
+        """The next page of a look at every row, behind this order; changes nothing."""
+        return await self._step(lambda keeper: keeper.verify(after))
+
+    async def report(self) -> Report:
+        """What is kept, by epoch, another gateway's too."""
+        return await self._step(lambda keeper: report_of(keeper.file.view))
+
     async def wait(self) -> None:
         """Until something was appended or dated since the last `wait` returned; one waiter."""
         await self._news.wait()
@@ -292,6 +317,8 @@ class Spool:
             size_bytes=shot.size_bytes,
             gaps=shot.gaps,
             failing=self._failing,
+            outage_left_ms=None if self._failing else shot.outlook.outage_left_ms,
+            archive_ms=None if self._failing else shot.outlook.archive_ms,
         )
 
     # -- inside

@@ -150,6 +150,13 @@ class View:
                 return stretch.epoch, id_ - stretch.shift
         raise KeyError(id_)
 
+    def gateway_at(self, id_: int) -> str:
+        """Who wrote it; raises KeyError for one that never was."""
+        for stretch in self.stretches:
+            if stretch.first_id <= id_ <= stretch.last_id:
+                return stretch.gateway
+        raise KeyError(id_)
+
     def seqs(self, ids: SeqRanges) -> dict[str, SeqRanges]:
         """These ids as seqs by epoch."""
         by_epoch: dict[str, SeqRanges] = {}

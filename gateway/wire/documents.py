@@ -83,6 +83,8 @@ class SpoolStatus:
     gaps: int  # gap records written in this epoch
     failing: str = ""  # why the disk is not used (RAM ring), "" when it is
     settled: int = 0  # batches that are still here
+    outage_left_ms: int | None = None  # until something unsent would be given up; None: not known
+    archive_ms: int | None = None  # how far back settled batches are still kept; None: none is
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,8 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "size_bytes": spool.size_bytes,
         "gaps": spool.gaps,
         "failing": checked.cleaned(spool.failing),
+        **({"outage_left_ms": spool.outage_left_ms} if spool.outage_left_ms is not None else {}),
+        **({"archive_ms": spool.archive_ms} if spool.archive_ms is not None else {}),
         "buses_down": south.buses_down[:MAX_NAMES],
         "buses_down_n": len(south.buses_down),
         **({"buses_silent": south.buses_silent[:MAX_NAMES]} if south.buses_silent else {}),
@@ -342,6 +346,8 @@ _STATUS: Final[dict[str, Callable[[object, str], object]]] = {
     "size_bytes": checked.integer,
     "gaps": checked.integer,
     "failing": checked.text,
+    "outage_left_ms": checked.integer,
+    "archive_ms": checked.integer,
     "buses_down": _names,
     "buses_down_n": checked.integer,
     "buses_silent": _names,

@@ -59,7 +59,7 @@ class Spool:
         """
         for damage in self.damages():
             dull = "wal" in damage.file or damage.bit is None or not self.files[damage.file][damage.at]
-            if random.random() < share * (dull_share if dull else 1):  # noqa: TID251 - of the seeded Random that is passed in
+            if random.random() < share * (dull_share if dull else 1):
                 yield damage
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.clock.follow import observe
 from gateway.clock.timeline import PATIENCE_MS, Timeline, estimate
 from gateway.counters import Counters
-from gateway.model import BootMs, Draft, Event, Segment, SeqRanges, Stamp, Trust, UtcMs
+from gateway.model import BootMs, Draft, Event, Group, Row, Segment, SeqRanges, Stamp, Trust, UtcMs
 from gateway.site import SpoolSettings
 from gateway.spool.home import Home
 from gateway.spool.keeper import Moment
@@ -14,10 +14,12 @@ from gateway.spool.spool import Spool
 from gateway.spool.view import SETTLED, uplink_number
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
+from gateway.wire.body import BodyWriter
 
 GATEWAY, MACHINE, BOOT = "hc-0001", "m1", "b1"
 MB = 1 << 20
 OFFSET_MS = 1_795_500_000_000
+LEVEL = Group("level-1", "water_level", "qdy/qdy30a@1", ("level",), "f")
 DATED = Segment(1, BOOT, OFFSET_MS, Trust.NTP)
 
 
@@ -91,6 +93,15 @@ class Box:
     async def append(self, *, n: int = 3, size: int = 100, urgent: bool = False) -> int:
         """One draft of now."""
         return await self.spool.append(draft(self.clock.boot_ms(), n, size, urgent=urgent, boot=self.boot))
+
+    async def measure(self, level: float = 1.0, *, urgent: bool = False) -> int:
+        """A row that the centre can read, a second later."""
+        await self.clock.advance(1_000)
+        at = self.clock.boot_ms()
+        writer = BodyWriter(at)
+        writer.add(Row(LEVEL, at, (level,)))
+        enc, body = writer.encode()
+        return await self.spool.append(Draft(self.boot, writer.b0, writer.last, writer.n, body, enc, urgent=urgent))
 
     async def seqs(self, after: int = 0, limit: int = 1000) -> list[int]:
         """What north would be offered."""
