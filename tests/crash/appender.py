@@ -1,6 +1,6 @@
 """A life of a spool in a process of its own: each fact is a line on stdout the moment it is one.
 
-    python -m tests.crash.appender FOLDER SEED
+python -m tests.crash.appender FOLDER SEED
 """
 
 import asyncio

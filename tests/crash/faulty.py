@@ -54,7 +54,7 @@ class Faults:
 
 
 async def life(box: Box, faults: Faults, call: str, where: str) -> dict[str, object]:
-    """Three batches, the fault, three more while it lasts, its end, one more; then a look, and another after reopening."""
+    """Three batches, the fault, three more while it lasts, its end, one more; a look, and another after reopening."""
     told: list[tuple[str, int]] = []
 
     async def append(serial: int, size: int = 100) -> None:
@@ -97,7 +97,9 @@ async def life(box: Box, faults: Faults, call: str, where: str) -> dict[str, obj
         "failing": failing,
         "back": back,
         "codes": box.codes,
-        "lost_meanwhile": _missing(told[:-1], seen) if not failing else _missing([k for k in told if k[0] != first], seen),
+        "lost_meanwhile": _missing(told[:-1], seen)
+        if not failing
+        else _missing([k for k in told if k[0] != first], seen),
         "lost_after": _missing(told, after),
         "lost_reopened": _missing(told, await _seen(box)),
         "twice": len(told) - len(set(told)),

@@ -22,7 +22,7 @@ async def record(name: str, *, seed: int = 0) -> list[Op]:
     """What the disk was told, and what was promised, in the order it happened."""
     disk = Disk(name)
 
-    def fail(failing: bool) -> None:  # noqa: FBT001 - a switch
+    def fail(failing: bool) -> None:
         disk.failing = failing
 
     def write_mark(kept: mark.Mark, segment: int, stretches: Sequence[Stretch]) -> None:

@@ -78,7 +78,7 @@ def apply(files: dict[str, bytearray], ops: Sequence[Write | Truncate | Delete])
 
 
 def states(log: Sequence[Op], count: int, random: Random) -> Iterator[tuple[int, dict[str, bytes], Truth]]:
-    """`count` of them, at places spread over the log, and what had been promised by then. One list of files at a time."""
+    """`count` of them, at places spread over the log, and what had been promised by then."""
     places = sorted(random.choices([at for at, op in enumerate(log) if not isinstance(op, Fact)], k=count))
     medium, truth, done = Medium(), Truth(), 0
     for place in places:
@@ -98,16 +98,14 @@ def lay_out(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def _part(
-    ops: Sequence[Write | Truncate | Delete], manner: str, random: Random
-) -> list[Write | Truncate | Delete]:
+def _part(ops: Sequence[Write | Truncate | Delete], manner: str, random: Random) -> list[Write | Truncate | Delete]:
     if manner == "none":
         return []
     if manner == "all":
         return list(ops)
     if manner == "each":
-        return [op for op in ops if random.random() < 0.5]  # noqa: TID251 - of the seeded Random that is passed in
-    return [piece for op in ops for piece in _pieces(op) if random.random() < 0.5]  # noqa: TID251 - as above
+        return [op for op in ops if random.random() < 0.5]
+    return [piece for op in ops for piece in _pieces(op) if random.random() < 0.5]
 
 
 def _pieces(op: Write | Truncate | Delete) -> list[Write | Truncate | Delete]:

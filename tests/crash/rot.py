@@ -59,7 +59,7 @@ class Spool:
         """
         for damage in self.damages():
             dull = "wal" in damage.file or damage.bit is None or not self.files[damage.file][damage.at]
-            if random.random() < share * (dull_share if dull else 1):  # noqa: TID251 - of the seeded Random that is passed in
+            if random.random() < share * (dull_share if dull else 1):
                 yield damage
 
 
@@ -92,9 +92,13 @@ async def _made(folder: Path, *, running: bool) -> Spool:
         truth.parked.add((batch.id.epoch, batch.id.seq))
     if not running:
         await box.spool.close()
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {LOCK, BALLAST}}
+    files = _files(folder)
     await box.spool.close()
     return Spool(files, truth)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {LOCK, BALLAST}}
 
 
 async def _fill(box: Box, truth: Truth, serials: Sequence[int], *, urgent: int = 0) -> None:
@@ -107,6 +111,6 @@ async def _fill(box: Box, truth: Truth, serials: Sequence[int], *, urgent: int =
 
 
 async def _settle(box: Box, truth: Truth, count: int) -> None:
-    for batch in (await box.spool.read(0, None, count)):
+    for batch in await box.spool.read(0, None, count):
         box.spool.settle(batch.id.epoch, SeqRanges.of_seqs([batch.id.seq]))
         truth.add(Fact("settled", batch.id.epoch, batch.id.seq, gaps_in(batch)))

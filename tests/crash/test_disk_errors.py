@@ -20,7 +20,17 @@ PWRITE, PREAD, FDATASYNC = "posix/io/rw/pwrite", "posix/io/rw/pread", "posix/io/
 
 def lived(folder: Path, call: str, code: int, where: str) -> dict[str, Any]:
     """What became of a spool that met this."""
-    command = [require("fiu-run"), "-x", sys.executable, "-m", "tests.crash.faulty", str(folder), call, str(code), where]
+    command = [
+        require("fiu-run"),
+        "-x",
+        sys.executable,
+        "-m",
+        "tests.crash.faulty",
+        str(folder),
+        call,
+        str(code),
+        where,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)

@@ -105,7 +105,9 @@ class Life:
         draft = numbered(clock.boot_ms(), self._serial, size, self.box.boot, urgent=urgent)
         self._note(Fact("trying", detail=draft.body))
         seq = await self.box.spool.append(draft)
-        fact = Fact("appended", self.box.spool.epoch, seq, (draft.body, clock.utc_ms() if clock.synchronised() else None))
+        fact = Fact(
+            "appended", self.box.spool.epoch, seq, (draft.body, clock.utc_ms() if clock.synchronised() else None)
+        )
         if in_ring:
             self._held.append(fact)
         else:
