@@ -11,6 +11,8 @@ command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
 command -v systemd-analyze >/dev/null || missing="$missing systemd"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v faketime >/dev/null || missing="$missing faketime"
+command -v fiu-run >/dev/null || missing="$missing fiu-utils libfiu0"
+command -v mkfs.ext4 >/dev/null || missing="$missing e2fsprogs"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then sudo=

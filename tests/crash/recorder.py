@@ -76,9 +76,11 @@ class Disk(apsw.VFS):
         super().__init__(name, "")
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
+        """One more file."""
         return File(self, name, flags)
 
     def xDelete(self, name: str, syncdir: bool) -> None:  # noqa: N802 - SQLite's
+        """The name goes."""
         super().xDelete(name, syncdir)
         self.log.append(Delete(Path(name).name, bool(syncdir)))
 
@@ -92,16 +94,19 @@ class File(apsw.VFSFile):
         super().__init__("", name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
+        """Then noted."""
         self._fail(apsw.IOError)
         super().xWrite(data, offset)
         self._disk.log.append(Write(self._name, offset, bytes(data)))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802 - SQLite's name
+        """Then noted."""
         self._fail(apsw.IOError)
         super().xTruncate(size)
         self._disk.log.append(Truncate(self._name, size))
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
+        """Then noted."""
         self._fail(apsw.IOError)
         super().xSync(flags)
         self._disk.log.append(Sync(self._name))
@@ -123,7 +128,7 @@ class Connection:
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> "Rows":
         """The first row is there, and nothing is left half done."""
         with _as_stdlib():
-            return Rows(self._db.execute(sql, tuple(parameters)).fetchall())  # type: ignore[arg-type]  # Columns
+            return Rows(self._db.execute(sql, tuple(parameters)).fetchall())
 
     @property
     def in_transaction(self) -> bool:

@@ -78,7 +78,7 @@ def apply(files: dict[str, bytearray], ops: Sequence[Write | Truncate | Delete])
 
 
 def states(log: Sequence[Op], count: int, random: Random) -> Iterator[tuple[int, dict[str, bytes], Truth]]:
-    """`count` of them, at places spread over the log, and what had been promised by then. One list of files at a time."""
+    """`count` of them, at places spread over the log, and what had been promised by then."""
     places = sorted(random.choices([at for at, op in enumerate(log) if not isinstance(op, Fact)], k=count))
     medium, truth, done = Medium(), Truth(), 0
     for place in places:

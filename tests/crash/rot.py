@@ -92,9 +92,13 @@ async def _made(folder: Path, *, running: bool) -> Spool:
         truth.parked.add((batch.id.epoch, batch.id.seq))
     if not running:
         await box.spool.close()
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {LOCK, BALLAST}}
+    files = _files(folder)
     await box.spool.close()
     return Spool(files, truth)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {LOCK, BALLAST}}
 
 
 async def _fill(box: Box, truth: Truth, serials: Sequence[int], *, urgent: int = 0) -> None:

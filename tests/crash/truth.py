@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway.errors import Malformed
-from gateway.model import Batch, BootMs, Draft, Event, Gap, Seq, SeqRanges, UtcMs
+from gateway.model import Batch, BootMs, Draft, Gap, Seq, SeqRanges, UtcMs
 from gateway.spool.spool import RETRY_MS
 from gateway.testing.clock import NOON_MS, FakeClock
 from gateway.wire.body import decode
@@ -91,30 +91,19 @@ class Found:
     codes: list[str]
     failing: str
     failed_at_start: bool
-    given_up: int
 
     @property
     def gaps(self) -> list[Gap]:
         """On offer."""
         return [gap for batch in self.offered for gap in gaps_in(batch)]
 
-    @property
-    def events(self) -> list[Event]:
-        """On offer, in batches of their own."""
-        return [event for batch in self.offered if batch.n == 0 for event in _decoded(batch)[1]]
-
 
 def gaps_in(batch: Batch) -> tuple[Gap, ...]:
     """Records in a batch without rows."""
-    return _decoded(batch)[0] if batch.n == 0 else ()
-
-
-def _decoded(batch: Batch) -> tuple[tuple[Gap, ...], tuple[Event, ...]]:
     try:
-        body = decode(batch.enc, batch.body)
+        return tuple(decode(batch.enc, batch.body).gaps) if batch.n == 0 else ()
     except Malformed:
-        return (), ()
-    return tuple(body.gaps), tuple(body.events)
+        return ()
 
 
 def named(gaps: Iterable[Gap]) -> dict[str, SeqRanges]:
@@ -149,7 +138,6 @@ async def stand_up(folder: Path, *, machine: str = "m1", quota_bytes: int = MB) 
             codes=box.codes,
             failing=status.failing,
             failed_at_start=failed_at_start,
-            given_up=box.counters.get("spool_given_up", reason="corrupt"),
         )
     finally:
         await spool.close()
@@ -197,6 +185,7 @@ def wrongs_of_rot(truth: Truth, found: Found) -> list[str]:
         *_reused(truth, found),
         *(f"names what never was: {gap}" for gap in beyond),
         *([f"does not come back: {found.failing}"] if found.failing else []),
+        *(["starts in RAM"] if found.failed_at_start else []),
     ]
 
 

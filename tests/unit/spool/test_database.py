@@ -120,3 +120,25 @@ def test_no_sqlite_error_leaves_the_module(tmp_path: Path) -> None:
     closed.close()
     with pytest.raises(sqlite3.ProgrammingError):
         closed.meta()
+
+
+def test_no_shm_when_it_is_opened_again(tmp_path: Path) -> None:
+    """FILE-1: a file that is in WAL mode already is first touched under the exclusive lock."""
+    path = tmp_path / "spool.db"
+    Database(str(path)).close()
+    database = Database(str(path))
+    with database.transaction():
+        database.put_parked("e", 1, "why")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["spool.db", "spool.db-wal"]
+    database.close()
+
+
+def test_a_message_that_is_no_text(tmp_path: Path) -> None:
+    """DMG-6: SQLite quotes a damaged schema in its message, and Python cannot read it: damage all the same."""
+    path = tmp_path / "spool.db"
+    Database(str(path)).close()
+    data = path.read_bytes()
+    at = data.index(b"CREATE TABLE meta") + 20
+    path.write_bytes(data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :])
+    with pytest.raises(Damaged):
+        Database(str(path))
