@@ -132,10 +132,9 @@ class Importer:
         stored = [one.batch.id for one in settled]
         found.rejected_rows += sum(len(one.rejected) for one in settled)
         found.withheld += len(accepted) - len(settled)
-        known = sum(id_.seq in self._ledger[id_.gateway, id_.epoch] for id_ in stored)
-        again = len(stored) - len(set(stored))
-        found.known += known + again
-        found.new += len(stored) - known - again
+        new = sum(id_.seq not in self._ledger[id_.gateway, id_.epoch] for id_ in set(stored))
+        found.new += new
+        found.known += len(stored) - new
         self._add(stored)
 
     async def _know(self, id_: BatchId) -> None:

@@ -61,7 +61,7 @@ def plain_verified(page: Verified) -> dict[str, object]:
 def arguments_of(wanted: Wanted) -> dict[str, object]:
     """As `wanted_of` reads it."""
     times = {"from_ms": wanted.from_ms, "to_ms": wanted.to_ms}
-    return {"kind": wanted.kind, "epoch": wanted.epoch, "seqs": wanted.seqs.ranges, **times}
+    return {"kind": wanted.kind, "epoch": wanted.epoch, "seqs": [list(pair) for pair in wanted.seqs.ranges], **times}
 
 
 def wanted_of(arguments: dict[str, object]) -> Wanted:

@@ -305,7 +305,7 @@ async def _append_closed(box: Box) -> None:
 
 
 async def test_reading_stops_where_salvage_has_not_been(box: Box) -> None:
-    """DMG-6: a cursor never passes what may yet be found; what is new is not held up."""
+    """DMG-9: a cursor never passes what may yet be found; what is new is not held up."""
     overwrite_page_of(box, 6)
     await box.start()
     await box.seqs()
