@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import SpoolFailed, SpoolInUse
 from gateway.spool.export import Wanted
 from gateway.spool.lock import Lock
-from gateway.spool.migrate import NewerVersion
+from gateway.spool.migrate import NewerVersion, word_of
 from gateway.spool.visit import NoSpool, Visit
 from gateway.wire import batch as batches
 from gateway.wire import exported
@@ -93,7 +93,7 @@ def test_where_there_is_none_none_is_made(tmp_path: Path) -> None:
 def test_a_newer_one_is_refused_and_the_lock_let_go(box: Box) -> None:
     """VER-1: it is not read."""
     db = sqlite3.connect(box.folder / "spool.db")
-    db.execute("PRAGMA user_version = 9")
+    db.execute(f"PRAGMA user_version = {word_of(9)}")
     db.close()
     for _ in range(2):
         with pytest.raises(NewerVersion):
