@@ -1,8 +1,8 @@
 """From a file of an older version to this one: one step a version, one transaction a step.
 
 The version of a file is in `user_version` of SQLite's header, which no change of a table can hide; in its low half,
-with its complement in the high one, so that a flipped bit is damage and not a newer version. Files of version 1 that were
-made before it was written there have 0.
+with its complement in the high one, so that a flipped bit is damage and not a newer version. Files of version 1 that
+were made before it was written there have 0.
 
 Invariants
     - a step and the version that it leads to are written together: a power cut, or a full disk, leaves the step before.

@@ -20,7 +20,7 @@ from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 Measure = Callable[[Path], Iterator[Row]]
 BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, what, seconds it may take)
     "daemon": (daemon.measure, daemon.BUDGETS, 200),
-    "start": (start.measure, start.BUDGETS, 90),
+    "start": (start.measure, start.BUDGETS, 150),
     "plan": (plan.measure, plan.BUDGETS, 20),
     "decode": (decode.measure, decode.BUDGETS, 20),
     "spool": (spool.measure, spool.BUDGETS, 60),

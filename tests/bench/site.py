@@ -91,7 +91,7 @@ id = "{GATEWAY}"
 trust = "system"
 [spool]
 path = "{folder}/spool"
-quota = "1 GB"
+quota = "4 GB"
 [[uplink]]
 name = "ioc"
 network = "wired"

@@ -93,7 +93,9 @@ async def test_damage_is_named(box: Box, statement: str, finding: Finding) -> No
     ("columns", "wrong"),
     [({"epoch": "other"}, "place"), ({"segment": 77}, "segment"), ({"n": 9}, "body"), ({"body": b"{}x"}, "body")],
 )
-async def test_a_row_that_was_written_wrong_is_found(box: Box, columns: dict[str, object], wrong: str) -> None:
+async def test_a_row_that_was_written_wrong_is_found(
+    box: Box, columns: dict[str, int | str | bytes], wrong: str
+) -> None:
     """VFY-1: a row_crc that holds is not all: place, segment and body are looked at too."""
     reseal(box, 4, **columns)
     spool = await box.start()
