@@ -17,6 +17,7 @@ from gateway.control.server import Handler
 from gateway.model import BatchId, SeqRanges
 from gateway.spool.export import ALL, PARKED, PENDING
 from gateway.spool.lock import Lock
+from gateway.spool.migrate import word_of
 from gateway.text import words
 from gateway.wire.documents import NorthStatus, SouthStatus, Status, encode_status
 from tests.support.cabinet import ioc_text
@@ -127,7 +128,7 @@ def test_where_there_is_none_it_is_said(tmp_path: Path, lang: str, capsys: pytes
 def test_one_of_a_newer_version_is_told_as_such(closed: Box, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     """VER-1: what to install, and that nothing was changed."""
     db = sqlite3.connect(closed.folder / "spool.db")
-    db.execute("PRAGMA user_version = 9")
+    db.execute(f"PRAGMA user_version = {word_of(9)}")
     db.close()
     assert spool.verify(alone(closed), lang, StringIO()) == 1
     assert words.next_step("spool_newer_version", lang) in capsys.readouterr().err
