@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import commands, renewal
-from gateway.app.journal import NAME, Begun, Journal, NotNoted
+from gateway.app.journal import NAME, Begun, Journal, Kept, NotNoted
 from gateway.errors import SpoolFailed
 from gateway.model import BootMs, Event, UtcMs
 from gateway.testing.worker import InlineWorker
@@ -69,7 +69,7 @@ async def test_one_that_was_interrupted_is_no_uncertain_write(tmp_path: Path) ->
 
 def test_a_site_must_allow_it() -> None:
     """W-85: nothing is carried out that the site does not name."""
-    gate = commands.gate(("write",), commands.Kept((), (), 0))
+    gate = commands.gate(("write",), Kept((), (), 0))
     refused = gate.refusal(ASKED, UtcMs(1))
     assert refused is not None
     assert refused.code == "not_allowed"

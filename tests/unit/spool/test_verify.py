@@ -7,11 +7,12 @@ import pytest
 
 from gateway.model import BatchId, SeqRanges
 from gateway.spool import verify
-from gateway.spool.row import sealed
+from gateway.spool.row import Column, sealed
 from gateway.spool.spool import Spool
 from gateway.spool.verify import Finding
 from tests.support.spools import GATEWAY, Box
 
+STRANGER = "INSERT INTO batch SELECT 99, epoch, 99, segment, clock, b0, last, n, pri, enc, of, body, 1 FROM batch WHERE seq = 3"
 COLUMNS = "id, epoch, seq, segment, clock, b0, last, n, pri, enc, of, body"
 
 
@@ -30,7 +31,8 @@ async def box(tmp_path: Path) -> Box:
 
 async def looked(spool: Spool) -> tuple[int, list[Finding]]:
     """All pages: rows, and what was found."""
-    rows, findings = 0, []
+    rows = 0
+    findings: list[Finding] = []
     after: int | None = 0
     while after is not None:
         page = await spool.verify(after)
@@ -47,7 +49,7 @@ def change(box: Box, *statements: str) -> None:
     db.close()
 
 
-def reseal(box: Box, seq: int, **columns: object) -> None:
+def reseal(box: Box, seq: int, **columns: Column) -> None:
     """Another value in a row whose row_crc then fits: a mistake of ours, no flipped bit."""
     db = sqlite3.connect(box.folder / "spool.db", isolation_level=None)
     names = COLUMNS.split(", ")
@@ -77,8 +79,7 @@ async def test_a_whole_spool_is_whole(box: Box, monkeypatch: pytest.MonkeyPatch)
         ("UPDATE segment SET row_crc = 1 WHERE copy = 1", ("segment", "", "row_crc")),
         ("UPDATE epoch SET row_crc = 1 WHERE copy = 0", ("epoch", "", "row_crc")),
         ("UPDATE parked SET row_crc = 1", ("parked", "", "row_crc")),
-        ("INSERT INTO batch SELECT 99, epoch, 99, segment, clock, b0, last, n, pri, enc, of, body, 1 FROM batch "
-         "WHERE seq = 3", ("batch", "id 99", "row")),
+        (STRANGER, ("batch", "id 99", "row")),
     ],
 )  # fmt: skip
 async def test_damage_is_named(box: Box, statement: str, finding: Finding) -> None:
@@ -95,7 +96,7 @@ async def test_damage_is_named(box: Box, statement: str, finding: Finding) -> No
     ("columns", "wrong"),
     [({"epoch": "other"}, "place"), ({"segment": 77}, "segment"), ({"n": 9}, "body"), ({"body": b"{}x"}, "body")],
 )
-async def test_a_row_that_was_written_wrong_is_found(box: Box, columns: dict[str, object], wrong: str) -> None:
+async def test_a_row_that_was_written_wrong_is_found(box: Box, columns: dict[str, Column], wrong: str) -> None:
     """VFY-1: a row_crc that holds is not all: place, segment and body are looked at too."""
     reseal(box, 4, **columns)
     spool = await box.start()
