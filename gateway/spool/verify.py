@@ -21,7 +21,7 @@ from gateway.spool.scan import scan
 from gateway.spool.view import View
 from gateway.wire import body_reader
 
-PAGE_ROWS = 64
+PAGE_ROWS = 32  # each is inflated and parsed: between two pages appends and alarms have their turn
 PAGE_BYTES = 256 << 10
 ID_MAX = 2**63 - 1
 

@@ -2,13 +2,24 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.app.export_file import MARGIN_BYTES, ExportExists, ExportFailed, ExportFile, ExportNoRoom
 
 LINES = (b"one\n", b"two\n")
+
+
+def write(path: Path, between: Callable[[], object] = lambda: None, **settings: Any) -> None:
+    """Two pages, something between the last one and the end."""
+    with ExportFile(path, **settings) as file:
+        file.add(LINES)
+        file.add((b"four",))
+        between()
+        file.finish()
 
 
 def test_it_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
@@ -26,9 +37,12 @@ def test_it_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
 
 def test_what_is_not_finished_goes(tmp_path: Path) -> None:
     """A stick pulled out, a Ctrl-C, nothing to export."""
-    with pytest.raises(KeyboardInterrupt), ExportFile(tmp_path / "batches.jsonl") as file:  # noqa: PT012 - leaving it is what is tested
-        file.add(LINES)
+
+    def stopped() -> None:
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "batches.jsonl", stopped)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,10 +61,8 @@ def test_nor_what_came_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     path = tmp_path / "batches.jsonl"
-    with pytest.raises(ExportExists), ExportFile(path) as file:  # noqa: PT012 - leaving it is what is tested
-        file.add(LINES)
-        path.write_text("mine")
-        file.finish()
+    with pytest.raises(ExportExists):
+        write(path, lambda: path.write_text("mine"))
     assert path.read_text() == "mine"
     assert [entry.name for entry in tmp_path.iterdir()] == ["batches.jsonl"]
 
@@ -58,10 +70,8 @@ def test_nor_what_came_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_stick_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAT: renamed."""
     monkeypatch.setattr(os, "link", no_links)
-    with ExportFile(tmp_path / "batches.jsonl") as file:
-        file.add(LINES)
-        file.finish()
-    assert (tmp_path / "batches.jsonl").read_bytes() == b"one\ntwo\n"
+    write(tmp_path / "batches.jsonl")
+    assert (tmp_path / "batches.jsonl").read_bytes() == b"one\ntwo\nfour"
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -73,9 +83,8 @@ def no_links(*_: object) -> None:
 def test_it_never_fills_the_medium(tmp_path: Path) -> None:
     """Free space is looked at before each page; what was begun goes."""
     free = iter([MARGIN_BYTES + 8, MARGIN_BYTES + 3])
-    with pytest.raises(ExportNoRoom), ExportFile(tmp_path / "batches.jsonl", lambda _: next(free)) as file:  # noqa: PT012 - leaving it is what is tested
-        file.add(LINES)
-        file.add((b"four",))
+    with pytest.raises(ExportNoRoom):
+        write(tmp_path / "batches.jsonl", free_bytes=lambda _: next(free))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,10 +101,9 @@ def test_a_medium_that_fails_is_named(
     def fails(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(error), ExportFile(tmp_path / "batches.jsonl") as file:  # noqa: PT012 - leaving it is what is tested
-        monkeypatch.setattr(os, call, fails)
-        file.add(LINES)
-        file.finish()
+    monkeypatch.setattr(os, call, fails)
+    with pytest.raises(error):
+        write(tmp_path / "batches.jsonl")
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ import gateway.__main__ as entry
 from gateway import __version__
 from gateway.app import compile as compiler
 from gateway.app import daemon
-from gateway.cli import check, demo, ioc, main, plan, probe, profile, scan, status
+from gateway.cli import check, demo, ioc, main, plan, probe, profile, scan, spool, status
 
 
 class Called:
@@ -55,6 +55,31 @@ class Called:
         ("ioc ingest i.toml --name x", ioc, "ingest", (Path("i.toml"), "x", "en")),
         ("ioc audit", ioc, "audit", (Path("/etc/gateway/ioc.toml"), None)),
         ("ioc audit i.toml --gateway hc-1", ioc, "audit", (Path("i.toml"), "hc-1")),
+        (
+            "ioc import a.jsonl b.jsonl --file i.toml",
+            ioc,
+            "import_files",
+            (Path("i.toml"), [Path("a.jsonl"), Path("b.jsonl")]),
+        ),
+        ("spool status --socket s --json", spool, "status", (spool.Where(Path("s")), "en")),
+        (
+            "spool verify --spool d --lang vi",
+            spool,
+            "verify",
+            (spool.Where(Path("/run/gateway/control.sock"), Path("d")), "vi"),
+        ),
+        (
+            "spool export f --from 2026-11-24 --to 2026-11-25 --epoch e --seqs 1-9 --parked --all --socket s",
+            spool,
+            "export",
+            (
+                spool.Where(Path("s")),
+                Path("f"),
+                spool.Asked("2026-11-24", "2026-11-25", "e", "1-9", parked=True, everything=True),
+                "en",
+            ),
+        ),
+        ("spool renew --yes --socket s", spool, "renew", (spool.Where(Path("s")), "en")),
         ("profile check --all --profiles p", profile, "check", ([Path("p")], "en")),
         ("run a.toml --profiles p", daemon, "main", (["a.toml", "--profiles=p"],)),
     ],

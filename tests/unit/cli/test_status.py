@@ -73,6 +73,17 @@ def test_what_waits_and_for_how_long() -> None:
     assert words.title("online", "en") in shown(online=True)
 
 
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_how_long_an_outage_may_last(lang: str) -> None:
+    """In days, and how far back the archive reaches; nothing is said where nothing is known."""
+    console = Console(width=60)
+    with console.capture() as said:
+        console.print(health(STATUS | {"outage_left_ms": 41 * 86_400_000, "archive_ms": 0}, lang))
+    assert f"41 {'days' if lang == 'en' else 'ngày'}" in said.get()
+    assert words.title("archive", lang) in said.get()
+    assert words.title("outage_left", "en") not in shown()
+
+
 def table_of(row: dict[str, Any], lang: str = "en") -> str:
     """The values of one row, as they are printed."""
     console = Console(width=200)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.model import BatchId, SeqRanges
 from gateway.spool import verify
-from gateway.spool.row import sealed
+from gateway.spool.row import Column, sealed
 from gateway.spool.spool import Spool
 from gateway.spool.verify import Finding
 from tests.support.spools import GATEWAY, Box
@@ -30,7 +30,8 @@ async def box(tmp_path: Path) -> Box:
 
 async def looked(spool: Spool) -> tuple[int, list[Finding]]:
     """All pages: rows, and what was found."""
-    rows, findings = 0, list[Finding]()
+    rows = 0
+    findings: list[Finding] = []
     after: int | None = 0
     while after is not None:
         page = await spool.verify(after)
@@ -47,7 +48,7 @@ def change(box: Box, *statements: str) -> None:
     db.close()
 
 
-def reseal(box: Box, seq: int, **columns: int | str | bytes) -> None:
+def reseal(box: Box, seq: int, **columns: Column) -> None:
     """Another value in a row whose row_crc then fits: a mistake of ours, no flipped bit."""
     db = sqlite3.connect(box.folder / "spool.db", isolation_level=None)
     names = COLUMNS.split(", ")
@@ -93,9 +94,7 @@ async def test_damage_is_named(box: Box, statement: str, finding: Finding) -> No
     ("columns", "wrong"),
     [({"epoch": "other"}, "place"), ({"segment": 77}, "segment"), ({"n": 9}, "body"), ({"body": b"{}x"}, "body")],
 )
-async def test_a_row_that_was_written_wrong_is_found(
-    box: Box, columns: dict[str, int | str | bytes], wrong: str
-) -> None:
+async def test_a_row_that_was_written_wrong_is_found(box: Box, columns: dict[str, Column], wrong: str) -> None:
     """VFY-1: a row_crc that holds is not all: place, segment and body are looked at too."""
     reseal(box, 4, **columns)
     spool = await box.start()

@@ -103,6 +103,14 @@ def test_a_negative_age_is_none() -> None:
     assert found["oldest_age_ms"] == 0
 
 
+def test_how_long_an_outage_may_last_is_told_where_it_is_known() -> None:
+    """W-60: and how far back the archive reaches; a key is left out where nothing is known."""
+    known = replace(status().spool, outage_left_ms=86_400_000, archive_ms=0)
+    told = read(status(spool=known))
+    assert (told["outage_left_ms"], told["archive_ms"]) == (86_400_000, 0)
+    assert not {"outage_left_ms", "archive_ms"} & read(status()).keys()
+
+
 def test_the_will_is_no_more_than_offline() -> None:
     """W-61: an IOC takes three values of it, whatever else is in it."""
     will = documents.encode_will("5f0c2e7a")
