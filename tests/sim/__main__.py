@@ -3,13 +3,14 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.sim.plan import HOUR_BY_SECOND, MONTH, draw
 from tests.sim.run import Outcome, run
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """1 when a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=50, help="how many")
@@ -18,7 +19,7 @@ def main() -> int:
     parser.add_argument("--days", type=float, help="instead of 30")
     parser.add_argument("--by-second", action="store_true", help="an hour with every timer as it is, not a month")
     parser.add_argument("--digest", action="store_true", help="print that of the history and nothing else")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     form = HOUR_BY_SECOND if options.by_second else MONTH
     form = form if options.days is None else replace(form, days=options.days)
     if options.digest:

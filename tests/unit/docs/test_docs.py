@@ -240,7 +240,8 @@ MODULES = sorted({
 @pytest.mark.parametrize(("module", "option"), MODULES)
 def test_every_module_that_is_run_has_its_options(module: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As its own help says."""
-    found = importlib.import_module(f"{module}.__main__" if module == "simulators" else module)
+    package = (ROOT / module.replace(".", "/")).is_dir()
+    found = importlib.import_module(f"{module}.__main__" if package else module)
     with pytest.raises(SystemExit):
         found.main(["--help"])
     assert option in re.findall(r"--[a-z-]+", capsys.readouterr().out)
