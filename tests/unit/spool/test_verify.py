@@ -12,7 +12,10 @@ from gateway.spool.spool import Spool
 from gateway.spool.verify import Finding
 from tests.support.spools import GATEWAY, Box
 
-STRANGER = "INSERT INTO batch SELECT 99, epoch, 99, segment, clock, b0, last, n, pri, enc, of, body, 1 FROM batch WHERE seq = 3"
+STRANGER = (
+    "INSERT INTO batch SELECT 99, epoch, 99, segment, clock, b0, last, n, pri, enc, of, body, 1 "
+    "FROM batch WHERE seq = 3"
+)
 COLUMNS = "id, epoch, seq, segment, clock, b0, last, n, pri, enc, of, body"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import Malformed
-from gateway.model import Origin
+from gateway.model import Batch, Origin
 from gateway.wire import batch as batches
 from gateway.wire import exported
 from tests.support.ioc import make_batch
@@ -12,7 +12,7 @@ BATCH = make_batch(7, origin=Origin("dn-0001", "k3v9x2", 1, 3, 0))
 
 
 @pytest.mark.parametrize("batch", [make_batch(1), BATCH, make_batch(3, urgent=True, clock="unset")])
-def test_a_line_is_the_message_byte_for_byte(batch: batches.Batch) -> None:
+def test_a_line_is_the_message_byte_for_byte(batch: Batch) -> None:
     """EXP-1: header and body are those that would be sent."""
     line = exported.encode(batch)
     assert line.endswith(b"\n")
