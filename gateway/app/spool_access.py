@@ -94,7 +94,8 @@ class Remote:
         answer = await self._asked("spool_export", after=after, **arguments_of(wanted))
         try:
             lines = tuple(line.encode() for line in answer["lines"])
-            return Exported(lines, answer["after"], answer["left"], answer["undated"], answer["damaged"])
+            counts = (answer[name] for name in ("left", "undated", "damaged", "unfetched"))
+            return Exported(lines, answer["after"], *counts)
         except (KeyError, TypeError, AttributeError) as error:
             raise Refused("no page") from error
 

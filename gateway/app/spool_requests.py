@@ -3,7 +3,7 @@
     spool         {}                                        {"epochs": [[gateway, epoch, first_kept, last, kept,
                                                              pending, parked, ours], ...]}
     spool_export  {"after": 0, "kind": "pending", ...}      {"lines": [...], "after": 812, "left": 90, "undated": 0,
-                                                             "damaged": 0}
+                                                             "damaged": 0, "unfetched": 0}
     spool_verify  {"after": 0}                              {"rows": 64, "findings": [[table, row, what], ...],
                                                              "after": 64, "left": 90}
     spool_renew   {}                                        {"old": ..., "epoch": ...}
@@ -49,7 +49,7 @@ def handlers(spool: Spool) -> Mapping[str, Handler]:
 def plain(page: Exported) -> dict[str, object]:
     """A page as JSON carries it."""
     lines = [line.decode() for line in page.lines]
-    counts = {"left": page.left, "undated": page.undated, "damaged": page.damaged}
+    counts = {"left": page.left, "undated": page.undated, "damaged": page.damaged, "unfetched": page.unfetched}
     return {"lines": lines, "after": page.after, **counts}
 
 

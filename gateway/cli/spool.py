@@ -6,6 +6,7 @@ Asked of the running gateway, or, where none runs, of the folder itself (`gatewa
 import asyncio
 import re
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 import orjson
 
 from gateway.app.export_file import ExportExists, ExportFile
-from gateway.app.spool_access import Access, found
+from gateway.app.spool_access import Access, Local, found
 from gateway.cli.endpoint import told
 from gateway.cli.lasting import lasting
 from gateway.cli.progress import bar
@@ -37,6 +38,8 @@ TEXTS = {
         "rows": "rows looked at", "whole": "Whole: every row is what was written.", "damaged": "damaged",
         "more": "more", "mend": "The gateway names what is lost by a gap.\nReplace the SD card if it comes again.",
         "exported": "batches in", "undated": "without a time yet, left out", "bad": "damaged, left out",
+        "unfetched": "still in a damaged file, left out: try again",
+        "salvaging": "A damaged file is still being taken over:\nstart the gateway, else its rows are missing here.",
         "still": "They still wait here, and are sent too.", "nothing": "Nothing to export.",
         "exporting": "exporting", "verifying": "verifying",
         "renewed": "New epoch", "before": "before",
@@ -53,6 +56,8 @@ TEXTS = {
         "rows": "số dòng đã kiểm tra", "whole": "Nguyên vẹn: mọi dòng đúng như lúc ghi.", "damaged": "hỏng",
         "more": "dòng nữa", "mend": "Gateway sẽ khai báo phần mất bằng một gap.\nThay thẻ SD nếu còn lặp lại.",
         "exported": "lô trong tệp", "undated": "chưa có giờ, bỏ qua", "bad": "hỏng, bỏ qua",
+        "unfetched": "còn trong tệp hỏng, bỏ qua: hãy thử lại",
+        "salvaging": "Một tệp hỏng còn đang được chuyển dần sang:\nhãy chạy gateway, nếu không sẽ thiếu dòng ở đây.",
         "still": "Chúng vẫn chờ ở đây và vẫn sẽ được gửi.", "nothing": "Không có gì để xuất.",
         "exporting": "đang xuất", "verifying": "đang kiểm tra",
         "renewed": "Epoch mới", "before": "trước đó",
@@ -139,20 +144,21 @@ def export(where: Where, path: Path, asked: Asked, lang: str, out: TextIO) -> in
         return WRONG_USE
 
     async def act(access: Access) -> int:
-        batches = undated = damaged = total = 0
+        counts: Counter[str] = Counter()
+        total = 0
         after: int | None = 0
         with ExportFile(path) as file, bar(text["exporting"]) as moved:
             while after is not None:
                 page = await access.export(wanted, after)
                 file.add(page.lines)
-                batches, after = batches + len(page.lines), page.after
-                undated, damaged = undated + page.undated, damaged + page.damaged
-                total = max(total, page.left + 1)
+                counts.update(exported=len(page.lines), undated=page.undated, bad=page.damaged)
+                counts.update(unfetched=page.unfetched)
+                after, total = page.after, max(total, page.left + 1)
                 moved(total - page.left, total)
-            if batches:
+            if counts["exported"]:
                 file.finish()
-        out.writelines(f"{line}\n" for line in _exported(path, batches, undated, damaged, text))
-        return FAILED if damaged else 0
+        out.writelines(f"{line}\n" for line in _exported(path, counts, text))
+        return FAILED if counts["bad"] or counts["unfetched"] else 0
 
     return _run(where, act, lang)
 
@@ -227,13 +233,11 @@ def _seqs(written: str, text: Mapping[str, str]) -> SeqRanges:
     return found
 
 
-def _exported(path: Path, batches: int, undated: int, damaged: int, text: Mapping[str, str]) -> Iterator[str]:
-    yield f"{batches} {text['exported']}\n{path}" if batches else text["nothing"]
-    if undated:
-        yield f"{undated} {text['undated']}"
-    if damaged:
-        yield f"{damaged} {text['bad']}"
-    if batches:
+def _exported(path: Path, counts: Mapping[str, int], text: Mapping[str, str]) -> Iterator[str]:
+    whole = counts["exported"]
+    yield f"{whole} {text['exported']}\n{path}" if whole else text["nothing"]
+    yield from (f"{counts[name]} {text[name]}" for name in ("undated", "bad", "unfetched") if counts[name])
+    if whole:
         yield text["still"]
 
 
@@ -248,6 +252,8 @@ def _epoch_lines(epoch: EpochReport, text: Mapping[str, str]) -> Iterator[str]:
 def _run(where: Where, act: Callable[[Access], Awaitable[int]], lang: str) -> int:
     async def run() -> int:
         async with found(where.socket, where.folder) as access:
+            if isinstance(access, Local) and access.visit.salvaging:
+                print(_text(lang)["salvaging"], file=sys.stderr)
             return await act(access)
 
     try:

@@ -43,12 +43,15 @@ class Exported:
     left: int  # batches that are not looked at yet
     undated: int = 0
     damaged: int = 0
+    unfetched: int = 0  # told with the first page: still in the file that is being salvaged
 
 
-def page(db: Database, view: View, wanted: Wanted, after: int) -> Exported:
+def page(db: Database, view: View, wanted: Wanted, after: int, unfetched: SeqRanges = NONE) -> Exported:
     """The first of what is wanted above `after`, up to PAGE_ROWS or PAGE_BYTES."""
-    ids = _ids(view, wanted)
+    asked = _ids(view, wanted)
+    ids = asked.minus(unfetched)
     lines: list[bytes] = []
+    missing = 0 if after else len(asked) - len(ids)
     size_bytes = undated = damaged = 0
     for looked, (id_, record) in enumerate(scan(db, ids, after), 1):
         after = id_
@@ -62,7 +65,7 @@ def page(db: Database, view: View, wanted: Wanted, after: int) -> Exported:
         if looked >= PAGE_ROWS or size_bytes >= PAGE_BYTES:
             break
     left = len(ids.minus(SeqRanges.of([(0, after)])))
-    return Exported(tuple(lines), after if left else None, left, undated, damaged)
+    return Exported(tuple(lines), after if left else None, left, undated, damaged, missing)
 
 
 def _ids(view: View, wanted: Wanted) -> SeqRanges:

@@ -193,7 +193,7 @@ class Keeper:
 
     def export(self, wanted: Wanted, after: int) -> Exported:
         """One page; nothing changes, whatever is found."""
-        return export.page(self.file.db, self.file.view, wanted, after)
+        return export.page(self.file.db, self.file.view, wanted, after, self._unfetched())
 
     def verify(self, after: int) -> Verified:
         """One page; nothing changes, whatever is found. What salvage has not fetched yet is not missing."""

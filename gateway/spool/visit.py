@@ -30,6 +30,7 @@ class Visit:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "spool.db"
+        self.salvaging = (folder / "salvaging.db").exists()  # rows of it are missing here until the daemon ran
         if not self._path.is_file():
             raise NoSpool(str(folder))
         self._lock = Lock(folder)

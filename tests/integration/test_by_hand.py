@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import cabinet
 from tests.support.cabinet import WAIT_S
-from tests.support.centre import Box
+from tests.support.centre import Box, centre_in
 from tests.support.chain import wait_until
-from tests.support.servers import free_port
+from tests.support.servers import Mosquitto, free_port
 
 
 def typed(*arguments: str | Path) -> tuple[int, str, str]:
@@ -64,3 +66,26 @@ def test_a_spool_in_use_that_nobody_answers_for(tmp_path: Path) -> None:
         code, err = box.refused()
         assert code == 4
         assert "spool_in_use" in err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_the_centre_has_a_box_begin_a_new_epoch(tmp_path: Path) -> None:
+    """EPOCH-4: as a command, where the site allows it; once for one id; the old epoch is stored to its end."""
+    with Mosquitto(tmp_path) as broker, centre_in(tmp_path / "centre", broker) as centre:
+        box = Box(tmp_path / "box", "hc-0001", broker.port)
+        allowed = box.site.read_text().replace('id = "hc-0001"\n', 'id = "hc-0001"\ncommands = ["renew"]\n')
+        box.site.write_text(allowed)
+        asked = ("ioc", "command", "hc-0001", "renew", "--file", centre.folder / "ioc.toml", "--id", "c-1")
+        with box.running() as status:
+            old = str(status["epoch"])
+            wait_until(lambda: box.status().get("pending") == 0, WAIT_S, "a receipt")
+            code, said, err = typed(*asked)
+            assert code == 0, err
+            new = str(box.status()["epoch"])
+            assert new != old
+            assert f"c-1: Done, {old} -> {new}" in said
+            code, said, err = typed(*asked)
+            assert (code, "c-1: " in err + said) == (1, True)
+            assert box.status()["epoch"] == new
+        assert typed("ioc", "audit", centre.folder / "ioc.toml")[0] == 0

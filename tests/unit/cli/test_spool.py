@@ -191,6 +191,15 @@ def test_what_is_left_out_is_told(closed: Box, tmp_path: Path, lang: str) -> Non
     assert len((tmp_path / "x.jsonl").read_bytes().splitlines()) == 3
 
 
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_rows_that_are_still_in_a_damaged_file(closed: Box, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a daemon nothing fetches them: said, before anything else."""
+    (closed.folder / "salvaging.db").touch()
+    assert spool.verify(alone(closed), lang, StringIO()) == 0
+    assert capsys.readouterr().err == spool.TEXTS[lang]["salvaging"] + "\n"
+    assert all(fits(text) for text in spool.TEXTS[lang].values())
+
+
 def test_nothing_to_export_makes_no_file(closed: Box, tmp_path: Path) -> None:
     """Exit 0, and words."""
     out = StringIO()

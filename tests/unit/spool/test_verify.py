@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model import BatchId, SeqRanges
 from gateway.spool import verify
+from gateway.spool.export import ALL, Wanted
 from gateway.spool.row import Column, sealed
 from gateway.spool.spool import Spool
 from gateway.spool.verify import Finding
@@ -114,7 +115,7 @@ async def test_sums_that_do_not_fit_are_found(box: Box) -> None:
 
 
 async def test_what_salvage_has_not_fetched_is_not_missing(box: Box) -> None:
-    """VFY-1: it is still in the other file."""
+    """VFY-1, EXP-4: it is still in the other file; an export counts it."""
     await box.start()
     for _ in range(150):
         await box.append(size=2_000)
@@ -128,4 +129,7 @@ async def test_what_salvage_has_not_fetched_is_not_missing(box: Box) -> None:
     assert spool._snapshot.salvaging
     _, findings = await looked(spool)
     assert [finding for finding in findings if finding[2] != "body"] == []
+    page = await spool.export(Wanted(ALL), 0)
+    assert (page.damaged, page.unfetched) == (0, len(spool._kept()._unfetched()))
+    assert page.unfetched > 0
     await spool.close()
