@@ -31,8 +31,8 @@ from gateway.model import Batch, BootMs, Draft, Gap, Given, Segment, SeqRanges, 
 from gateway.spool import gaps
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import MEMORY, Damaged, Database, Ranges
-from gateway.spool.mark import Mark
-from gateway.spool.meta import VERSION, Meta, merged, merged_mark, rebuilt, risen
+from gateway.spool.mark import Mark, news
+from gateway.spool.meta import VERSION, Meta, differ, merged_mark, rebuilt, risen
 from gateway.spool.migrate import NewerVersion
 from gateway.spool.retention import Room
 from gateway.spool.row import OWN, Record, Stretch, batch_of
@@ -44,16 +44,16 @@ class SpoolFile:
     """Opens or makes the file at `path`; raises SpoolFailed, Damaged. `begin` an epoch if `new_epoch` asks for one."""
 
     def __init__(self, path: str, gateway: str, machine: str, others: Sequence[int] = ()) -> None:
-        self.gateway, self.machine, self._others = gateway, machine, others
+        self.gateway, self.machine, self.others = gateway, machine, others
         self.view = View(gateway)
         self._meta: Meta | None = None
         self._max_pages = 0
-        self._saved: Ranges | None = None  # what table `settled` holds; None = not known, write it all
+        self.saved: Ranges | None = None  # what table `settled` holds; None = not known, write it all
         self._mark = Mark(Path(path).with_suffix(".mark")) if path != MEMORY else None
         self._word = self._mark.read() if self._mark else None  # before anything is written to it
         self.db = Database(path)
         try:
-            self._load()
+            self.load()
         except BaseException:
             self.close()
             raise
@@ -66,14 +66,7 @@ class SpoolFile:
 
     def catch_up(self) -> bool:
         """Whether the mark knew of more than the file: what is missing is now pending without a row, so a gap."""
-        segment, told = self._word or (0, ())
-        stands = self.view.stretches[-1] if self.view.stretches else None
-        ahead = [s for s in told if stands is None or s.first_id > stands.first_id]
-        if stands is not None:
-            same = next((s for s in told if (s.first_id, s.epoch) == (stands.first_id, stands.epoch)), None)
-            if same is None or not (ahead or same.last > stands.last):
-                return False  # of another file, or so old that its epoch is over; or no news
-            ahead.insert(0, replace(stands, last=max(same.last, stands.last)))
+        segment, ahead = news(self._word, self.view.stretches)
         if not ahead:
             return False
         with self.db.transaction():
@@ -82,7 +75,7 @@ class SpoolFile:
             if self._meta is not None:
                 at = (ahead[-1].epoch, ahead[-1].last + 1, ahead[-1].last_id + 1)
                 self.db.put_meta(merged_mark(self._meta, at, segment))
-        self._load()
+        self.load()
         return True
 
     # -- epochs
@@ -107,11 +100,11 @@ class SpoolFile:
         meta = replace(meta, epoch=epoch, next_seq=1, next_id=next_id, segment=max(meta.segment, segment), gaps=0)
         stretch = Stretch(next_id, epoch, 1, 0, self.gateway, self.machine, *(after or self._before()), why)
         with self.db.transaction():
-            self._write_open(self.view.stretches, stretch)
+            self.write_open(self.view.stretches, stretch)
             self.db.put_meta(meta)
         self.view.open(stretch)
         self._meta = meta
-        self._tell_mark()
+        self.tell_mark()
 
     def renew(self, epoch: str) -> None:
         """Begin an epoch although this one could go on; one that is still empty leaves nothing, and is not told."""
@@ -162,7 +155,8 @@ class SpoolFile:
         records, missing = self.records(ids)
         named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
         timeless = self._timeless(missing)
-        lost = [gaps.unreadable(*seqs) for seqs in self._unreadable(missing, timeless)]
+        silent = missing.minus(SeqRanges.of_seqs(record.id for record in timeless))
+        lost = [gaps.unreadable(*seqs) for seqs in self.view.unanswered(missing, silent)]
         named += [gap for record in timeless for gap in gaps.carried(record)]
         joined = gaps.join([*named, *lost], self.view.settled)
         enc, body = encode_gaps(joined)
@@ -200,7 +194,7 @@ class SpoolFile:
     @property
     def unsaved(self) -> bool:
         """Whether anything settled is not on disk yet."""
-        return self._saved != self.view.ranges()
+        return self.saved != self.view.ranges()
 
     def flush(self) -> None:
         """Write what is settled, if anything is new."""
@@ -272,70 +266,10 @@ class SpoolFile:
         self._max_pages = pages
         self.db.limit_pages(pages)
 
-    # -- moving in: what a ring held, what salvage found
-
-    def adopt(self, other: "SpoolFile") -> None:
-        """Take over all of `other` under its own epochs, in one transaction; this file's epoch then goes on."""
-        mine, theirs, open_ = self.meta, other.meta, self.view.stretches[-1]
-        shift = max(0, mine.next_id - other.view.stretches[0].first_id)
-        moved = [replace(s, first_id=s.first_id + shift) for s in other.view.stretches if s.last >= s.first]
-        meta = merged(mine, theirs, shift)
-        goes_on = replace(open_, first_id=meta.next_id, first=mine.next_seq, last=mine.next_seq - 1)
-        ranges = {**self.view.ranges(), **other.view.ranges()}
-        with self.db.transaction():
-            for segment in other.view.segments.values():
-                self._write_segment(segment)
-            stretches = list(self.view.stretches)
-            for stretch in [*moved, goes_on]:
-                self._write_open(stretches, stretch)
-                stretches.append(stretch)
-            for stretch in other.view.stretches:
-                for record in other.records(SeqRanges.of([(stretch.first_id, stretch.last_id)]))[0]:
-                    self.db.put_record(replace(record, id=record.id + shift))
-            for epoch, parked in other.view.parked.items():
-                for seq, why in parked.items():
-                    self.db.put_parked(epoch, seq, why)
-            self.db.put_ranges(self._saved, ranges)
-            self.db.put_meta(meta)
-        self._load()
-        self._tell_mark()
-
-    def plant(self, view: View, meta: Meta | None, *, whole: bool) -> None:
-        """Into a fresh file: all that an old one was known to hold, except the log; `whole`: no range was lost."""
-        view.serve(self._others, whole=whole)
-        with self.db.transaction():
-            for segment in view.segments.values():
-                self.db.put_segment(segment)
-            for stretch in view.stretches:
-                self.db.put_stretch(stretch)
-            for epoch, parked in view.parked.items():
-                for seq, why in parked.items():
-                    self.db.put_parked(epoch, seq, why)
-            self.db.put_ranges(None, view.ranges())
-            if meta is not None:
-                self.db.put_meta(meta)
-        self._load()
-
-    def replant(self, records: Sequence[Record]) -> None:
-        """Salvaged rows, at their old places; rows of an epoch that nobody knew of make it known."""
-        known = {(s.epoch, s.shift): s for s in self.view.stretches}
-        grown: dict[tuple[str, int], Stretch] = {}
-        for record in records:
-            key = (record.epoch, record.id - record.seq)
-            stretch = known.get(key) or Stretch(
-                record.id, record.epoch, record.seq, 0, self.gateway, "", why="salvaged"
-            )
-            if record.seq > stretch.last:
-                known[key] = grown[key] = replace(stretch, last=record.seq)
-        with self.db.transaction():
-            for record in records:
-                self.db.put_record(record)
-            for stretch in grown.values():
-                self.db.put_stretch(stretch)
-        self.view.know(grown.values())
+    # -- opening
 
     def trim(self) -> None:
-        """Forget epochs of which nothing is left, and segments that no batch can name any more."""
+        """Forget epochs of which nothing is left, and segments that no batch can name any more; raises Damaged."""
         empty = self.view.over()
         left = {s.epoch for s in self.view.stretches if s not in empty}
         oldest = self.db.record(self.db.lowest() or 0)
@@ -348,37 +282,35 @@ class SpoolFile:
             for number in [number for number in self.view.segments if number < floor]:
                 self.db.drop_segment(number)
             self.db.put_ranges(
-                self._saved, {key: r for key, r in self.view.ranges().items() if key[1] in left or not key[1]}
+                self.saved, {key: r for key, r in self.view.ranges().items() if key[1] in left or not key[1]}
             )
-        self._load()
-        self._tell_mark()
+        self.load()
+        if self._meta is None:  # a tree whose order is broken takes a row, and does not find it again
+            raise Damaged("meta cannot be kept")
+        self.tell_mark()
 
     # -- inside
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Once more from disk; raises SpoolFailed, Damaged."""
         self._meta = self.db.meta()
         if self._meta is not None and self._meta.version > VERSION:
             raise NewerVersion(self._meta.version)
         if self._meta is not None:
             self._meta = replace(self._meta, version=VERSION)
         ranges, whole = self.db.ranges()
-        self._saved = ranges if whole else None
+        self.saved = ranges if whole else None
         self.view = View(self.gateway, self.db.stretches(), self.db.segments(), parked=self.db.parked())
         self.view.load(ranges)
-        self._agree()
+        if (
+            self._meta
+            and self.view.stretches
+            and (why := differ(self._meta, self.view.stretches[-1], self.db.highest()))
+        ):
+            raise Damaged(why)
         if self.view.stretches:
             self.view.grow(self._open_last(self.view.stretches[-1]))
-        self.view.serve(self._others, whole=whole)
-
-    def _agree(self) -> None:
-        """The log, meta and the epochs tell one story; raises Damaged. Pages of different ages may each be whole."""
-        if self._meta is None or not self.view.stretches:
-            return
-        last, meta = self.view.stretches[-1], self._meta
-        if (last.epoch, last.shift) != (meta.epoch, meta.next_id - meta.next_seq):
-            raise Damaged("meta and the epochs disagree")
-        if (self.db.highest() or 0) >= meta.next_id:
-            raise Damaged("the log goes on where meta ends")
+        self.view.serve(self.others, whole=whole)
 
     def _open_last(self, stretch: Stretch) -> int:
         """Where the open stretch ends: as meta says, or, when that is lost, where the log or its own row ends."""
@@ -386,7 +318,8 @@ class SpoolFile:
             return self._meta.next_seq - 1
         return max((self.db.highest() or 0) - stretch.shift, stretch.last, stretch.first - 1)
 
-    def _tell_mark(self) -> None:
+    def tell_mark(self) -> None:
+        """What is on disk now, once more."""
         if self._mark:
             self._mark.write(self.meta.segment, self.view.stretches)
 
@@ -398,7 +331,7 @@ class SpoolFile:
 
     def _changing(self, segments: Sequence[Segment], ids: SeqRanges | None = None) -> Change:
         """Begin a change: new segments are written, `ids` leave the log."""
-        fresh = {s.number: s for s in segments if self._write_segment(s)}
+        fresh = {s.number: s for s in segments if self.write_segment(s)}
         gone = ids or SeqRanges()
         self.db.drop_records(gone)
         for epoch, seqs in self.view.seqs(gone).items():
@@ -411,29 +344,29 @@ class SpoolFile:
     def _write(self, change: Change) -> None:
         """Its end, still inside the transaction."""
         change.ranges = self.view.ranges_without(change.gone, change.naming)
-        self.db.put_ranges(self._saved, change.ranges)
+        self.db.put_ranges(self.saved, change.ranges)
         if change.meta is not self.meta:
             self.db.put_meta(change.meta)
 
     def _done(self, change: Change) -> None:
         """Committed: RAM follows."""
         self._meta = change.meta
-        self._saved = change.ranges
+        self.saved = change.ranges
         self.view.segments.update(change.segments)
         self.view.remove(change.gone)
         self.view.name(change.naming)
         self.view.grow(self._meta.next_seq - 1)
-        self._tell_mark()
+        self.tell_mark()
 
-    def _write_segment(self, segment: Segment) -> bool:
-        """Whether there was anything to write: what has its offset keeps it."""
+    def write_segment(self, segment: Segment) -> bool:
+        """Inside a transaction; whether there was anything to write: what has its offset keeps it."""
         stands = self.view.segments.get(segment.number)
         if stands is not None and (stands.offset_ms is not None or segment.offset_ms is None):
             return False
         self.db.put_segment(segment)
         return True
 
-    def _write_open(self, before: Sequence[Stretch], stretch: Stretch) -> None:
+    def write_open(self, before: Sequence[Stretch], stretch: Stretch) -> None:
         """Close the last stretch where it ends, or forget it if it is empty, and open another."""
         if before and before[-1].last >= before[-1].first:
             self.db.put_stretch(before[-1])
@@ -448,16 +381,6 @@ class SpoolFile:
         at = rows[-1][0] + 1 if len(rows) == limit else last + 1
         expected = SeqRanges.of_seqs(id_ for id_, _ in rows) if urgent else SeqRanges.of([(first, at - 1)])
         return whole, expected.minus(SeqRanges.of_seqs(record.id for record in whole)), at
-
-    def _unreadable(self, ids: SeqRanges, timeless: Sequence[Record]) -> list[tuple[str, int, int]]:
-        """These; and if one is a gap batch that nobody can ask any more, all that it may have named."""
-        lost = self.view.seqs(ids)
-        silent = self.view.seqs(ids.minus(SeqRanges.of_seqs(record.id for record in timeless)))
-        if any(seqs.intersection(self.view.naming.get(epoch, SeqRanges())) for epoch, seqs in silent.items()):
-            for epoch, gone in self.view.gone.items():
-                given_up = gone.minus(self.view.settled.get(epoch, SeqRanges()))
-                lost[epoch] = lost.get(epoch, SeqRanges()).union(given_up)
-        return [(epoch, a, b) for epoch, seqs in lost.items() for a, b in seqs.ranges]
 
     def _timeless(self, ids: SeqRanges) -> list[Record]:
         """Whole rows whose segment is lost: not to be sent, but what a gap batch names can still be read."""

@@ -25,7 +25,7 @@ from gateway.model import (
     SeqRanges,
     UtcMs,
 )
-from gateway.spool import export, verify
+from gateway.spool import export, moving, verify
 from gateway.spool.change import Filing
 from gateway.spool.database import Damaged
 from gateway.spool.export import Exported, Wanted
@@ -205,7 +205,7 @@ class Keeper:
         if ring.file.meta.next_seq > 1:
             pages, free = ring.file.db.pages()
             self._ensure(pages - free)
-            self.file.adopt(ring.file)
+            moving.adopt(self.file, ring.file)
 
     @property
     def place(self) -> Place:
@@ -403,7 +403,7 @@ class Keeper:
         records = salvage.fetch()
         if records:
             self._ensure(sum(pages_of(len(record.body)) for record in records))
-            self.file.replant(records)
+            moving.replant(self.file, records)
         self._give_up(salvage.done(records), "corrupt")
         if not salvage.todo:
             salvage.close()

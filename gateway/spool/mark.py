@@ -10,6 +10,7 @@ is ahead of the file means that the file lost something; one that is behind, or 
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
@@ -53,6 +54,19 @@ class Mark:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def news(word: Word | None, stretches: Sequence[Stretch]) -> tuple[int, list[Stretch]]:
+    """What a mark knows beyond these: the highest segment, and stretches to be written, one that grew among them."""
+    segment, told = word or (0, ())
+    if not stretches:
+        return segment, list(told)
+    stands = stretches[-1]
+    same = next((s for s in told if (s.first_id, s.epoch) == (stands.first_id, stands.epoch)), None)
+    ahead = [s for s in told if s.first_id > stands.first_id]
+    if same is None or not (ahead or same.last > stands.last):
+        return segment, []  # of another file, or so old that its epoch is over; or no news
+    return segment, [replace(stands, last=max(same.last, stands.last)), *ahead]
 
 
 def written(segment: int, stretches: Sequence[Stretch]) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.model import TRUSTED, Segment, Trust
-from gateway.spool.row import Columns
+from gateway.spool.row import Columns, Stretch
 
 VERSION = 1  # of the file; a newer one is set aside, never guessed at
 
@@ -71,3 +71,13 @@ def merged_mark(meta: Meta, at: tuple[str, int, int], segment: int) -> Meta:
     """After the mark knew of more: the epoch, next seq and next id it tells, and no segment number twice."""
     epoch, next_seq, next_id = at
     return replace(meta, epoch=epoch, next_seq=next_seq, next_id=next_id, segment=max(meta.segment, segment))
+
+
+def differ(meta: Meta, last: Stretch, highest: int | None) -> str:
+    """Why meta, the newest stretch and the log do not tell one story; "" when they do.
+
+    Pages of different ages may each be whole: a WAL that lost a frame in its middle leaves such.
+    """
+    if (last.epoch, last.shift) != (meta.epoch, meta.next_id - meta.next_seq):
+        return "meta and the epochs disagree"
+    return "the log goes on where meta ends" if (highest or 0) >= meta.next_id else ""

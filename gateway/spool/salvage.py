@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gateway.errors import SpoolError
 from gateway.model import SeqRanges
-from gateway.spool import head
+from gateway.spool import head, moving
 from gateway.spool.database import Database, Ranges
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
@@ -35,7 +35,7 @@ class Salvage:
         self.found = self.lost = 0
         if self._old is not None and not file.view.stretches:
             view, meta, whole = read_small(self._old, file.gateway)
-            file.plant(view, meta, whole=whole)
+            moving.plant(file, view, meta, whole=whole)
         file.catch_up()
         self.todo = self._wanted()
 

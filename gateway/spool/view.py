@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from zlib import crc32
 
-from gateway.model import Segment, SeqRanges
+from gateway.model import Segment, Seq, SeqRanges
 from gateway.spool.row import Stretch
 from gateway.wire.documents import EpochStatus
 
@@ -166,6 +166,15 @@ class View:
                 seqs = SeqRanges(tuple((a - stretch.shift, b - stretch.shift) for a, b in inside.ranges))
                 by_epoch[stretch.epoch] = by_epoch.get(stretch.epoch, NONE).union(seqs)
         return by_epoch
+
+    def unanswered(self, ids: SeqRanges, silent: SeqRanges) -> list[tuple[str, Seq, Seq]]:
+        """These, as (epoch, first, last); and if a gap batch is among the `silent` ones, all that it may have named."""
+        lost = self.seqs(ids)
+        if any(seqs.intersection(self.naming.get(epoch, NONE)) for epoch, seqs in self.seqs(silent).items()):
+            for epoch, gone in self.gone.items():
+                given_up = gone.minus(self.settled.get(epoch, NONE))
+                lost[epoch] = lost.get(epoch, NONE).union(given_up)
+        return [(epoch, first, last) for epoch, seqs in lost.items() for first, last in seqs.ranges]
 
     def known(self, epoch: str, seqs: SeqRanges) -> SeqRanges:
         """Those of `seqs` that were ever numbered."""

@@ -53,6 +53,7 @@ async def test_every_damage_is_survived_and_counted(make: object) -> None:
         Damage("spool.db", 0, None),  # a database of no bytes is a new one
         Damage("spool.db", 12297, 5),  # segments: a gap batch whose time is lost still names what it names
         Damage("spool.db", 20003, 0),  # the log's root, met by a look at the oldest batch
+        Damage("spool.db", 4105, 4),  # meta's tree takes a new row, and does not find it again
         Damage("spool.mark", 10, 0),  # the second word alone says nothing
     ],
     ids=str,
