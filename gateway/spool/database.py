@@ -211,12 +211,12 @@ class Database:
 
     def _set_up(self, path: str, *, make: bool) -> None:
         self._db.text_factory = _text
-        if path != MEMORY and not head.right(Path(path)):
-            raise Damaged("the header is damaged")
         with _translated():
             for name, pragma in queries.load("connect").items():
-                if name == "journal_mode":  # behind locking_mode, and before anything that may write
-                    migrate.refuse_newer(self._db, VERSION)
+                if name == "journal_mode":  # behind locking_mode, and before anything of ours that may write
+                    migrate.refuse_newer(self._db, VERSION)  # this first look undoes what a power cut left half done
+                    if path != MEMORY and not head.right(Path(path)):
+                        raise Damaged("the header is damaged")
                 self._db.execute(pragma)
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
