@@ -210,11 +210,14 @@ class Database:
             raise SpoolFailed(f"journal_mode {mode}")
         if path != MEMORY and not head.right(Path(path)):
             raise Damaged("the header is damaged")
+        pages, free = self.pages()
+        if not 0 <= free <= pages:  # room is reckoned with it
+            raise Damaged("more pages are free than there are")
         if schema := self._rows("schema"):
             if schema != head.schema():
                 raise Damaged("the schema is damaged")
             return
-        if not make or self.pages()[0] > 1:
+        if not make or pages > 1:
             raise Damaged("no tables")
         with self.transaction():
             for statement in queries.load("schema").values():
