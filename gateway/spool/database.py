@@ -221,12 +221,15 @@ class Database:
             mode = self._db.execute("PRAGMA journal_mode").fetchone()[0]
         if path != MEMORY and mode != "wal":
             raise SpoolFailed(f"journal_mode {mode}")
+        pages, free = self.pages()
+        if not 0 <= free <= pages:  # room is reckoned with it
+            raise Damaged("more pages are free than there are")
         if self._rows("schema"):
             self._migrate()
             if not head.is_schema(cast("head.Schema", self._rows("schema"))):
                 raise Damaged("the schema is damaged")
             return
-        if not make or self.pages()[0] > 1:
+        if not make or pages > 1:
             raise Damaged("no tables")
         with self.transaction():
             for statement in queries.load("schema").values():

@@ -48,6 +48,7 @@ async def test_every_damage_is_survived_and_counted(make: object) -> None:
     "damage",
     [
         Damage("spool.db", 1, 0),  # the magic
+        Damage("spool.db", 36, 7),  # the count of free pages, now below zero: the quota would give up everything
         Damage("spool.db", 56 + 3, 1),  # another text encoding: every text would be another one
         Damage("spool.db", 2123, 7),  # the schema: SQLite's own message is no longer text
         Damage("spool.db", 0, None),  # a database of no bytes is a new one
