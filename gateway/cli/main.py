@@ -326,3 +326,21 @@ def profile_check(
 ) -> int:
     """Print every problem of profiles and their vectors; exit 2 when there is one."""
     return profile.check(profile_folders or [], lang, sys.stdout, shipped=all_)
+
+
+@profiles.command("list")
+def profile_list(
+    wanted: Annotated[list[str] | None, typer.Argument(help="words that must be in its id, kind or title")] = None,
+    profile_folders: PROFILES = None,
+    lang: LANG = "en",
+) -> int:
+    """Print the devices that are known, or those that hold all the words."""
+    return profile.list_(wanted or [], profile_folders or [], lang, sys.stdout)
+
+
+@profiles.command("show")
+def profile_show(
+    wanted: Annotated[str, typer.Argument(help="vendor/model")], profile_folders: PROFILES = None, lang: LANG = "en"
+) -> int:
+    """Print what is known of a device: its line, its warnings, its fields and where they stand."""
+    return profile.show(wanted, profile_folders or [], lang, sys.stdout)

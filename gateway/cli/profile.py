@@ -1,23 +1,48 @@
-"""gateway profile check: every problem of profiles and their vectors at once."""
+"""gateway profile check|list|show: an author's and a technician's view of the device library."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from gateway import sources
 from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.errors import Invalid
 from gateway.profile import load
+from gateway.profile.load import Library
+from gateway.profile.profile import Field, ModbusSource, Profile
+from gateway.profile.schema import ProfileSchema
+from gateway.text import words
+from gateway.toml_file import read_located
+
+UNKNOWN: Final = 1
+TEXT: Final = {
+    "en": {
+        "profile": "profile", "device": "device", "none": "No profile fits: {}",
+        "field": "field", "unit": "unit", "range": "plausible", "where": "where",
+        "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
+        "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
+        "writable": "may be written",
+    },
+    "vi": {
+        "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
+        "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
+        "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
+        "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
+        "writable": "ghi được",
+    },
+}  # fmt: skip
 
 
 def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> int:
     """Exit 2 when there is a problem; vectors are decoded and encoded as part of it."""
     looked_in = sources.search_path(folders) if shipped or not folders else tuple(folders)
-    try:
-        load.check_folders(folders)
-        library = load.load(looked_in)
-    except Invalid as invalid:
-        out.writelines(paragraph(problem, lang) for problem in invalid.problems)
+    library = _loaded(looked_in, folders, lang, out)
+    if library is None:
         return WRONG_FILE
     out.writelines(paragraph(note, lang) for note in library.notes)
     out.writelines(
@@ -25,3 +50,93 @@ def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> 
         for ref, profile in sorted(library.profiles.items())
     )
     return 0
+
+
+def list_(wanted: Sequence[str], folders: Sequence[Path], lang: str, out: TextIO) -> int:
+    """The profiles that hold all these words in id, kind or title; exit 1 when there is none, 2 for a broken file."""
+    library = _loaded(sources.search_path(folders), folders, lang, out)
+    if library is None:
+        return WRONG_FILE
+    text = TEXT[_known(lang)]
+    table = Table(text["profile"], text["device"], box=SIMPLE_HEAD, pad_edge=False)
+    for ref, profile in sorted(library.profiles.items()):
+        if all(word.casefold() in _words(profile) for word in wanted):
+            table.add_row(ref, escape(_title(profile, lang)))
+    if not table.rows:
+        out.write(text["none"].format(" ".join(wanted)) + "\n")
+        return UNKNOWN
+    Console(file=out).print(table)
+    return 0
+
+
+def show(wanted: str, folders: Sequence[Path], lang: str, out: TextIO) -> int:
+    """All that is known of one: `vendor/model` or `vendor/model@version`; exit 1 when there is none."""
+    library = _loaded(sources.search_path(folders), folders, lang, out)
+    if library is None:
+        return WRONG_FILE
+    text = TEXT[_known(lang)]
+    refs = [ref for ref in sorted(library.profiles) if wanted in (ref, ref.partition("@")[0])]
+    if not refs:
+        out.write(text["none"].format(wanted) + "\n")
+        return UNKNOWN
+    console, profile = Console(file=out, highlight=False), library.profiles[refs[-1]]
+    for line in _head(profile, library, lang):
+        console.print(escape(line))
+    console.print(_fields(profile, lang))
+    return 0
+
+
+def _loaded(looked_in: Sequence[Path], named: Sequence[Path], lang: str, out: TextIO) -> Library | None:
+    try:
+        load.check_folders(named)
+        return load.load(looked_in)
+    except Invalid as invalid:
+        out.writelines(paragraph(problem, lang) for problem in invalid.problems)
+        return None
+
+
+def _words(profile: Profile) -> str:
+    return " ".join((profile.ref, profile.kind, *(title for _, title in profile.title))).casefold()
+
+
+def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
+    text, source, path = TEXT[_known(lang)], profile.source, library.files[profile.ref]
+    head = read_located(path, ProfileSchema).value.profile
+    line = f"{source.line.baud} {source.line.bits}{source.line.parity}{source.line.stop_bits}"
+    yield f"{profile.ref}  {_title(profile, lang)}"
+    if isinstance(source, ModbusSource):
+        yield text["modbus"].format(source.unit_id, line)
+    else:
+        yield text["stream"].format(line, source.period_ms / 1000)
+    yield from (f"! {dict(warning.pairs())[_known(lang)]}" for warning in head.warnings)
+    for name, variant in library.variants.get(profile.ref, {}).items():
+        yield f"{text['variant']} {name}: {_title(variant, lang)}"
+    yield text["sources"].format("; ".join(head.sources), profile.confidence)
+    yield text["file"].format(path)
+
+
+def _fields(profile: Profile, lang: str) -> Table:
+    text = TEXT[_known(lang)]
+    table = Table(text["field"], text["unit"], text["range"], text["where"], box=SIMPLE_HEAD, pad_edge=False)
+    for field in profile.fields:
+        if not field.hidden:
+            bounds = "" if field.low is None or field.high is None else f"{field.low:g} .. {field.high:g}"
+            table.add_row(field.name, escape(field.unit), bounds, ", ".join(_place(field, lang)))
+    return table
+
+
+def _place(field: Field, lang: str) -> Iterator[str]:
+    text = TEXT[_known(lang)]
+    yield f"{field.table} {field.address:#06x} {field.type}" if field.table else field.part
+    if field.parameter:
+        yield text["parameter"]
+    if field.write:
+        yield text["writable"]
+
+
+def _title(profile: Profile, lang: str) -> str:
+    return dict(profile.title)[_known(lang)]
+
+
+def _known(lang: str) -> str:
+    return lang if lang in words.LANGUAGES else "en"

@@ -118,9 +118,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("faults")
     station.write_station(folder / "profiles")
     path = folder / "site.toml"
-    path.write_text(_head(folder) + "".join(_buses(folder)))
+    path.write_text(head(folder) + "".join(_buses(folder)))
     with simulators(path, "--seed", "11") as endpoints:
-        site = _asked_at(compile_simulator_file(path, (folder / "profiles",)).site, endpoints)
+        site = asked_at(compile_simulator_file(path, (folder / "profiles",)).site, endpoints)
         began_ms = time.time_ns() / 1e6
         rows = asyncio.run(_polled(site))
     points = list(rows.points())
@@ -164,9 +164,9 @@ async def test_reads_back_to_back_are_not_shifted(tmp_path: Path, where: str, mo
     station.write_station(tmp_path / "profiles")
     path = tmp_path / "site.toml"
     bus_text = f'[[bus]]\nname = "bus-1"\n{where.format(folder=tmp_path)}\n'
-    path.write_text(f"{_head(tmp_path)}{bus_text}{LATE}")
+    path.write_text(f"{head(tmp_path)}{bus_text}{LATE}")
     with simulators(path) as endpoints:
-        (bus,) = _asked_at(compile_simulator_file(path, (tmp_path / "profiles",)).site, endpoints).buses
+        (bus,) = asked_at(compile_simulator_file(path, (tmp_path / "profiles",)).site, endpoints).buses
         clock = SystemClock("system")
         guard = Guard(await open_own(bus, clock), clock, Counters(), bus="bus-1", silence_ns=2_000_000)
         good = 0
@@ -189,7 +189,7 @@ async def test_a_thousand_devices_answer_from_one_process(tmp_path: Path) -> Non
     """Each at an endpoint of its own; every answer is its own, and stands in the log."""
     station.write_station(tmp_path / "profiles")
     path = tmp_path / "site.toml"
-    path.write_text(_head(tmp_path) + _thousand())
+    path.write_text(head(tmp_path) + _thousand())
     request = encode_tcp(Frame(1, encode_request(ReadRequest(Table.HOLDING, 20, 1)), 1))
     with simulators(path) as endpoints:
         assert len(endpoints) == THOUSAND
@@ -210,7 +210,7 @@ async def test_a_thousand_devices_answer_from_one_process(tmp_path: Path) -> Non
 async def test_a_foreign_client_reads_and_writes(tmp_path: Path, transport: str) -> None:
     """Pymodbus: every function, each type as the profile's encoder made it, and the device's own identification."""
     path = tmp_path / "site.toml"
-    path.write_text(_head(tmp_path) + FOREIGN.format(folder=tmp_path))
+    path.write_text(head(tmp_path) + FOREIGN.format(folder=tmp_path))
     with simulators(path) as endpoints:
         client = _foreign(transport, endpoints)
         assert await client.connect()
@@ -328,7 +328,8 @@ def simulators(site: Path, *more: str) -> Iterator[Mapping[str, str]]:
         process.wait()
 
 
-def _head(folder: Path) -> str:
+def head(folder: Path) -> str:
+    """Of a site file."""
     return f"""config_version = 1
 [gateway]
 id = "hc-0001"
@@ -365,7 +366,8 @@ def _fault(device: str) -> str:
     return f'[fault."{target}"]\nkind = "{kind}"\n{when}\n{settings}\n'
 
 
-def _asked_at(site: Site, endpoints: Mapping[str, str]) -> Site:
+def asked_at(site: Site, endpoints: Mapping[str, str]) -> Site:
+    """The same, read where the simulators serve it."""
     buses = (replace(bus, endpoint=endpoints[bus.name]) for bus in site.buses)
     return replace(site, buses=tuple(buses))
 

@@ -58,3 +58,31 @@ def test_an_override_is_a_note(tmp_path: Path) -> None:
     code, said = checked(tmp_path / "a", tmp_path / "b")
     assert code == 0
     assert words.title("profile_overridden", "en") in said
+
+
+def test_the_list_is_searched_by_words() -> None:
+    """In id, kind and either title, whatever their case; none is exit 1."""
+    out = StringIO()
+    assert profile.list_(["RENKE", "gió"], (), "vi", out) == 0
+    assert "renke/rs-fsjt-n01@1" in out.getvalue()
+    assert "renke/rs-zs-n01@1" not in out.getvalue()
+    assert profile.list_(["nothing"], (), "en", out) == 1
+    assert "nothing" in out.getvalue()
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_one_is_shown_whole(lang: str) -> None:
+    """By its id, with or without its version: warnings, variants, each field and where it stands."""
+    bare, exact = StringIO(), StringIO()
+    assert profile.show("xy/md02", (), lang, bare) == profile.show("xy/md02@1", (), lang, exact) == 0
+    assert bare.getvalue() == exact.getvalue()
+    for part in ("xy/md02@1", "9600 8N1", "hundredths", "temperature_offset", "input 0x0001 i16"):
+        assert part in bare.getvalue()
+    assert profile.show("xy/md03", (), lang, bare) == 1
+
+
+def test_a_broken_library_is_told_by_all(tmp_path: Path) -> None:
+    """As by `check`."""
+    write_profile(tmp_path, PROFILE.replace('unit = "Cel"', 'unit = "F"'), VECTORS)
+    assert profile.list_((), (tmp_path,), "en", StringIO()) == 2
+    assert profile.show("acme/probe", (tmp_path,), "en", StringIO()) == 2

@@ -1,0 +1,83 @@
+"""Every shipped profile from end to end: simulated, served over TCP or a terminal, read by our own loops, compared."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+from gateway.clock.kernel import SystemClock
+from gateway.config.compile import compile_simulator_file
+from gateway.counters import Counters
+from gateway.profile.load import load
+from gateway.profile.profile import Profile, SerialSource
+from gateway.site import Site
+from gateway.sources import shipped
+from gateway.south.bus import loops
+from tests.integration.test_simulators import Rows, asked_at, head, simulators
+from tests.support import checker
+
+TURNS, TURN_S = 300, 0.1
+
+
+def test_every_field_of_every_profile_comes_through(tmp_path: Path) -> None:
+    """What the gateway reads is what the device said, for each polled field of each profile and variant."""
+    path = tmp_path / "site.toml"
+    path.write_text(head(tmp_path) + "".join(_devices(tmp_path)))
+    with simulators(path, "--seed", "5") as endpoints:
+        site = asked_at(compile_simulator_file(path, (tmp_path / "profiles",)).site, endpoints)
+        wanted = set(_fields(site))
+        rows = asyncio.run(_read(site, wanted))
+    points = list(rows.points())
+    assert {(point.device, point.field) for point in points} == wanted
+    report = checker.check(checker.read_truth(tmp_path / "truth"), points)
+    assert report.matched
+    assert [str(one) for one in report.offences if one.what != "missing"] == []
+
+
+def _devices(folder: Path) -> Iterator[str]:
+    """Each alone on its bus: several come with one unit_id."""
+    library = load([shipped()])
+    for number, (ref, profile) in enumerate(sorted(library.profiles.items())):
+        yield _device(folder, f"device-{number}", ref, profile, "")
+        for at, variant in enumerate(sorted(library.variants.get(ref, {}))):
+            yield _device(folder, f"device-{number}-{at}", ref, profile, f'variant = "{variant}"\n')
+
+
+def _device(folder: Path, name: str, ref: str, profile: Profile, variant: str) -> str:
+    source = profile.source
+    wired = isinstance(source, SerialSource) or source.wake  # what has to be woken is on a line
+    where = f'port = "{folder}/{name}"\nline = "{source.line.baud} 8N1"' if wired else 'host = "127.0.0.1:0"'
+    unit_id = "" if isinstance(source, SerialSource) else f"unit_id = {source.unit_id}\n"
+    return f"""[[bus]]
+name = "to-{name}"
+{where}
+[[device]]
+name = "{name}"
+bus = "to-{name}"
+{unit_id}profile = "{ref}"
+{variant}every = "1s"
+"""
+
+
+def _fields(site: Site) -> Iterator[tuple[str, str]]:
+    for bus in site.buses:
+        for device in bus.devices:
+            for polled in device.polled:
+                yield from ((device.name, field.name) for field in polled.fields if not field.hidden)
+
+
+async def _read(site: Site, wanted: set[tuple[str, str]]) -> Rows:
+    """Until each field has had a value."""
+    clock = SystemClock("system")
+    rows = Rows(clock)
+    buses = loops(site, clock, Counters(), Random(7), rows.rows.append, lambda _: None)
+    async with asyncio.TaskGroup() as tasks:
+        for bus in buses:
+            tasks.create_task(bus.run(), name=bus.name)
+        for _ in range(TURNS):
+            await asyncio.sleep(TURN_S)
+            if {(point.device, point.field) for point in rows.points()} >= wanted:
+                break
+        for bus in buses:
+            bus.stop()
+    return rows
