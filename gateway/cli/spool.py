@@ -115,6 +115,7 @@ def verify(where: Where, lang: str, out: TextIO) -> int:
     text = _text(lang)
 
     async def act(access: Access) -> int:
+        await _warn(access, text)
         rows = damaged = 0
         after: int | None = 0
         with bar(text["verifying"]) as moved:
@@ -144,6 +145,7 @@ def export(where: Where, path: Path, asked: Asked, lang: str, out: TextIO) -> in
         return WRONG_USE
 
     async def act(access: Access) -> int:
+        await _warn(access, text)
         counts: Counter[str] = Counter()
         total = 0
         after: int | None = 0
@@ -249,11 +251,17 @@ def _epoch_lines(epoch: EpochReport, text: Mapping[str, str]) -> Iterator[str]:
     yield f"  {text['kept']} {epoch.kept}  {text['pending']} {epoch.pending}{parked}"
 
 
+async def _warn(access: Access, text: Mapping[str, str]) -> None:
+    """That this is not all there is: a disk that fails cannot be read, a salvage is not at its end."""
+    if (await access.status()).get("failing"):
+        print(text["ring"], file=sys.stderr)
+    if isinstance(access, Local) and access.visit.salvaging:
+        print(text["salvaging"], file=sys.stderr)
+
+
 def _run(where: Where, act: Callable[[Access], Awaitable[int]], lang: str) -> int:
     async def run() -> int:
         async with found(where.socket, where.folder) as access:
-            if isinstance(access, Local) and access.visit.salvaging:
-                print(_text(lang)["salvaging"], file=sys.stderr)
             return await act(access)
 
     try:

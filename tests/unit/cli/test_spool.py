@@ -200,6 +200,25 @@ def test_rows_that_are_still_in_a_damaged_file(closed: Box, lang: str, capsys: p
     assert all(fits(text) for text in spool.TEXTS[lang].values())
 
 
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+async def test_what_a_failing_disk_holds_is_not_here(
+    tmp_path: Path, lang: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ring is exported, and it is said that this is not all."""
+    (tmp_path / "spool").write_text("no folder")
+    box = Box(tmp_path / "spool")
+    await box.start()
+    await box.measure()
+    async with daemon(tmp_path / "control.sock", answers(box)):
+        where = Where(tmp_path / "control.sock")
+        assert await asyncio.to_thread(spool.export, where, tmp_path / "x.jsonl", Asked(), lang, StringIO()) == 0
+        assert await asyncio.to_thread(spool.renew, where, lang, StringIO(), sure=True) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(spool.TEXTS[lang]["ring"] + "\n")
+    assert words.next_step("spool_failed", lang) in err
+    await box.spool.close()
+
+
 def test_nothing_to_export_makes_no_file(closed: Box, tmp_path: Path) -> None:
     """Exit 0, and words."""
     out = StringIO()
