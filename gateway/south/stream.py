@@ -1,8 +1,9 @@
 """A serial device that sends by itself: listen, take frames apart, keep as many as the site asks for.
 
-A frame is due when the group's period has passed since the last one taken, less a tolerance: half of the time between
-two frames, and at most a quarter of the period. So a device that sends once a second fills a period of one second
-without a hole, in spite of its crystal, and a faster one is sampled, never queued. A row's time is that of the read
+A frame is due when the group's period has passed since the last one taken was due, less a tolerance: half of the time
+between two frames, and at most a quarter of the period. So a device that sends once a second fills a period of one
+second without a hole, in spite of its crystal, and of a process that was late for one frame; and a faster one is
+sampled, never queued. A row's time is that of the read
 which brought the first byte of its frame. Where one read brings what took the device longer than LATE_MS to send, the
 bytes have waited (a process that stood still) and nobody knows how long: none of these frames is taken. A device that
 has sent no good frame for SILENT_PERIODS of its own is down.
@@ -134,8 +135,7 @@ class StreamLoop:
             return
         self._heard()
         for place, sampler in enumerate(self._samplers):
-            if sampler.due(at):
-                sampler.last = at
+            if sampler.takes(at):
                 self._sample(place, sampler, named, at)
 
     def _heard(self) -> None:
@@ -171,12 +171,18 @@ class _Sampler:
 
     def __init__(self, polled: Polled, sent_every_ms: int) -> None:
         self.polled = polled
-        self.last: BootMs | None = None
         self.barren = False
-        self._apart_ms = polled.period_ms - min(polled.period_ms // 4, sent_every_ms // 2)
+        self._due: BootMs | None = None
+        self._early_ms = min(polled.period_ms // 4, sent_every_ms // 2)
+        self._late_ms = sent_every_ms // 2  # what came later than that was sent later
 
-    def due(self, at: BootMs) -> bool:
-        return self.last is None or at - self.last >= self._apart_ms
+    def takes(self, at: BootMs) -> bool:
+        due = at if self._due is None else self._due
+        if at < due - self._early_ms:
+            return False
+        rhythm = due if due <= at <= due + self._late_ms else at
+        self._due = BootMs(rhythm + self.polled.period_ms)
+        return True
 
 
 class _Frames:

@@ -147,7 +147,7 @@ def check(
     truths = sorted(truths, key=lambda truth: truth.at_ms)
     points = sorted(points, key=lambda point: point.at_ms)
     pairs = matched(truths, points, limits.within_ms)
-    stored = {id(truth): point.at_ms for truth, point in pairs}
+    stored = {id(truth) for truth, _ in pairs}
     taken = {id(point) for _, point in pairs}
     excuse = _Excuses(truths, stored, outages, limits.start_ms)
     missing = [truth for truth in truths if id(truth) not in stored]
@@ -190,9 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Excuses:
     """Why a truth value that is not stored may be missing; "" when there is no reason."""
 
-    def __init__(
-        self, truths: Sequence[Truth], stored: Mapping[int, int], outages: Sequence[Outage], start_ms: int
-    ) -> None:
+    def __init__(self, truths: Sequence[Truth], stored: set[int], outages: Sequence[Outage], start_ms: int) -> None:
         self._outages = outages
         self._start_ms = start_ms
         self._starts = [-math.inf, *sorted(outage.to_ms for outage in outages)]
@@ -225,7 +223,7 @@ class _Excuses:
         began = max(life[1], self._first_served[life])
         return truth.at_ms < min(self._first_stored.get(life, math.inf), began + self._start_ms)
 
-    def _sample(self, truths: Sequence[Truth], stored: Mapping[int, int]) -> None:
+    def _sample(self, truths: Sequence[Truth], stored: set[int]) -> None:
         """Note what a stream said before its period was over, less half of its own step, at most a quarter of it."""
         before: dict[Key, int] = {}
         taken: dict[Key, int] = {}
@@ -233,7 +231,7 @@ class _Excuses:
             step_ms = truth.at_ms - before.get(truth.key, truth.at_ms)
             due_ms = taken.get(truth.key, -math.inf) + truth.every_ms - min(step_ms / 2, truth.every_ms / 4)
             if id(truth) in stored:
-                taken[truth.key] = stored[id(truth)]  # that is what the gateway counts from
+                taken[truth.key] = truth.at_ms
             elif truth.at_ms < due_ms:
                 self._not_due.add(id(truth))
             before[truth.key] = truth.at_ms

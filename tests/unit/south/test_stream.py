@@ -118,6 +118,26 @@ async def test_a_stream_at_the_period_of_the_site_is_stored_without_a_hole() -> 
     assert bench.counters.get("readings", bus="bus-1", device="wind") == 100
 
 
+async def test_a_frame_that_was_read_late_does_not_cost_the_next_one() -> None:
+    """The period goes on from when it was due: the device keeps its own rhythm, whatever held us up."""
+    bench = Bench(1000)
+    for n in range(6):
+        bench.says(1000 * n + (362 if n == 2 else 0), _frame(f"{n}.0"))
+    async with bench.running():
+        await bench.clock.advance(6000)
+    assert [row.values for row in bench.rows] == [(float(n),) for n in range(6)]
+
+
+async def test_a_slow_crystal_costs_nothing() -> None:
+    """What it lags behind is forgiven before it is a frame."""
+    bench = Bench(1000)
+    for n in range(300):
+        bench.says(1005 * n, _frame(f"{n}.0"))
+    async with bench.running():
+        await bench.clock.advance(1005 * 300)
+    assert len(bench.rows) == 300
+
+
 async def test_a_faster_stream_is_sampled() -> None:
     """20 frames a second, one row a second; nothing is queued."""
     bench = Bench(1000, sent_every_ms=50)

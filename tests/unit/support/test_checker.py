@@ -180,18 +180,6 @@ def test_a_stream_that_speaks_too_often_is_sampled() -> None:
     assert check(as_often, points).counts == {"missing": 54}
 
 
-def test_a_stream_that_was_heard_late_is_sampled_from_then_on() -> None:
-    """Rule 3: the gateway counts the period from the time that it stored, and so does the checker."""
-    truths = [truth(at, float(at), via="stream", every_ms=1000) for at in range(0, 10_000, 1000)]
-    points = [point(at, float(at)) for at in range(0, 10_000, 1000)]
-    points[4] = replace(points[4], at_ms=points[4].at_ms + 400)
-    late = Limits(within_ms=500, p99_ms=500)
-    report = check(truths, [one for one in points if one.value != 5000.0], limits=late)
-    assert report.ok
-    assert report.excused == {"sampled": 1}
-    assert offences(check(truths, [one for one in points if one.value != 6000.0], limits=late)) == [("missing", 6000)]
-
-
 @pytest.mark.parametrize(("lost_ms", "right"), [(28_000, False), (29_000, True), (31_000, True), (33_000, False)])
 def test_a_kill_excuses_its_bound_and_no_more(lost_ms: int, right: bool) -> None:
     """Rule 1: lost 2 s before a kill is lost; lost within the bound or before it was back is not."""
