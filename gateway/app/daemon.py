@@ -13,7 +13,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -24,7 +24,6 @@ from gateway.app import (
     journal,
     lastrun,
     log,
-    renewal,
     secrets,
     sites,
     spool_requests,
@@ -36,9 +35,8 @@ from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
 from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
-from gateway.app.resends import RESEND, resend
 from gateway.app.status import StatusBoard
-from gateway.app.uplinks import PlainUplink, plain_uplinks
+from gateway.app.uplinks import PlainUplink, connect, first_uplink, plain_uplinks
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
@@ -47,18 +45,14 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
 from gateway.errors import GatewayError, SpoolInUse
-from gateway.model import BootMs, Draft, Event, Row, UtcMs
-from gateway.mqtt.connection import PahoConnect
+from gateway.model import Draft, Event, Row
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
 from gateway.pipeline.packer import Packer
-from gateway.seams import Broker, Connect
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.south.served import BusServer
 from gateway.spool.spool import Spool, open_spool
-from gateway.wire.command import Command, Outcome
-from gateway.wire.topic import Topics
 from gateway.worker import ThreadWorker
 
 EXIT_WRONG_FILE = 2
@@ -121,11 +115,11 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
             site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
         )
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
-        uplink = _uplink(
+        uplink = first_uplink(
             site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept
         )
         others = plain_uplinks(
-            site, brokers, spool, _connect(clock, timeline), clock, counters, random, inbox.put, board
+            site, brokers, spool, connect(clock, timeline), clock, counters, random, inbox.put, board
         )
         board.north, board.others = uplink, others
         _announce(site, inbox, clock, alarms)
@@ -327,62 +321,6 @@ async def _fields(
     commands.tell(kept, clock.boot_ms(), inbox.put)
     asks = {bus.name: loop.asks for bus, loop in zip(site.buses, buses, strict=True) if loop.asks is not None}
     return Fields(site, asks, clock, counters, noted, inbox.put), kept
-
-
-def _uplink(
-    site: Site,
-    brokers: tuple[Broker, ...],
-    spool: Spool,
-    timeline: Timeline,
-    receipts: ReceiptTime | None,
-    clock: SystemClock,
-    counters: Counters,
-    random: Random,
-    inbox: Inbox,
-    board: StatusBoard,
-    fields: Fields,
-    kept: journal.Kept,
-) -> Uplink:
-    """The IOC's way out: the first uplink."""
-
-    def on_receipt_now(sent: BootMs, arrived: BootMs, now: UtcMs) -> None:
-        if receipts is not None:
-            receipts.told(sent, arrived, now)
-        for event in timeline.told_by_ioc(sent, arrived, now).events:
-            inbox.put(event)
-
-    def trusted_now() -> UtcMs | None:
-        return timeline.trusted_utc(clock.boot_ms())
-
-    async def again(command: Command) -> Outcome:
-        return await resend(command, spool, uplink, fields.note)
-
-    topics = Topics(site.root, site.gateway)
-    uplink = Uplink(
-        replace(site.uplinks[0], servers=brokers, password_files=()),
-        topics,
-        _connect(clock, timeline),
-        spool,
-        clock,
-        counters,
-        random,
-        inbox.put,
-        board.documents,
-        on_receipt_now,
-        carry_out={
-            **commands.steps(fields),
-            RESEND: again,
-            commands.RENEW: renewal.step(spool, fields.journal),
-        },
-        gate=commands.gate(site.commands, kept),
-        trusted_now=trusted_now,
-    )
-    return uplink
-
-
-def _connect(clock: SystemClock, timeline: Timeline) -> Connect:
-    """Certificates are held against the time as far as it is trusted."""
-    return PahoConnect(lambda: (timeline.trusted_utc(clock.boot_ms()), timeline.floor))
 
 
 def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:

@@ -1,24 +1,89 @@
-"""The uplinks behind the first: plain messages for somebody else, from the same spool.
+"""The ways out: the first uplink to the IOC, and those behind it: plain messages for somebody else, from one spool.
 
-Each has its own connection, client id, window and settled ranges, and nothing of the first waits for it: what it reads
-goes through the disk's thread in turn, what it has open is bounded by its window, and what it never takes gives way
-when the disk needs room. Its events name it as their subject.
+Each of those has its own connection, client id, window and settled ranges, and nothing of the first waits for it: what
+it reads goes through the disk's thread in turn, what it has open is bounded by its window, and what it never takes
+gives way when the disk needs room. Its events name it as their subject.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from gateway.app import commands, journal, renewal
+from gateway.app.fields import Fields
+from gateway.app.inbox import Inbox
+from gateway.app.resends import RESEND, resend
 from gateway.app.status import StatusBoard
+from gateway.clock.kernel import SystemClock
+from gateway.clock.receipts import ReceiptTime
+from gateway.clock.timeline import Timeline
 from gateway.counters import Counters
-from gateway.model import Event
+from gateway.model import BootMs, Event, UtcMs
+from gateway.mqtt.connection import PahoConnect
 from gateway.north.uplink import Uplink
 from gateway.seams import Broker, Clock, Connect
 from gateway.site import Site, UplinkSettings
 from gateway.spool.branch import Branch
 from gateway.spool.spool import Spool
+from gateway.wire.command import Command, Outcome
 from gateway.wire.documents import UplinkStatus
 from gateway.wire.topic import Topics
+
+
+def first_uplink(
+    site: Site,
+    brokers: tuple[Broker, ...],
+    spool: Spool,
+    timeline: Timeline,
+    receipts: ReceiptTime | None,
+    clock: SystemClock,
+    counters: Counters,
+    random: Random,
+    inbox: Inbox,
+    board: StatusBoard,
+    fields: Fields,
+    kept: journal.Kept,
+) -> Uplink:
+    """The IOC's way out: batches, receipts, commands."""
+
+    def on_receipt_now(sent: BootMs, arrived: BootMs, now: UtcMs) -> None:
+        if receipts is not None:
+            receipts.told(sent, arrived, now)
+        for event in timeline.told_by_ioc(sent, arrived, now).events:
+            inbox.put(event)
+
+    def trusted_now() -> UtcMs | None:
+        return timeline.trusted_utc(clock.boot_ms())
+
+    async def again(command: Command) -> Outcome:
+        return await resend(command, spool, uplink, fields.note)
+
+    topics = Topics(site.root, site.gateway)
+    uplink = Uplink(
+        replace(site.uplinks[0], servers=brokers, password_files=()),
+        topics,
+        connect(clock, timeline),
+        spool,
+        clock,
+        counters,
+        random,
+        inbox.put,
+        board.documents,
+        on_receipt_now,
+        carry_out={
+            **commands.steps(fields),
+            RESEND: again,
+            commands.RENEW: renewal.step(spool, fields.journal),
+        },
+        gate=commands.gate(site.commands, kept),
+        trusted_now=trusted_now,
+    )
+    return uplink
+
+
+def connect(clock: SystemClock, timeline: Timeline) -> Connect:
+    """Certificates are held against the time as far as it is trusted."""
+    return PahoConnect(lambda: (timeline.trusted_utc(clock.boot_ms()), timeline.floor))
 
 
 @dataclass(frozen=True, slots=True)
