@@ -20,7 +20,7 @@ demo: $(READY)
 
 test: $(READY)
 	scripts/servers.sh
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 check: $(READY)
 	scripts/check.sh
