@@ -96,7 +96,7 @@ async def test_with_a_sent_offset_set_again(tmp_path: Path, monkeypatch: pytest.
 
     def take_out() -> None:
         monkeypatch.setattr(Timeline, "_come", sets_again)
-        monkeypatch.setattr("gateway.spool.file.SpoolFile._write_segment", _writes_always)
+        monkeypatch.setattr("gateway.spool.file.SpoolFile.write_segment", _writes_always)
 
     wrongs = await wrong_without(tmp_path, UNSET, take_out, monkeypatch)
     assert any("was sent as" in wrong for wrong in wrongs)
