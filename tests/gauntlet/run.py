@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.plan:
         print(plan.text())
         return 0
-    folder = Path(tempfile.mkdtemp(prefix=f"gauntlet-{plan.family}-{plan.seed}-", dir=options.keep))
+    folder = Path(tempfile.mkdtemp(prefix=f"{plan.family}-{plan.seed}-", dir=options.keep))
     try:
         asyncio.run(run(folder, plan, recalls=AMNESIA not in missing))
         verdict = check.judge(folder)

@@ -82,7 +82,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """They begin with the first test that asks."""
     for binary in ("mosquitto", "influxd"):
         require(binary)
-    all_of_them = Runs(tmp_path_factory.mktemp("gauntlet"))
+    all_of_them = Runs(tmp_path_factory.mktemp("g"))  # short: the path of a socket has 107 bytes
     all_of_them.begin()
     yield all_of_them
     all_of_them.end()
