@@ -108,6 +108,12 @@ def scanning(target: Path | str, *options: str) -> "Iterator[subprocess.Popen[by
             scan.kill()
 
 
+def told(scan: "subprocess.Popen[bytes]") -> str:
+    """What it said to people, once it has ended."""
+    assert scan.stderr is not None
+    return scan.stderr.read().decode()
+
+
 def findings(scan: "subprocess.Popen[bytes]") -> Iterator[Mapping[str, Any]]:
     """As they come."""
     assert scan.stdout is not None
@@ -206,7 +212,7 @@ def test_beside_a_running_gateway(tmp_path: Path) -> None:
             with scanning(line, "--socket", str(socket), "--unit-ids", WALKED) as scan:
                 devices = found(scan, len(DEVICES))
                 scan.send_signal(signal.SIGINT)
-                assert scan.wait(10) == 130
+                assert scan.wait(10) == 130, told(scan)
             ended_s = boot_s()
             assert gateway.alive()
             counters = asyncio.run(first(SocketClient(socket), "counters"))
