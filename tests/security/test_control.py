@@ -30,7 +30,7 @@ from tests.support.asks import level_bus
 from tests.support.chain import Command
 from tests.support.fields import FieldsBench
 from tests.support.modbus_server import ModbusServer
-from tests.support.written import SITE, write, write_profile
+from tests.support.written import polled_site, write, write_profile
 
 ASK = encode_request(Request(1, "status"))
 ASKED: dict[str, dict[str, object]] = {
@@ -277,7 +277,7 @@ async def test_polls_go_on_under_a_flood(tmp_path: Path) -> None:
     """The real daemon: eight clients ask all there is, as fast as they can; the device is still asked on time."""
     write_profile(tmp_path / "profiles")
     async with ModbusServer("tcp") as device:
-        site = write(tmp_path / "site.toml", site_text(device.endpoint))
+        site = write(tmp_path / "site.toml", polled_site(device.endpoint))
         daemon = Command(tmp_path, "gateway", "gateway", "run", str(site), "--profiles", str(tmp_path / "profiles"))
         daemon.start()
         try:
@@ -325,25 +325,6 @@ async def flooding(path: Path, lines: bytes) -> None:
                 answers[mine] += 1
     finally:
         writer.close()
-
-
-def site_text(endpoint: str) -> str:
-    """One device, asked ten times a second."""
-    return f"""{SITE}[clock]
-trust = "system"
-[spool]
-path = "spool"
-quota = "100 MB"
-[[bus]]
-name = "tcp-1"
-host = "{endpoint}"
-[[device]]
-name = "probe-1"
-bus = "tcp-1"
-unit_id = 1
-profile = "acme/probe@1"
-every = "100ms"
-"""
 
 
 async def until(holds: Callable[[], bool]) -> None:

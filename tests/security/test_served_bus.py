@@ -21,8 +21,9 @@ from gateway.testing.clock import FakeClock
 from gateway.text import words
 from tests.support.chain import Command
 from tests.support.modbus_server import ModbusServer
-from tests.support.written import SITE, write, write_profile
-from tests.unit.south.test_served import READ, Bench, connected, free_port, serving
+from tests.support.servers import free_port
+from tests.support.written import polled_site, write, write_profile
+from tests.unit.south.test_served import READ, Bench, connected, serving
 
 MANY = settings(max_examples=150, deadline=None)
 ASK = encode_tcp(Frame(3, READ, 1))
@@ -195,7 +196,8 @@ async def test_polls_go_on_under_a_flood(tmp_path: Path) -> None:
     """The real daemon: eight clients ask and refuse to stop, others come and go; no write ever reaches the device."""
     write_profile(tmp_path / "profiles")
     async with ModbusServer("tcp") as device:
-        site = write(tmp_path / "site.toml", site_text(device.endpoint, port := free_port()))
+        port = free_port()
+        site = write(tmp_path / "site.toml", polled_site(device.endpoint, f'serve = {{ tcp = ":{port}" }}'))
         daemon = Command(tmp_path, "gateway", "gateway", "run", str(site), "--profiles", str(tmp_path / "profiles"))
         daemon.start()
         try:
@@ -293,23 +295,3 @@ async def until(holds: Callable[[], bool]) -> None:
     """It is so; the test's own timeout is the bound."""
     while not holds():  # noqa: ASYNC110 - sockets and other processes have no event
         await asyncio.sleep(0.01)  # noqa: TID251 - as above
-
-
-def site_text(endpoint: str, port: int) -> str:
-    """One device, asked ten times a second, served to others."""
-    return f"""{SITE}[clock]
-trust = "system"
-[spool]
-path = "spool"
-quota = "100 MB"
-[[bus]]
-name = "tcp-1"
-host = "{endpoint}"
-serve = {{ tcp = ":{port}" }}
-[[device]]
-name = "probe-1"
-bus = "tcp-1"
-unit_id = 1
-profile = "acme/probe@1"
-every = "100ms"
-"""

@@ -74,3 +74,23 @@ def codes(problems: Sequence[Problem]) -> list[str]:
 def line_of(text: str, part: str) -> int:
     """The line, from 1, on which `part` first stands."""
     return text[: text.index(part)].count("\n") + 1
+
+
+def polled_site(endpoint: str, of_bus: str = "") -> str:
+    """One device behind TCP, asked ten times a second; `of_bus`: a further line of its bus."""
+    return f"""{SITE}[clock]
+trust = "system"
+[spool]
+path = "spool"
+quota = "100 MB"
+[[bus]]
+name = "tcp-1"
+host = "{endpoint}"
+{of_bus}
+[[device]]
+name = "probe-1"
+bus = "tcp-1"
+unit_id = 1
+profile = "acme/probe@1"
+every = "100ms"
+"""

@@ -18,6 +18,7 @@ from gateway.south import served
 from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.south.served import BusServer
 from gateway.testing.clock import FakeClock, turns
+from tests.support.servers import free_port
 from tests.support.south import a_bus, a_device, a_field
 
 READ = b"\x03\0\x05\0\2"
@@ -104,13 +105,6 @@ async def test_a_failure_is_told_as_the_exception_for_it(failure: GatewayError, 
     bench = Bench()
     bench.asks.failure = failure
     assert await bench.server.answer(3, READ) == bytes((0x83, exception))
-
-
-def free_port() -> int:
-    """Nobody listens there."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import BatchId, SeqRanges
-from gateway.spool import database, file, head, migrate
+from gateway.spool import database, file, head, migrate, queries
 from gateway.spool.database import Database
 from gateway.spool.migrate import NewerVersion, version_of
 from gateway.spool.row import sealed
@@ -20,11 +20,17 @@ COLUMNS = "id, epoch, seq, segment, clock, b0, last, n, pri, enc, of, body"
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
     """A box whose spool is the frozen file: 22 batches, 4 settled, 3 given up, one parked, one urgent."""
-    Database(str(tmp_path / "spool.db")).close()  # the tables where a real file has them
-    rows = [line for line in FROZEN.read_text("utf-8").splitlines() if line.startswith("INSERT")]
+    frozen = FROZEN.read_text("utf-8")
+    made = sqlite3.connect(":memory:")
+    made.executescript(frozen)
+    as_made = dict(made.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+    made.close()
     db = sqlite3.connect(tmp_path / "spool.db")
-    db.executescript("\n".join(rows))
-    db.execute("PRAGMA user_version = 0")  # that build did not write it
+    for pragma in ("page_size = 4096", "auto_vacuum = 0", "journal_mode = WAL"):
+        db.execute(f"PRAGMA {pragma}")
+    for name in queries.load("schema"):  # in the order of that build: a dump has another one
+        db.execute(as_made[name])
+    db.executescript("\n".join(line for line in frozen.splitlines() if line.startswith("INSERT")))
     db.close()
     return Box(tmp_path)
 
