@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.plan:
         print(plan.text())
         return 0
-    folder = Path(tempfile.mkdtemp(prefix=f"{plan.family}-{plan.seed}-", dir=options.keep))
+    folder = run_folder(f"{plan.family}-{plan.seed}-", options.keep)
     try:
         asyncio.run(run(folder, plan, recalls=AMNESIA not in missing))
         verdict = check.judge(folder)
@@ -52,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(folder)
         return 0
     return 0 if verdict.ok else _told(plan, folder, 1)
+
+
+def run_folder(prefix: str, within: Path | None) -> Path:
+    """A new one: in `within`, which is made if it is not there, or where temporary things stand."""
+    if within is not None:
+        within.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=within))
 
 
 async def run(folder: Path, plan: Plan, *, recalls: bool) -> None:

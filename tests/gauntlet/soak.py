@@ -19,7 +19,6 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -32,7 +31,7 @@ from tests.bench.process import rss_mb
 from tests.gauntlet import check
 from tests.gauntlet.actors import DATABASE, World
 from tests.gauntlet.plan import Fault, Plan, draw
-from tests.gauntlet.run import dump, rest, suffer, until_online
+from tests.gauntlet.run import dump, rest, run_folder, suffer, until_online
 from tests.support.chain import now_ms
 
 SAMPLES_MIN, SAMPLE_S_MAX = 50, 60.0
@@ -120,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = options.hours * 3600
     faults = _mild(options.faults, seconds) if options.faults is not None else ()
     plan = Plan(options.faults or 0, "soak", seconds, tuple(faults), ())
-    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=options.keep))
+    folder = run_folder("soak-", options.keep)
     try:
         gauge = asyncio.run(_run(folder, plan))
         verdict = check.judge(folder)
