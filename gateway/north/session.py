@@ -47,6 +47,7 @@ class Tally:
     """What NorthStatus tells of all sessions together."""
 
     sent_bytes: int = 0
+    round_trip_ms: int | None = None  # from the last send of a batch to its receipt
     last_receipt_ms: UtcMs | None = None
 
 
@@ -245,6 +246,7 @@ class Session:
                 self._complain(effect)
             case TimeOfDay(sent, arrived, now):
                 if self._parts.settle == "receipt":
+                    self._parts.tally.round_trip_ms = arrived - sent
                     self._parts.on_receipt_now(sent, arrived, now)
 
     def _move(self, effect: Park | Unpark) -> None:
