@@ -103,6 +103,7 @@ class Box:
     ) -> None:
         """`status` says how the stages are now; `trusted_now` is None while no clock is believed."""
         self._polled = device.polled[0]
+        self._newest: tuple[Row, ...] = ()
         self._folder, self._clock, self._counters, self._worker = spool_folder, clock, counters, worker
         self._lived, self._on_row = lived, on_row
         self._status, self._trusted_now = status, trusted_now
@@ -113,6 +114,11 @@ class Box:
             for file in (broker.tls.ca, broker.tls.certificate)
             if file
         ]
+
+    @property
+    def last_rows(self) -> Sequence[Row]:
+        """The newest, once there is one."""
+        return self._newest
 
     async def run(self) -> None:
         """For ever."""
@@ -127,7 +133,9 @@ class Box:
         async with asyncio.TaskGroup() as tasks:
             signal = tasks.create_task(modem.signal_percent(), name="modem signal")
             seen, days = await self._worker.run(self._blocking)
-        self._on_row(self._row(at, self._told(seen, days, signal.result())))
+        row = self._row(at, self._told(seen, days, signal.result()))
+        self._newest = (row,)
+        self._on_row(row)
         self._counters.add("rows", bus="", device=self._polled.group.device)
 
     def _blocking(self) -> tuple[Figures, float | None]:

@@ -169,7 +169,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
     answers = {
-        **handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock),
+        **handlers(parts.board, [*parts.buses, *parts.boxes], Judge(parts.site), parts.counters, clock),
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),

@@ -363,7 +363,12 @@ def _lasting(status: Status) -> Status:
         time=UtcMs(0),
         spool=replace(status.spool, epochs=epochs, pending=0, settled=0, oldest_age_ms=None, size_bytes=0),
         north=replace(
-            status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None, recalling=min(1, status.north.recalling)
+            status.north,
+            in_flight=0,
+            sent_bytes=0,
+            last_receipt_ms=None,
+            round_trip_ms=None,
+            recalling=min(1, status.north.recalling),
         ),
         uplinks=tuple(replace(uplink, pending=0, settled=0) for uplink in status.uplinks),
     )
