@@ -152,7 +152,7 @@ def catalog(site: Site) -> Catalog:
         location={"lat": place.lat, "lon": place.lon, "note": dict(place.note)} if place else None,
         devices=(
             *(_device(bus.name, device) for bus in site.buses for device in bus.devices),
-            *((_device("", site.box),) if site.box is not None else ()),
+            *((_device(site.box.name, site.box),) if site.box is not None else ()),
         ),
     )
 
