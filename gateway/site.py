@@ -7,7 +7,7 @@ Field or a Profile is written once, in its pool, and is a number wherever it sta
 share them. What is read back is checked type by type: a file from a disk is not trusted to be what was written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -36,7 +36,7 @@ class Device:
 
     name: str
     profile: Profile
-    unit_id: int  # 0 for a serial stream
+    unit_id: int  # 0 where there is none: a serial stream, what is pushed
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
@@ -54,8 +54,9 @@ class Serve:
 class Bus:
     """One medium, its line settings, the devices on it.
 
-    transport: rtu | tcp | rtu_over_tcp | stream, and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
-    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu and stream, "host:port" for tcp and rtu_over_tcp.
+    transport: rtu | tcp | rtu_over_tcp | stream | push, and with the driver pymodbus also ascii | udp.
+    driver: own | pymodbus. endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu and stream, "host:port" for
+    tcp and rtu_over_tcp, "" for push.
     """
 
     name: str
@@ -151,6 +152,15 @@ class Site:
         tuple[str, str], ...
     ]  # (file or folder, sha256 of its content or listing): what this was compiled from
     commands: tuple[str, ...] = ()  # of the IOC, that this site carries out
+    box: Device | None = None  # this box itself, as a device
+
+    @property
+    def devices(self) -> Iterator[Device]:
+        """All that rows may come from."""
+        for bus in self.buses:
+            yield from bus.devices
+        if self.box is not None:
+            yield self.box
 
 
 def dumps(site: Site) -> bytes:
@@ -177,7 +187,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 3
+VERSION = 4
 POOLED = (Field, Profile)
 
 

@@ -26,7 +26,7 @@ from simulators.recording import BadTrace
 from simulators.replay import read_trace, replay
 from simulators.serve import serve, signals_of
 from simulators.signals import UnknownSignal
-from simulators.targets import faults_of
+from simulators.targets import faults_of, served_by_us
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> Coroutine[None, None, None]:
     compiled = compile_simulator_file(options.site, options.profiles)
-    site, config = compiled.site, compiled.config
+    site, config = served_by_us(compiled.site), compiled.config
     return serve(
         site,
         signals_of(site, config.signal, options.seed),

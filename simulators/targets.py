@@ -1,11 +1,17 @@
 """The names of a site that a fault can be of: its buses, its devices, the fields of those. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gateway.site import Site
 from simulators.entry import WrongEntry
 from simulators.fault import Fault, Target
 from simulators.faults import fault
+
+
+def served_by_us(site: Site) -> Site:
+    """The site without what programs of a box hand in: there is no line to serve that on."""
+    return replace(site, buses=tuple(bus for bus in site.buses if bus.transport != "push"))
 
 
 def targets_of(site: Site) -> dict[str, Target]:

@@ -24,12 +24,14 @@ from gateway.app import (
     journal,
     lastrun,
     log,
+    push,
     secrets,
     sites,
     spool_requests,
     trace_requests,
     watchdog,
 )
+from gateway.app.box import Box, LifeFile, in_site
 from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
@@ -45,7 +47,7 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
 from gateway.errors import GatewayError, SpoolInUse
-from gateway.model import Draft, Event, Row
+from gateway.model import BootMs, Draft, Event, Row
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
 from gateway.pipeline.packer import Packer
@@ -122,14 +124,19 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
             site, brokers, spool, connect(clock, timeline), clock, counters, random, inbox.put, board
         )
         board.north, board.others = uplink, others
+        lived = LifeFile(Path(site.spool.path), boot)
+        doors = [door for doors in brokers for door in doors]
+        boxes = in_site(site, lived, doors, timeline, clock, counters, inbox.put, board.status)
         _announce(site, inbox, clock, alarms)
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
             *(buses, fields, uplink, board, folder, learned, others),
+            *(push.Waiting(clock, lambda: inbox.lost), boxes),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
             lastrun.end(folder)
+        lived.end()
     for name, labels, value in counters:
         _log.info("counted name=%s labels=%s value=%g", name, labels, value)
     clock.close()
@@ -154,18 +161,21 @@ class Parts:
     folder: Path
     learned: Learned
     others: Sequence[PlainUplink]
+    waiting: push.Waiting
+    boxes: Sequence[Box]  # one, or none
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
     answers = {
-        **handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock),
+        **handlers(parts.board, [*parts.buses, *parts.boxes], Judge(parts.site), parts.counters, clock),
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),
         **spool_requests.handlers(parts.spool),
     }
+    pushes = {**push.handlers(parts.buses, parts.waiting)}
     async with asyncio.TaskGroup() as tasks:
         services = [
             tasks.create_task(_follow(parts), name="clock"),
@@ -173,6 +183,11 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             tasks.create_task(parts.fields.run(), name="fields"),
             tasks.create_task(parts.learned.run(), name="learned"),
             tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
+            *(
+                tasks.create_task(_control(Server(parts.folder / push.SOCKET, pushes), parts), name="push")
+                for _ in [bus for bus in parts.site.buses if bus.transport == "push"][:1]
+            ),
+            *(tasks.create_task(box.run(), name="box") for box in parts.boxes),
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
             *(tasks.create_task(server.run(), name=f"serve {at}") for at, server in enumerate(_servers(parts))),
         ]
@@ -224,19 +239,28 @@ async def _control(server: Server, parts: Parts) -> None:
 async def _collect(parts: Parts) -> None:
     """The data path, south to disk, in one place. However it ends, what was read is written first."""
     inbox, spool, board, clock, counters = parts.inbox, parts.spool, parts.board, parts.clock, parts.counters
+    waiting = parts.waiting
     judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
     closed: deque[Draft] = deque()
     try:
         while not inbox.ended:
-            item = await inbox.next(packer.closes_at(online=board.online))
+            item = await inbox.next(_first(packer.closes_at(online=board.online), waiting.due_at()))
             closed += packer.due(clock.boot_ms(), online=board.online)
             closed += _packed(judge, packer, item, counters)
+            begun = waiting.begin() if inbox.empty and waiting.due(clock.boot_ms()) else ()
+            closed += packer.flush() if begun else ()
             await _write(spool, closed)
+            push.tell(begun, stored=not spool.status.failing) if begun else None
     finally:  # told to stop, or another stage failed: that must not cost a reading
         for item in inbox.rest():
             closed += _packed(judge, packer, item, counters)
         closed += packer.flush()
         await _write(spool, closed)
+        push.tell(waiting.begin(), stored=not spool.status.failing)
+
+
+def _first(*moments: BootMs | None) -> BootMs | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _packed(judge: Judge, packer: Packer, item: Row | Event | None, counters: Counters) -> list[Draft]:

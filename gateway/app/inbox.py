@@ -36,11 +36,13 @@ class Inbox:
         self._dropped: list[BootMs] = []  # [earliest, latest] of what went, empty when nothing did
         self._dropped_rows = 0
         self._closed = False
+        self.lost = 0  # items that nobody will take
 
     def put(self, item: Row | Event) -> None:
         """Never blocks, never fails. After the end nobody takes any more: it is only counted."""
         if self._closed:
             self._counters.add("inbox_dropped", what=type(item).__name__.lower())
+            self.lost += 1
             return
         if len(self._items) >= self._items_max:
             self._drop(self._items.popleft())
@@ -60,6 +62,11 @@ class Inbox:
     def ended(self) -> bool:
         """Closed and empty."""
         return self._closed and not self._items and not self._dropped
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is waiting to be taken."""
+        return not self._items and not self._dropped
 
     async def next(self, until: BootMs | None) -> Row | Event | None:
         """The oldest item, or None at `until` or when it is closed and empty."""
@@ -87,6 +94,7 @@ class Inbox:
 
     def _drop(self, item: Row | Event) -> None:
         self._counters.add("inbox_dropped", what=type(item).__name__.lower())
+        self.lost += 1
         self._dropped_rows += isinstance(item, Row)
         self._dropped = [min([*self._dropped, item.at]), max([*self._dropped, item.at])]
 

@@ -28,13 +28,14 @@ _Signal: TypeAlias = Callable[[float], Value]
 
 def rows(site: Site) -> Iterator[Row]:
     """Every poll of every group, in the order of time, for ever."""
-    groups = (_of_group(polled, first_ms) for bus in site.buses for polled, first_ms in _first_polls(bus))
-    return merge(*groups, key=lambda row: row.at)
+    firsts = [first for bus in site.buses for first in _first_polls(bus)]
+    firsts += [(polled, polled.period_ms) for polled in (site.box.polled if site.box is not None else ())]
+    return merge(*(_of_group(polled, first_ms) for polled, first_ms in firsts), key=lambda row: row.at)
 
 
 def _first_polls(bus: Bus) -> Iterator[tuple[Polled, float]]:
     """Staggered by device, and one after another where the line is slow; what sends by itself begins anywhere."""
-    if bus.transport == "stream":
+    if bus.transport in {"stream", "push"}:
         for device in bus.devices:
             yield from ((polled, Random(device.name).random() * polled.period_ms) for polled in device.polled)  # noqa: S311 - as below
         return

@@ -150,7 +150,10 @@ def catalog(site: Site) -> Catalog:
         gateway=site.gateway,
         area={"scheme": area.scheme, "code": area.code, "name": area.name} if area else None,
         location={"lat": place.lat, "lon": place.lon, "note": dict(place.note)} if place else None,
-        devices=tuple(_device(bus.name, device) for bus in site.buses for device in bus.devices),
+        devices=(
+            *(_device(bus.name, device) for bus in site.buses for device in bus.devices),
+            *((_device(site.box.name, site.box),) if site.box is not None else ()),
+        ),
     )
 
 

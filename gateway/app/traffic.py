@@ -134,7 +134,7 @@ class _Way:
 
 def _packed(site: Site, max_age_ms: int) -> tuple[float, int, list[Draft]]:
     """The drafts of a stretch of time: how long it is in s, and how many rows are in it."""
-    periods = [polled.period_ms for bus in site.buses for device in bus.devices for polled in device.polled]
+    periods = [polled.period_ms for device in site.devices for polled in device.polled]
     wanted_s = max(BATCHES_MIN * max([max_age_ms, *periods[:1]]), 2 * max(periods, default=0)) / 1000
     rows_per_s = sum(1000 / period_ms for period_ms in periods)
     window_s = min(max(wanted_s, WINDOW_MIN_S), WINDOW_MAX_S, ROWS_MAX / rows_per_s if periods else WINDOW_MIN_S)

@@ -12,6 +12,7 @@ from gateway.cli import demo as demos
 from gateway.cli import ioc, profile
 from gateway.cli import plan as plans
 from gateway.cli import probe as probes
+from gateway.cli import push as pushes
 from gateway.cli import read as reads
 from gateway.cli import recall as recalls
 from gateway.cli import scan as scans
@@ -139,6 +140,20 @@ def write(
 ) -> int:
     """Write a field of a device where profile and site allow it, and read it back; the centre is told."""
     return writes.write(socket, device, field, value, lang, sure=yes)
+
+
+@app.command(  # a value may begin with a minus
+    rich_help_panel=CABINET, context_settings={"ignore_unknown_options": True}
+)
+def push(
+    device: DEVICE,
+    values: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...")],
+    socket: Annotated[Path, typer.Option("--socket", envvar="GATEWAY_PUSH_SOCKET")] = pushes.SOCKET_DEFAULT,
+    age: Annotated[str, typer.Option("--age", help="how long ago it was read: 90s")] = "0s",
+    lang: LANG = "en",
+) -> int:
+    """Hand in a reading from a program of this box; done when it is on disk."""
+    return pushes.hand_in(socket, device, values, age, lang)
 
 
 @app.command(rich_help_panel=CABINET)

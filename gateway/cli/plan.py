@@ -28,6 +28,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "columns": "device|every|read|one cycle|load",
         "stream": "{0} sends by itself; a row every {1}",
+        "push": "{0} is handed in by a program of the box",
         "listen": "only listens: another master asks",
         "empty": "nothing to ask",
         "load": "load {0}",
@@ -53,6 +54,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "vi": {
         "columns": "thiết bị|mỗi|lệnh đọc|một lượt|tải",
         "stream": "{0} tự gửi; mỗi {1} một dòng số liệu",
+        "push": "{0} do một chương trình trên hộp đưa vào",
         "listen": "chỉ nghe: một master khác hỏi",
         "empty": "không có gì để hỏi",
         "load": "tải {0}",
@@ -83,6 +85,7 @@ TRANSPORTS: Final = {
     "ascii": "Modbus ASCII",
     "udp": "Modbus UDP",
     "stream": "serial",
+    "push": "push",
 }
 
 
@@ -143,6 +146,9 @@ def _medium(bus: Bus) -> str:
 def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[str]:
     if bus.mode == "listen":
         yield f"  {said['listen']}"
+        return
+    if bus.transport == "push":
+        yield from (f"  {said['push'].format(device.name)}" for device in bus.devices)
         return
     if bus.transport == "stream":
         for device in bus.devices:
@@ -225,7 +231,7 @@ def _change(remedy: Remedy, said: Mapping[str, str]) -> str:
 
 
 def _bus_document(bus: Bus) -> dict[str, Any]:
-    asked = bus.mode != "listen" and bus.transport != "stream"
+    asked = bus.mode != "listen" and bus.transport not in {"stream", "push"}
     now = outlook(bus if asked else replace(bus, devices=()))
     return {
         "name": bus.name,

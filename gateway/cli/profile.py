@@ -14,7 +14,7 @@ from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.errors import Invalid
 from gateway.profile import load
 from gateway.profile.load import Library
-from gateway.profile.profile import Field, ModbusSource, Profile
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile
 from gateway.profile.schema import ProfileSchema
 from gateway.text import words
 from gateway.toml_file import read_located
@@ -25,6 +25,7 @@ TEXT: Final = {
         "profile": "profile", "device": "device", "none": "No profile fits: {}",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
+        "local": "handed in by a program of the box",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
         "writable": "may be written",
     },
@@ -32,6 +33,7 @@ TEXT: Final = {
         "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
+        "local": "do một chương trình trên hộp đưa vào",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
         "writable": "ghi được",
     },
@@ -102,17 +104,22 @@ def _words(profile: Profile) -> str:
 def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
     text, source, path = TEXT[_known(lang)], profile.source, library.files[profile.ref]
     head = read_located(path, ProfileSchema).value.profile
-    line = f"{source.line.baud} {source.line.bits}{source.line.parity}{source.line.stop_bits}"
     yield f"{profile.ref}  {_title(profile, lang)}"
-    if isinstance(source, ModbusSource):
-        yield text["modbus"].format(source.unit_id, line)
+    if isinstance(source, LocalSource):
+        yield text["local"]
+    elif isinstance(source, ModbusSource):
+        yield text["modbus"].format(source.unit_id, _line(source.line))
     else:
-        yield text["stream"].format(line, source.period_ms / 1000)
+        yield text["stream"].format(_line(source.line), source.period_ms / 1000)
     yield from (f"! {dict(warning.pairs())[_known(lang)]}" for warning in head.warnings)
     for name, variant in library.variants.get(profile.ref, {}).items():
         yield f"{text['variant']} {name}: {_title(variant, lang)}"
     yield text["sources"].format("; ".join(head.sources), profile.confidence)
     yield text["file"].format(path)
+
+
+def _line(line: Line) -> str:
+    return f"{line.baud} {line.bits}{line.parity}{line.stop_bits}"
 
 
 def _fields(profile: Profile, lang: str) -> Table:

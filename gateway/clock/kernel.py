@@ -61,6 +61,11 @@ class SystemClock:
             return self.utc_ms() >= BUILT and _set_from_rtc(self._rtc)  # a battery clock without a battery is years off
         return self.word is Trust.NTP and self._kernel_synchronised()
 
+    def max_error_ms(self) -> float | None:
+        """How far the wall clock may be off, by the kernel: it grows while nobody corrects it. None: it is refused."""
+        timex = _Timex()
+        return timex.maxerror / 1000 if self._libc.adjtimex(ctypes.byref(timex)) >= 0 else None
+
     async def sleep_until(self, at: BootMs) -> None:
         """Coarse; at least one turn of the loop."""
         while True:

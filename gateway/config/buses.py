@@ -1,18 +1,21 @@
 """[[bus]] and [[device]] -> buses with their devices, groups and periods, and what does not fit together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
 
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.model import Group
-from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, SerialSource
 from gateway.profile.types import duration_ms, serial_line
 from gateway.site import Bus, Device, Polled, Serve
 from gateway.toml_file import Step, nearest
 
 EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
+BOX = "gateway/self@1"
+BOX_PERIOD_MIN_MS = 1_000
 PERIOD_MIN_MS = 50
 PERIOD_MAX_MS = 86_400_000
 RTU_BITS = 8
@@ -28,6 +31,21 @@ def compile_buses(
 ) -> tuple[Bus, ...]:
     """In the order of the file; groups of a device by period. `variants` are profiles by ref and name."""
     return tuple(_Compiler(config, profiles, findings, variants).buses())
+
+
+def compile_box(config: GatewayConfig, profiles: Mapping[str, Profile], findings: Findings) -> Device | None:
+    """This box as a device: one group, of all that its profile knows. A simulator is no box."""
+    written, profile = config.box, profiles.get(BOX)
+    if not written.on or profile is None or isinstance(config, SimulatorConfig):
+        return None
+    period_ms = duration_ms(written.every)
+    if not BOX_PERIOD_MIN_MS <= period_ms <= PERIOD_MAX_MS:
+        problem = f"{period_ms} ms: from {BOX_PERIOD_MIN_MS} ms to one day"
+        findings.report("impossible_period", problem, "box", "every")
+    fields = profile.reported
+    names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
+    group = Group(written.name, profile.kind, profile.ref, names, letters)
+    return Device(written.name, profile, 0, (Polled(group, fields, period_ms),))
 
 
 class _Compiler:
@@ -55,6 +73,9 @@ class _Compiler:
                 self._findings.report("unknown_variant", detail, "device", n, "variant")
         ends: dict[str, str] = {}
         for n, bus in enumerate(self._config.bus):
+            if bus.mode == "push":
+                yield self._pushed(bus)
+                continue
             end = bus.port or bus.host or ""
             if end in ends and not end.endswith(":0"):
                 self._findings.report("doubled_endpoint", f"{end} is also that of {ends[end]}", "bus", n)
@@ -99,6 +120,13 @@ class _Compiler:
             serve=self._serve(n, bus, transport),
         )
 
+    def _pushed(self, bus: BusConfig) -> Bus:
+        """What programs of this box hand in, of whatever profile: how that is read elsewhere means nothing here."""
+        found = (self._on(bus, m, entry) for m, entry in enumerate(self._config.device))
+        local = LocalSource()
+        devices = (replace(each, profile=replace(each.profile, source=local)) for each in found if each is not None)
+        return Bus(bus.name, "push", bus.link, "", Line(), tuple(devices), mode=bus.mode)
+
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
         for device in devices:
@@ -122,7 +150,8 @@ class _Compiler:
         """As written; else as the devices come from their makers, when they agree."""
         if bus.line:
             return serial_line(bus.line)
-        lines = {device.profile.source.line for device in devices}
+        sources = [device.profile.source for device in devices]
+        lines = {source.line for source in sources if not isinstance(source, LocalSource)}
         if bus.port and len(lines) > 1:
             texts = " and ".join(sorted(f"{line.baud} {line.bits}{line.parity}{line.stop_bits}" for line in lines))
             self._findings.report("lines_differ", f"its devices come with {texts}", "bus", n)
@@ -133,6 +162,9 @@ class _Compiler:
         profile = self._profile(entry)
         if entry.bus != bus.name or profile is None:
             return None
+        if isinstance(profile.source, LocalSource) and bus.mode != "push":
+            detail = f'{entry.name} is handed in by a program: its bus has mode = "push"'
+            self._findings.report("wrong_bus", detail, "device", n, "bus")
         polled = tuple(self._polled(n, entry, profile))
         writable = tuple(self._writable(n, entry, profile))
         unit_id = self._unit_id(n, entry, profile)
@@ -145,9 +177,9 @@ class _Compiler:
         return self._variants.get(entry.profile, {}).get(entry.variant)
 
     def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
-        if isinstance(profile.source, SerialSource):
+        if not isinstance(profile.source, ModbusSource) or self._is_pushed(entry):
             if entry.unit_id is not None:
-                self._findings.report("bad_value", "a serial stream has no unit_id", "device", n, "unit_id")
+                self._findings.report("bad_value", f"{entry.name} has no unit_id there", "device", n, "unit_id")
             return 0
         unit_id = entry.unit_id or profile.source.unit_id
         for m, other in enumerate(self._config.device[:n]):
@@ -162,9 +194,12 @@ class _Compiler:
 
     def _wants(self, entry: DeviceConfig) -> int | None:
         profile = self._profile(entry)
-        if profile is None or not isinstance(profile.source, ModbusSource):
+        if profile is None or not isinstance(profile.source, ModbusSource) or self._is_pushed(entry):
             return None
         return entry.unit_id or profile.source.unit_id
+
+    def _is_pushed(self, entry: DeviceConfig) -> bool:
+        return any(bus.mode == "push" for bus in self._config.bus if bus.name == entry.bus)
 
     def _polled(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[Polled]:
         known = [field.name for field in profile.fields if not field.hidden]
@@ -201,7 +236,9 @@ class _Compiler:
         if own and own.every:
             steps, period_ms = ("device", n, "fields", field.name, "every"), duration_ms(own.every)
         source = profile.source
-        least_ms = source.period_ms if isinstance(source, SerialSource) else PERIOD_MIN_MS
+        least_ms = PERIOD_MIN_MS
+        if isinstance(source, SerialSource) and not self._is_pushed(entry):
+            least_ms = source.period_ms
         if not least_ms <= period_ms <= PERIOD_MAX_MS:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)

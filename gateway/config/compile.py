@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from gateway import sources, toml_file
-from gateway.config.buses import Variants, compile_buses
+from gateway.config.buses import Variants, compile_box, compile_buses
 from gateway.config.findings import Findings
 from gateway.config.gateway import GatewayConfig, SimulatorConfig, size_bytes
 from gateway.config.uplinks import compile_uplinks
@@ -68,6 +68,7 @@ def compile_site(
         buses=compile_buses(config, profiles, findings, variants),
         sources=from_sources,
         commands=tuple(dict.fromkeys(config.gateway.commands)),
+        box=compile_box(config, profiles, findings),
     )
     if findings.problems:
         raise Invalid(tuple(sorted(findings.problems, key=lambda problem: (problem.file, problem.line))))
@@ -109,6 +110,8 @@ def _check_names(config: GatewayConfig, findings: Findings) -> None:
         if name in first:
             findings.report("doubled_name", f"{name} is also {first[name]}", table, n, "name")
         first.setdefault(name, f"{table}[{n}]")
+    if config.box.on and config.box.name in first:
+        findings.report("doubled_name", f"{config.box.name} is also {first[config.box.name]}", "box", "name")
 
 
 def _area(config: GatewayConfig) -> Area | None:

@@ -234,11 +234,15 @@ class BusConfig(Strict):
     link: Literal["own", "pymodbus"] = "own"
     framing: Literal["tcp", "rtu", "ascii", "udp", "tls"] | None = None
     rs485: bool = False
-    mode: Literal["poll", "listen"] = "poll"
+    mode: Literal["poll", "listen", "push"] = "poll"
     serve: ServeConfig | None = None
 
     @model_validator(mode="after")
     def _one_medium(self) -> "BusConfig":
+        if self.mode == "push":
+            if self.model_fields_set - {"name", "mode"}:
+                raise refused("bad_value", "what programs of this box hand in has no port, no host and no line")
+            return self
         if (self.port is None) == (self.host is None):
             raise refused("bad_value", "either port or host")
         if self.framing == "tls":
@@ -262,6 +266,14 @@ class EveryConfig(Strict):
     fast: Duration | None = None
     normal: Duration | None = None
     slow: Duration | None = None
+
+
+class BoxConfig(Strict):
+    """[box]: the gateway itself as a device."""
+
+    on: bool = True
+    name: Id = "box"
+    every: Duration = "60s"
 
 
 class DeviceFieldConfig(Strict):
@@ -299,6 +311,7 @@ class GatewayConfig(Strict):
     uplink: Annotated[tuple[UplinkConfig, ...], Field(min_length=1)]
     bus: tuple[BusConfig, ...] = ()
     device: tuple[DeviceConfig, ...] = ()
+    box: BoxConfig = BoxConfig()
 
 
 def _flat(value: Any) -> Any:  # noqa: ANN401 - what pydantic hands over

@@ -47,6 +47,7 @@ class Tally:
     """What NorthStatus tells of all sessions together."""
 
     sent_bytes: int = 0
+    round_trip_ms: int | None = None  # from the last send of a batch to its receipt
     last_receipt_ms: UtcMs | None = None
 
 
@@ -245,6 +246,7 @@ class Session:
                 self._complain(effect)
             case TimeOfDay(sent, arrived, now):
                 if self._parts.settle == "receipt":
+                    self._parts.tally.round_trip_ms = arrived - sent
                     self._parts.on_receipt_now(sent, arrived, now)
 
     def _move(self, effect: Park | Unpark) -> None:
@@ -361,7 +363,12 @@ def _lasting(status: Status) -> Status:
         time=UtcMs(0),
         spool=replace(status.spool, epochs=epochs, pending=0, settled=0, oldest_age_ms=None, size_bytes=0),
         north=replace(
-            status.north, in_flight=0, sent_bytes=0, last_receipt_ms=None, recalling=min(1, status.north.recalling)
+            status.north,
+            in_flight=0,
+            sent_bytes=0,
+            last_receipt_ms=None,
+            round_trip_ms=None,
+            recalling=min(1, status.north.recalling),
         ),
         uplinks=tuple(replace(uplink, pending=0, settled=0) for uplink in status.uplinks),
     )

@@ -126,6 +126,7 @@ class Uplink:
             settle=self._settings.settle,
             refusal=self._refusal,
             recalling=self._window.recalling,
+            round_trip_ms=self._tally.round_trip_ms,
         )
 
     @property

@@ -53,7 +53,7 @@ class Judge:
     """The rows of one site in one boot, one after another."""
 
     def __init__(self, site: Site) -> None:
-        polled = (polled for bus in site.buses for device in bus.devices for polled in device.polled)
+        polled = (polled for device in site.devices for polled in device.polled)
         self._limits = {each.group: _Limits.of(each.group, each.fields) for each in polled}
         self._seen: dict[Group, _Seen] = {}
         self._nulls: dict[tuple[str, str], BootMs] = {}  # the latest row with a null, by device and kind

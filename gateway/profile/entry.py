@@ -4,7 +4,7 @@ What an entry makes is one of four shapes: a number, a boolean, a text, or a lab
 Each shape, and each role that a field may have, has keys that mean nothing with it; they are problems, never ignored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from gateway.errors import Problem
@@ -23,6 +23,7 @@ ORDERS_OF_TEXT = ("ABCD", "BADC")
 LETTERS = {"number": "f", "boolean": "b", "text": "s", "label": "s"}
 
 _OF_REGISTERS = ("order", "table", "byte", "length", "encoding", "scale_from", "hidden", "parameter", "writable")
+_OF_WORDS = ("scale", "offset", "sentinels", "bit", "bits", "labels", "not_fitted")
 _OF_NUMBERS = ("scale", "offset", "decimals", "range", "counter", "restarts", "scale_from", "not_fitted")
 _MEANS_NOTHING = {  # with what: which keys
     "a boolean": (*_OF_NUMBERS, "labels", "byte"),
@@ -42,6 +43,7 @@ class Entry:
         self._name = name
         self._entry = entry
         self._modbus = profile.modbus
+        self._is_local = profile.local is not None
         self._is_split = profile.serial is not None and profile.serial.parse.kind == "split"
         self._part_types = part_types(profile.serial)
         self._places = places
@@ -113,22 +115,24 @@ class Entry:
         entry = self._entry
         if entry.labels is not None:
             return "label"
-        if entry.type == "text" or (self._is_split and quantity.letter == "s"):
+        if entry.type == "text" or ((self._is_split or self._is_local) and quantity.letter == "s"):
             return "text"
+        if self._is_local and quantity.letter == "b":
+            return "boolean"
         one_bit = entry.bit is not None and quantity.letter != "f" and not entry.hidden
         return "boolean" if entry.type == "bit" or one_bit else "number"
 
     def _type(self, shape: str) -> str:
         if self._modbus:
             return self._entry.type or "u16"
-        if self._is_split:
+        if self._is_split or self._is_local:
             return "text" if shape == "text" else ""
         return self._part_types.get(self._entry.part or "", "")
 
     def _has_place(self) -> bool:
         """Whether it is known what is read, so that more can be said about it."""
-        if self._modbus:
-            return self._entry.type is not None
+        if self._modbus or self._is_local:
+            return self._is_local or self._entry.type is not None
         return self._entry.part is not None and (not self._part_types or self._entry.part in self._part_types)
 
     def _table(self) -> Table | None:
@@ -188,8 +192,11 @@ class Entry:
 
     def _check_keys(self) -> None:
         """Each key that this kind of profile needs, and none that it does not know."""
-        needed = ("address", "type") if self._modbus else ("part",)
-        foreign = ("part",) if self._modbus else ("address", "type", *_OF_REGISTERS)
+        needed, foreign = ["part"], ["address", "type", *_OF_REGISTERS]
+        if self._modbus:
+            needed, foreign = ["address", "type"], ["part"]
+        elif self._is_local:
+            needed, foreign = [], ["part", *foreign, *_OF_WORDS]
         for key in needed:
             if getattr(self._entry, key) is None:
                 self._report("missing_key", f"{key} is needed here", key)
@@ -242,7 +249,7 @@ class Entry:
             return field.type in (*SHARED, *BYTES)
         return field.type.startswith("u") and sum(field.bits or ()) <= 8 * size_bytes(field)
 
-    def _written(self, keys: tuple[str, ...]) -> Iterator[str]:
+    def _written(self, keys: Sequence[str]) -> Iterator[str]:
         return (key for key in keys if key in self._entry.model_fields_set)
 
     def _report(self, code: str, detail: str, *steps: Step) -> None:

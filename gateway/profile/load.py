@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.errors import Invalid, Problem
 from gateway.profile import vectors
 from gateway.profile.build import build, build_variants
-from gateway.profile.profile import Profile
+from gateway.profile.profile import LocalSource, Profile
 from gateway.profile.schema import ProfileSchema
 from gateway.toml_file import Located, Places, read_located
 
@@ -106,6 +106,8 @@ class _Loader:
 def _vector_problems(
     path: Path, profile: Profile, variants: Mapping[str, Profile], places: Places
 ) -> Iterator[Problem]:
+    if isinstance(profile.source, LocalSource):
+        return  # no frames, so nothing that could be decoded wrongly
     beside = vectors.path_of(path)
     if not beside.exists():
         yield places.problem("no_vectors", f"{beside.name} is missing", "profile", "id")

@@ -134,6 +134,11 @@ class SerialSource:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalSource:
+    """Not read by us: a program of this box hands its values in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One device model."""
 
@@ -142,7 +147,7 @@ class Profile:
     title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
     confidence: str
     fields: tuple[Field, ...]
-    source: ModbusSource | SerialSource
+    source: ModbusSource | SerialSource | LocalSource
 
     @property
     def reported(self) -> tuple[Field, ...]:

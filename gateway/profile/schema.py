@@ -256,6 +256,10 @@ class SerialSchema(Strict):
     period: Duration
 
 
+class LocalSchema(Strict):
+    """[local]: a program of this box hands the values in; it has no keys."""
+
+
 class WritableSchema(Strict):
     """What may be written to a field."""
 
@@ -322,11 +326,12 @@ class ProfileSchema(Strict):
     profile: HeadSchema
     modbus: ModbusSchema | None = None
     serial: SerialSchema | None = None
+    local: LocalSchema | None = None
     fields: Annotated[dict[FieldName, FieldSchema], Field(min_length=1)]
     variants: dict[Id, VariantSchema] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> "ProfileSchema":
-        if (self.modbus is None) == (self.serial is None):
-            raise refused("bad_value", "either [modbus] or [serial]")
+        if sum(one is not None for one in (self.modbus, self.serial, self.local)) != 1:
+            raise refused("bad_value", "one of [modbus], [serial] and [local]")
         return self

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gateway.errors import Problem
-from gateway.profile.profile import WORDS, Identify, Line, ModbusSource, SerialSource, Setup
+from gateway.profile.profile import WORDS, Identify, Line, LocalSource, ModbusSource, SerialSource, Setup
 from gateway.profile.schema import FramingSchema, ModbusSchema, ParseSchema, ProfileSchema, SerialSchema, SetupSchema
 from gateway.profile.types import duration_ms, hex_bytes, serial_line
 from gateway.profile.word import CODES
@@ -18,8 +18,10 @@ WORD_MAX = 0xFFFF  # of a setting
 TYPES = {code: name for name, code in CODES.items()}
 
 
-def source(written: ProfileSchema) -> ModbusSource | SerialSource:
-    """One of the two; the schema says that there is exactly one."""
+def source(written: ProfileSchema) -> ModbusSource | SerialSource | LocalSource:
+    """One of the three; the schema says that there is exactly one."""
+    if written.local:
+        return LocalSource()
     return _modbus(written.modbus) if written.modbus else _serial(_there(written.serial))
 
 
@@ -46,7 +48,7 @@ def part_types(serial: SerialSchema | None) -> Mapping[str, str]:
 
 
 def _there(serial: SerialSchema | None) -> SerialSchema:
-    assert serial, "the schema says: either [modbus] or [serial]"  # noqa: S101 - a bug of ours, not the author's
+    assert serial, "the schema says: one of [modbus], [serial] and [local]"  # noqa: S101 - a bug of ours, not the author's
     return serial
 
 

@@ -18,6 +18,7 @@ from gateway.south.links.link import NS_PER_MS, Link, NotSent
 from gateway.south.links.modbus_links import open_own
 from gateway.south.links.trace import Trace
 from gateway.south.listen import ListenLoop
+from gateway.south.pushed import PushLoop
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Guarded, Outcome, Poller, poll_together
@@ -94,6 +95,8 @@ def loops(
     def loop(bus: Bus) -> Loop:
         if bus.transport == "stream":
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
+        if bus.transport == "push":
+            return PushLoop(bus, clock, counters, on_row, on_event)
         if bus.mode == "listen":
             return ListenLoop(bus, clock, counters, random, on_row, on_event)
         return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories, owed=owed)

@@ -98,6 +98,7 @@ class NorthStatus:
     last_receipt_ms: UtcMs | None
     settle: str
     refusal: str = ""
+    round_trip_ms: float | None = None  # from the last send of a batch to its receipt
     recalling: int = 0  # batches that were asked for again and are not back yet
 
 

@@ -169,7 +169,7 @@ class WindowMachine(RuleBasedStateMachine):
                 self.parked[effect.id] = effect.why
                 self.may_park(effect, mute)
             elif isinstance(effect, Unpark):
-                del self.parked[effect.id]
+                assert self.parked.pop(effect.id, None) is not None, "tried again what is not parked"
                 self.tried_again.add(effect.id.seq)
             elif isinstance(effect, Fetch | Reread):
                 self.reads.append(effect)

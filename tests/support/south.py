@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import DeviceException, LinkDown, NoReply
 from gateway.model import Group
-from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, SerialSource
 from gateway.protocols.modbus_pdu import ReadRequest, Request, Table
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Polled, Site, SpoolSettings
@@ -25,7 +25,7 @@ def a_source(**settings: object) -> ModbusSource:
     return ModbusSource(**({"line": Line(), "unit_id": 1, "timeout_ms": 200} | settings))  # type: ignore[arg-type]
 
 
-def a_profile(fields: Sequence[Field], source: ModbusSource | SerialSource | None = None) -> Profile:
+def a_profile(fields: Sequence[Field], source: ModbusSource | SerialSource | LocalSource | None = None) -> Profile:
     """A profile around some fields."""
     return Profile("test/thing@1", "thing", (), "test", tuple(fields), source or a_source())
 

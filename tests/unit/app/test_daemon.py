@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from gateway.app import push
 from gateway.app.daemon import Parts, _collect, _servers
 from gateway.app.inbox import Inbox
 from gateway.counters import Counters
@@ -45,12 +46,18 @@ class SlowSpool:
         self.kept: list[Draft] = []
         self.go = asyncio.Event()
         self.go.set()
+        self.failing = ""
 
     async def append(self, draft: Draft) -> int:
         """As `Spool.append`: a cancel does not stop what has begun."""
         await self.go.wait()
         self.kept.append(draft)
         return len(self.kept)
+
+    @property
+    def status(self) -> SimpleNamespace:
+        """As far as the collector asks."""
+        return SimpleNamespace(failing=self.failing)
 
     @property
     def times(self) -> list[int]:
@@ -72,7 +79,7 @@ class Bench:
         self.inbox = Inbox(self.clock, self.counters, items_max)
         named = SimpleNamespace(
             site=SITE, boot="b1", clock=self.clock, counters=self.counters, inbox=self.inbox, spool=self.spool,
-            board=SimpleNamespace(online=True),
+            board=SimpleNamespace(online=True), waiting=push.Waiting(self.clock, lambda: self.inbox.lost),
         )  # fmt: skip
         self.collecting = group.create_task(_collect(cast("Parts", named)), name="collect")
 

@@ -191,6 +191,7 @@ def test_devices_that_come_with_different_lines(tmp_path: Path) -> None:
     """Nobody guesses which of two speeds a bus runs at; written, it is fine."""
     slow = (device("a", "xy/md02@1") + device("w", "ecowitt/wn90lp@1")).replace("xy/md02", "slow/one")
     md02 = PROFILES["xy/md02@1"]
+    assert isinstance(md02.source, ModbusSource)
     profiles = {**PROFILES, "slow/one@1": replace(md02, source=replace(md02.source, line=Line(4800)))}
     for line, problems in (("", ["lines_differ"]), ('line = "4800 8N1"\n', [])):
         read = toml_file.read_located(write(tmp_path / "g.toml", SITE + BUS + line + slow), GatewayConfig)
