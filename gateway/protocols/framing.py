@@ -23,8 +23,8 @@ class Framing:
     """What a frame looks like.
 
     kind: "line" (start? content end), "fixed" (start, then `length` bytes in all), "length" (start, a length field, the
-    rest). checksum: none, sum8, sum16_be, xor, twos_complement8, crc16_modbus; `checksum_text`: written as upper-case
-    hex digits, two a byte.
+    rest). checksum: none, sum8, sum16_be, xor, twos_complement8, crc16_modbus, crc16_mcrf4xx, crc16_sdi12;
+    `checksum_text`: written as upper-case hex digits, two a byte.
     """
 
     kind: str
@@ -154,7 +154,7 @@ def check(framing: Framing) -> None:
     marked = bool(framing.start) or framing.checksum != "none"
     for wrong, why in (
         (framing.kind not in _LENGTHS, f"no such kind: {framing.kind}"),
-        (framing.checksum not in _CHECKSUMS, f"no such checksum: {framing.checksum}"),
+        (framing.checksum not in CHECKSUMS, f"no such checksum: {framing.checksum}"),
         (framing.max_bytes < max(len(framing.start) + len(framing.end), 1), "max_bytes is too small"),
         (framing.kind == "line" and not framing.end, "a line needs an end"),
         (framing.kind == "fixed" and not 0 < framing.length <= framing.max_bytes, "length is not in 1..max_bytes"),
@@ -191,13 +191,15 @@ _LENGTHS: dict[str, Callable[[Framing, bytearray], int | None]] = {
     "fixed": _fixed_length,
     "length": _told_length,
 }
-_CHECKSUMS: dict[str, tuple[Callable[[bytes], bytes], int]] = {
+CHECKSUMS: dict[str, tuple[Callable[[bytes], bytes], int]] = {  # how it is made, and its size
     "none": (lambda _: b"", 0),
     "sum8": (checksums.sum8, 1),
     "sum16_be": (checksums.sum16_be, 2),
     "xor": (checksums.xor8, 1),
     "twos_complement8": (checksums.twos_complement8, 1),
     "crc16_modbus": (checksums.crc16_bytes, 2),
+    "crc16_mcrf4xx": (checksums.mcrf4xx_bytes, 2),
+    "crc16_sdi12": (checksums.sdi12_text, 3),
 }
 
 
@@ -207,13 +209,13 @@ def _frame_length(framing: Framing, held: bytearray) -> int | None:
 
 
 def _checksum_bytes(framing: Framing) -> int:
-    return _CHECKSUMS[framing.checksum][1] * (2 if framing.checksum_text else 1)
+    return CHECKSUMS[framing.checksum][1] * (2 if framing.checksum_text else 1)
 
 
 def _checksum(framing: Framing, frame: bytes) -> bytes:
     """What the checksum of this frame has to be, as it is written."""
     until = framing.checksum_until if framing.checksum_until > 0 else len(frame) + framing.checksum_until
-    binary = _CHECKSUMS[framing.checksum][0](frame[framing.checksum_from : until])
+    binary = CHECKSUMS[framing.checksum][0](frame[framing.checksum_from : until])
     return binary.hex().upper().encode() if framing.checksum_text else binary
 
 

@@ -80,7 +80,7 @@ def test_texts_and_floats_in_a_binary_frame() -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        (Parse("regex"), "kind"),
+        (Parse("csv"), "kind"),
         (Parse("split", separator=b""), "separator"),
         (Parse("binary", layout=">HH", names=("a",)), "names"),
         (Parse("binary", layout=">Z", names=("a",)), "layout"),
