@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceError, LinkDown, NoReply
 from gateway.profile.profile import Line
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Step, Talk
@@ -75,16 +76,27 @@ class _Now:
 class ConversationLink:
     """One serial port; dead after LinkDown. Not for two talks at a time."""
 
-    def __init__(self, stream: TalkStream, line: Line, clock: Clock, owed: Owed, trace: Trace) -> None:
+    def __init__(
+        self,
+        stream: TalkStream,
+        line: Line,
+        clock: Clock,
+        owed: Owed,
+        trace: Trace,
+        counters: Counters,
+        *,
+        bus: str,
+    ) -> None:
         self._stream = stream
         self._line = line
         self._clock = clock
         self._owed = owed
         self._trace = trace
+        self._counters = counters
+        self._bus = bus
         self._baud = line.baud
         self._last_byte_ns = 0
         self._now = _Now(self._char_ns(line.baud))
-        self.late = 0  # replies that came after their time, ever
 
     async def talk(self, device: str, talk: Talk) -> Told:
         """One visit; raises NoReply, BadReply, LinkDown (NotSent when nothing was sent). Bar it first: `owed`."""
@@ -105,6 +117,7 @@ class ConversationLink:
         finally:
             talk.close()
             if now.asked:
+                self._counters.add("talks_uncertain", bus=self._bus)
                 until_ns = self._clock.boot_ns() + late_max_ns(now.timeout_ns)
                 self._owed.bar(device, until_ns, now.hope)
 
@@ -224,7 +237,8 @@ class ConversationLink:
     def _note(self, data: bytes, at_ns: int) -> None:
         self._last_byte_ns = at_ns
         self._trace.note(at_ns, data, sent=False)
-        self.late += self._owed.heard(data)
+        if late := self._owed.heard(data):
+            self._counters.add("talks_late", late, bus=self._bus)
 
     async def _set_baud(self, baud: int) -> None:
         if baud != self._baud:

@@ -5,7 +5,6 @@ from typing import Generic, TypeVar
 
 from gateway.protocols.framing import FrameReader
 
-
 At = TypeVar("At", bound=int)  # boot ms, or boot ns
 
 
