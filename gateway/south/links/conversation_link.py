@@ -2,8 +2,8 @@
 
 - A talk begins when the line has been silent for 3.5 characters, at least 1.75 ms. What came before is no answer to it:
   it is shown to `owed`, which may be waiting for a late reply, and dropped.
-- A `Receive` ends with the first whole frame that fits, after `timeout_ms` of silence, or when bytes keep coming for so
-  long that the longest frame would be over. What stands behind the frame is kept for the next `Receive`.
+- A `Receive` ends with the first whole frame that fits, after `timeout_ms` of silence, or, when bytes keep coming,
+  that much later again (or when the longest frame would be over, if that is later). What stands behind the frame is kept for the next `Receive`.
 - Our own bytes coming back (a two-wire adapter that hears itself) are passed over: exactly those, and whole, right at
   the beginning.
 - A talk that ends without the reply to what it sent last leaves its device barred (`owed`).
@@ -170,7 +170,7 @@ class ConversationLink:
         frames = TimedFrames[int](reader)
         now.hope, now.timeout_ns = Hope(reader, step.fits), step.timeout_ms * NS_PER_MS
         quiet_ns = max(self._clock.boot_ns(), now.left_ns) + now.timeout_ns
-        latest_ns = quiet_ns + step.framing.max_bytes * now.char_ns
+        latest_ns = quiet_ns + max(now.timeout_ns, step.framing.max_bytes * now.char_ns)
         while True:
             data, at_ns = now.kept.popleft() if now.kept else await self._read(min(quiet_ns, latest_ns))
             if not data:
