@@ -5,7 +5,7 @@ Invariants, whatever arrives in whatever pieces:
 - what is given out has its start, its end, its length and a good checksum;
 - never more than `max_bytes` are held; a frame that would be longer is given up;
 - giving up means: one byte goes, and the hunt for `start` begins again right behind it, so that a torn frame costs
-  itself and not the one that follows.
+  itself and not the one that follows. Without a checksum a second start in a line is taken for that, unless `in_step`.
 
 A line without a start has no mark but the end of the one before it. Giving up one byte of it would make a shorter line
 of its tail, so the whole line goes; and a reader that joins a running stream cannot know where it came in, so the first
@@ -57,6 +57,7 @@ class FrameReader:
         self._held = bytearray()
         self._takes_lines = framing.kind == "line" and not framing.start
         self._lost = self._takes_lines and not in_step
+        self._in_step = in_step
 
     @property
     def held_bytes(self) -> int:
@@ -76,7 +77,7 @@ class FrameReader:
 
     def _take(self, frames: list[bytes]) -> None:
         while self._hunt():
-            length = _frame_length(self._framing, self._held)
+            length = 0 if self._is_torn() else _frame_length(self._framing, self._held)
             if length is None or (length > len(self._held) and length <= self._framing.max_bytes):
                 if len(self._held) < self._framing.max_bytes:
                     return
@@ -91,6 +92,17 @@ class FrameReader:
                 del self._held[:length]
             else:
                 self._lose(length)
+
+    def _is_torn(self) -> bool:
+        """Whether a line stands there with a whole one behind it, and no checksum to tell.
+
+        Not in step: the start of an answer (an address, say) may stand in its content as well.
+        """
+        framing = self._framing
+        if framing.kind != "line" or framing.checksum != "none" or not framing.start or self._in_step:
+            return False
+        end = self._held.find(framing.end, len(framing.start))
+        return self._held.find(framing.start, 1, max(end, 0)) > 0
 
     def _hunt(self) -> bool:
         """Bring `start` to the front; whether there is anything to look at."""
@@ -169,8 +181,6 @@ def _line_length(framing: Framing, held: bytearray) -> int | None:
     at = held.find(framing.end, len(framing.start))
     if at < 0:
         return None
-    if framing.checksum == "none" and framing.start and held.find(framing.start, 1, at) > 0:
-        return 0  # a torn line with a whole one behind it, and no checksum to tell
     return at + len(framing.end)
 
 

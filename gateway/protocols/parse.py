@@ -234,7 +234,8 @@ def _put_into_sample(parse: Parse, told: Mapping[str, str]) -> bytes:
         for name in pieces.groupdict():
             shown = pieces[name] or ""
             text += parse.sample[end : pieces.start(name)]
-            text += _as_wide(told.get(name, shown), shown) or re.sub("[0-9]", blank, shown) * bool(blank)
+            zeros = re.sub("[0-9]", blank, shown) if blank and re.search("[0-9]", shown) else ""
+            text += _as_wide(told.get(name, shown), shown) or zeros
             end = pieces.end(name)
         text += parse.sample[end:]
         if pattern.compiled(parse.pattern).fullmatch(text):

@@ -26,6 +26,7 @@ class Talker:
 
     def __init__(self, bus: str, device: Device, clock: Clock, counters: Counters, owed: Owed) -> None:
         self._bus = bus
+        talk_of(device).close()
         self._device = device
         self._clock = clock
         self._counters = counters
@@ -35,6 +36,10 @@ class Talker:
     async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
         """One talk for these groups, an outcome for each; never raises: a lost bus is in the outcomes."""
         name = self._device.name
+        try:
+            link.listen()
+        except LinkDown as error:
+            return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
         until_ns = self._owed.until_ns(name, self._clock.boot_ns())
         if until_ns is not None:
             waits_until = BootMs(-(-until_ns // NS_PER_MS))
@@ -70,9 +75,9 @@ class Talker:
 
 
 def talk_of(device: Device) -> Talk:
-    """What is said to it in one visit."""
-    source = _source(device)
-    if source.poll is None:
+    """What is said to it in one visit; raises TypeError for a device that is not asked so."""
+    source = device.profile.source
+    if not isinstance(source, SerialSource) or source.poll is None:
         raise TypeError(f"{device.name} is not asked")
     return declared.talk(source.poll, source.framing, source.parse, device.address)
 
@@ -86,10 +91,3 @@ def plain(parts: Mapping[str, object]) -> dict[str, Part]:
         elif isinstance(part, str | int | float):
             found[name] = part
     return found
-
-
-def _source(device: Device) -> SerialSource:
-    source = device.profile.source
-    if not isinstance(source, SerialSource):
-        raise TypeError(f"{device.name} is no serial device")
-    return source
