@@ -73,11 +73,12 @@ def _poll(written: SerialSchema, send: str) -> Poll:
 def _framing(written: FramingSchema, address: str) -> Framing:
     """With the address that the device has from its maker; one that does not fit is told elsewhere."""
     values: dict[str, Any] = written.model_dump()
+    mark = hex_bytes(written.checksum_mark)
     try:
         start = fill(written.start, {"address": address})
     except ValueError:
         start = b""
-    return Framing(**{**values, "start": start, "end": hex_bytes(written.end)})
+    return Framing(**{**values, "start": start, "end": hex_bytes(written.end), "checksum_mark": mark})
 
 
 def _parse(written: ParseSchema) -> Parse:

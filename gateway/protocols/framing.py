@@ -40,6 +40,7 @@ class Framing:
     checksum_until: int = 0  # end of what it covers, counted from the frame's end when negative or 0
     checksum_at: int = 0  # where it stands, counted from the frame's end when negative
     checksum_text: bool = False
+    checksum_mark: bytes = b""  # what stands right before it
 
 
 class FrameReader:
@@ -131,17 +132,18 @@ class FrameReader:
     def _is_good(self, frame: bytes) -> bool:
         if not frame.endswith(self._framing.end):
             return False
-        if _says(self._framing, frame) == _checksum(self._framing, frame):
+        if _is_marked(self._framing, frame) and _says(self._framing, frame) == _checksum(self._framing, frame):
             return True
         self.bad_checksums += 1
         return False
 
 
 def encode(framing: Framing, content: bytes) -> bytes:
-    """The simulators' side: `content` is the frame with its start and length in place; adds checksum and end."""
+    """The simulators' side: `content` is the frame with its start and length in place; adds the checksum with its mark, and the end."""
     tail = len(framing.end)
     if framing.checksum == "none":
         return content + framing.end
+    content += framing.checksum_mark
     size = _checksum_bytes(framing)
     at = framing.checksum_at
     if at < 0:
@@ -156,7 +158,8 @@ def wrap(framing: Framing, body: bytes) -> bytes:
     if framing.kind == "length":
         if framing.length_at != len(head):
             raise ValueError("the length field does not follow the start")
-        size = len(head) + framing.length_bytes + len(body) + _checksum_bytes(framing) + len(framing.end)
+        tail = len(framing.checksum_mark) + _checksum_bytes(framing) + len(framing.end)
+        size = len(head) + framing.length_bytes + len(body) + tail
         head += (size - framing.length_plus).to_bytes(framing.length_bytes, "big")
     return encode(framing, head + body)
 
@@ -170,6 +173,10 @@ def check(framing: Framing) -> None:
         (framing.max_bytes < max(len(framing.start) + len(framing.end), 1), "max_bytes is too small"),
         (framing.kind == "line" and not framing.end, "a line needs an end"),
         (framing.kind == "fixed" and not 0 < framing.length <= framing.max_bytes, "length is not in 1..max_bytes"),
+        (
+            bool(framing.checksum_mark) and framing.checksum == "none",
+            "there is no checksum that checksum_mark stands before",
+        ),
         (framing.kind == "length" and framing.length_bytes < 1, "length_bytes is not positive"),
         (framing.kind != "line" and not marked, "without start and checksum there is nothing to hold on to"),
     ):
@@ -227,6 +234,11 @@ def _checksum(framing: Framing, frame: bytes) -> bytes:
     until = framing.checksum_until if framing.checksum_until > 0 else len(frame) + framing.checksum_until
     binary = CHECKSUMS[framing.checksum][0](frame[framing.checksum_from : until])
     return binary.hex().upper().encode() if framing.checksum_text else binary
+
+
+def _is_marked(framing: Framing, frame: bytes) -> bool:
+    at = framing.checksum_at if framing.checksum_at >= 0 else len(frame) + framing.checksum_at
+    return frame[:at].endswith(framing.checksum_mark) if at >= 0 else not framing.checksum_mark
 
 
 def _says(framing: Framing, frame: bytes) -> bytes:
