@@ -139,7 +139,7 @@ class FrameReader:
 
 
 def encode(framing: Framing, content: bytes) -> bytes:
-    """The simulators' side: `content` is the frame with its start and length in place; adds the checksum with its mark, and the end."""
+    """The simulators' side: `content` is the frame with its start and length in place; adds checksum, mark and end."""
     tail = len(framing.end)
     if framing.checksum == "none":
         return content + framing.end

@@ -226,8 +226,8 @@ def test_a_framing_that_cannot_work_is_refused(wrong: Framing, why: str) -> None
 def test_a_mark_before_the_checksum_is_looked_at() -> None:
     """The star of NMEA 0183 is in no checksum: a frame without it is none; both ways."""
     framing = Framing(
-        "line", 80, b"$", b"\r\n", checksum="xor", checksum_from=1, checksum_until=-5, checksum_at=-4, checksum_text=True,
-        checksum_mark=b"*",
+        "line", 80, b"$", b"\r\n", checksum="xor", checksum_from=1, checksum_until=-5, checksum_at=-4,
+        checksum_text=True, checksum_mark=b"*",
     )  # fmt: skip
     good = b"$WIMWV,65.0,R,0.0,N,A*10\r\n"
     assert wrap(framing, b"WIMWV,65.0,R,0.0,N,A") == good
