@@ -40,6 +40,7 @@ class Device:
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
+    address: str = ""  # of a serial device that is asked by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class Serve:
 class Bus:
     """One medium, its line settings, the devices on it.
 
-    transport: rtu | tcp | rtu_over_tcp | stream | push, and with the driver pymodbus also ascii | udp.
-    driver: own | pymodbus. endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu and stream, "host:port" for
-    tcp and rtu_over_tcp, "" for push.
+    transport: rtu | tcp | rtu_over_tcp | stream (a serial device that sends by itself) | talk (some that are asked in
+    their own way), and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
+    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu, stream and talk, "host:port" for tcp and
+    rtu_over_tcp, "" for push (what programs of the box hand in).
     """
 
     name: str
@@ -72,7 +74,7 @@ class Bus:
     @property
     def serial(self) -> bool:
         """Whether its medium is a serial port of this box."""
-        return self.transport in {"rtu", "ascii", "stream"}
+        return self.transport in {"rtu", "ascii", "stream", "talk"}
 
     @property
     def packets(self) -> bool:

@@ -17,6 +17,7 @@ from gateway.profile.profile import Line
 from gateway.site import Bus, Site, UplinkSettings
 from gateway.south.outlook.outlook import GroupOutlook, Outlook, at_once_ms, outlook
 from gateway.south.outlook.remedies import Remedy, remedies
+from gateway.south.outlook.talks import talks_outlook
 from gateway.south.reads.plan import Read
 from gateway.text import words
 
@@ -29,6 +30,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "columns": "device|every|read|one cycle|load",
         "stream": "{0} sends by itself; a row every {1}",
         "push": "{0} is handed in by a program of the box",
+        "talk": "{0} is asked every {1}; that takes at most {2} when it answers",
         "listen": "only listens: another master asks",
         "empty": "nothing to ask",
         "load": "load {0}",
@@ -55,6 +57,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "columns": "thiết bị|mỗi|lệnh đọc|một lượt|tải",
         "stream": "{0} tự gửi; mỗi {1} một dòng số liệu",
         "push": "{0} do một chương trình trên hộp đưa vào",
+        "talk": "{0} được hỏi mỗi {1}; nhiều nhất {2} khi nó trả lời",
         "listen": "chỉ nghe: một master khác hỏi",
         "empty": "không có gì để hỏi",
         "load": "tải {0}",
@@ -86,6 +89,7 @@ TRANSPORTS: Final = {
     "udp": "Modbus UDP",
     "stream": "serial",
     "push": "push",
+    "talk": "serial, asked",
 }
 
 
@@ -154,12 +158,26 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[s
         for device in bus.devices:
             yield f"  {said['stream'].format(device.name, duration(device.polled[0].period_ms))}"
         return
+    if bus.transport == "talk":
+        yield from _talks(bus, said, lang)
+        return
     now = outlook(bus)
     if not now.groups:
         yield f"  {said['empty']}"
         return
     yield from _table(now, said, width)
     yield from _verdict(now, said, lang)
+
+
+def _talks(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
+    talks, verdict = talks_outlook(bus)
+    for talk in talks:
+        yield f"  {said['talk'].format(talk.device.name, duration(talk.period_ms), f'{talk.cost_ms:.0f} ms')}"
+    yield f"  {said['load'].format(_per_cent(verdict.load))}"
+    if verdict.holds:
+        yield f"  {said['holds']}"
+    else:
+        yield f"  ! {words.title('bus_overloaded', lang)}: {said['over'].format(_per_cent(verdict.load))}"
 
 
 def _table(now: Outlook, said: Mapping[str, str], width: int) -> Iterator[str]:
@@ -231,17 +249,18 @@ def _change(remedy: Remedy, said: Mapping[str, str]) -> str:
 
 
 def _bus_document(bus: Bus) -> dict[str, Any]:
-    asked = bus.mode != "listen" and bus.transport not in {"stream", "push"}
+    asked = bus.mode != "listen" and bus.transport not in {"stream", "talk", "push"}
     now = outlook(bus if asked else replace(bus, devices=()))
+    verdict = talks_outlook(bus)[1] if bus.transport == "talk" else now.verdict
     return {
         "name": bus.name,
         "transport": bus.transport,
         "mode": bus.mode,
         "endpoint": bus.endpoint,
         "line": _line(bus.line) if bus.serial else None,
-        "load": now.verdict.load,
-        "shared_load": now.shared_load,
-        "holds": now.verdict.holds,
+        "load": verdict.load,
+        "shared_load": verdict.load if bus.transport == "talk" else now.shared_load,
+        "holds": verdict.holds,
         "blocker": None if now.verdict.blocker is None else now.groups[now.verdict.blocker].device.name,
         "late": None if now.verdict.late is None else now.groups[now.verdict.late].device.name,
         "late_ms": now.verdict.late_ms,

@@ -26,6 +26,7 @@ TEXT: Final = {
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
         "local": "handed in by a program of the box",
+        "talk": "is asked, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
         "writable": "may be written",
     },
@@ -34,6 +35,7 @@ TEXT: Final = {
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
         "local": "do một chương trình trên hộp đưa vào",
+        "talk": "được hỏi, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
         "writable": "ghi được",
     },
@@ -109,6 +111,8 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
         yield text["local"]
     elif isinstance(source, ModbusSource):
         yield text["modbus"].format(source.unit_id, _line(source.line))
+    elif source.poll:
+        yield text["talk"].format(_line(source.line), source.poll.address or text["alone"])
     else:
         yield text["stream"].format(_line(source.line), source.period_ms / 1000)
     yield from (f"! {dict(warning.pairs())[_known(lang)]}" for warning in head.warnings)

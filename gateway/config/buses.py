@@ -10,6 +10,8 @@ from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, Simul
 from gateway.model import Group
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, SerialSource
 from gateway.profile.types import duration_ms, serial_line
+from gateway.protocols import declared
+from gateway.protocols.declared import Poll
 from gateway.site import Bus, Device, Polled, Serve
 from gateway.toml_file import Step, nearest
 
@@ -86,20 +88,11 @@ class _Compiler:
 
     def _bus(self, n: int, bus: BusConfig) -> Bus:
         devices = [device for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
-        streams = [device for device in devices if isinstance(device.profile.source, SerialSource)]
-        if streams and len(devices) > 1:
-            detail = f"{streams[0].name} sends by itself: nothing else can be on {bus.name}"
-            self._findings.report("not_alone", detail, "bus", n)
-        if streams and bus.host:
-            self._findings.report(
-                "wrong_bus", f"{streams[0].name} is a serial device: {bus.name} needs a port", "bus", n, "host"
-            )
-        if streams and bus.link == "pymodbus":
-            self._findings.report("wrong_bus", f"{streams[0].name} does not speak Modbus", "bus", n, "link")
+        serial = self._serial(n, bus, devices)
         if bus.port and bus.port.startswith("/dev/tty"):
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
             self._findings.note("unstable_port", detail, "bus", n, "port")
-        transport = "stream" if streams else _transport(bus)
+        transport = serial or _transport(bus)
         if transport in {"ascii", "udp"} and isinstance(self._config, SimulatorConfig):
             detail = f"framing = {transport} is planned for simulators, but this version does not serve it"
             self._findings.report("not_built_yet", detail, "bus", n, "framing")
@@ -127,6 +120,24 @@ class _Compiler:
         devices = (replace(each, profile=replace(each.profile, source=local)) for each in found if each is not None)
         return Bus(bus.name, "push", bus.link, "", Line(), tuple(devices), mode=bus.mode)
 
+    def _serial(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> str:
+        """The transport where serial devices are on the bus, else ""; what they do not go with is reported."""
+        found = [device for device in devices if isinstance(device.profile.source, SerialSource)]
+        if not found:
+            return ""
+        for device in found if len(devices) > 1 else ():
+            if detail := _not_shared(device, devices):
+                self._findings.report("not_alone", f"{detail}: nothing else can be on {bus.name}", "bus", n)
+                break
+        if bus.host:
+            detail = f"{found[0].name} is a serial device: {bus.name} needs a port"
+            self._findings.report("wrong_bus", detail, "bus", n, "host")
+        if bus.link == "pymodbus":
+            self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
+        if bus.mode == "listen":
+            self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
+        return "talk" if _poll_of(found[0]) else "stream"
+
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
         for device in devices:
@@ -137,7 +148,7 @@ class _Compiler:
     def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
         if bus.serve is None:
             return None
-        if transport == "stream":
+        if transport in {"stream", "talk"}:
             self._findings.report("wrong_bus", f"{bus.name} does not speak Modbus", "bus", n, "serve")
         for other in self._config.bus[:n]:
             if other.serve and other.serve.tcp == bus.serve.tcp:
@@ -167,8 +178,8 @@ class _Compiler:
             self._findings.report("wrong_bus", detail, "device", n, "bus")
         polled = tuple(self._polled(n, entry, profile))
         writable = tuple(self._writable(n, entry, profile))
-        unit_id = self._unit_id(n, entry, profile)
-        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "")
+        unit_id, address = self._unit_id(n, entry, profile), self._address(n, entry, profile)
+        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "", address)
 
     def _profile(self, entry: DeviceConfig) -> Profile | None:
         """What the device is: its profile, or the variant of it that is named."""
@@ -179,7 +190,7 @@ class _Compiler:
     def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
         if not isinstance(profile.source, ModbusSource) or self._is_pushed(entry):
             if entry.unit_id is not None:
-                self._findings.report("bad_value", f"{entry.name} has no unit_id there", "device", n, "unit_id")
+                self._findings.report("bad_value", "a serial device has no unit_id", "device", n, "unit_id")
             return 0
         unit_id = entry.unit_id or profile.source.unit_id
         for m, other in enumerate(self._config.device[:n]):
@@ -191,6 +202,38 @@ class _Compiler:
             detail = f"{unit_id}: the specification ends at {UNIT_ID_MAX}"
             self._findings.note("unit_id_unusual", detail, "device", n, "unit_id")
         return unit_id
+
+    def _address(self, n: int, entry: DeviceConfig, profile: Profile) -> str:
+        """What stands for {address} in its profile; "" where nothing does."""
+        source = profile.source
+        poll = source.poll if isinstance(source, SerialSource) else None
+        if not isinstance(source, SerialSource) or poll is None or not poll.address or self._is_pushed(entry):
+            if entry.address is not None:
+                self._findings.report("bad_value", f"{profile.ref} has no address", "device", n, "address")
+            return ""
+        address = entry.address or poll.address
+        try:
+            request = _request(poll, address)
+            declared.reply_framing(poll, source.framing, address)
+        except ValueError as error:
+            self._findings.report("bad_value", str(error), "device", n, "address")
+            return address
+        for m, other in enumerate(self._config.device[:n]):
+            if other.bus == entry.bus and self._asked(other) == request:
+                detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                self._findings.report("doubled_address", detail, "device", n, "address")
+                break
+        return address
+
+    def _asked(self, entry: DeviceConfig) -> bytes | None:
+        """What a serial device is asked first; two that are asked the same would both answer."""
+        profile = self._profile(entry)
+        source = profile.source if profile else None
+        poll = source.poll if isinstance(source, SerialSource) else None
+        try:
+            return _request(poll, entry.address or "") if poll else None
+        except ValueError:
+            return None  # told where it stands
 
     def _wants(self, entry: DeviceConfig) -> int | None:
         profile = self._profile(entry)
@@ -235,10 +278,8 @@ class _Compiler:
         period_ms = duration_ms(of_class) if of_class else EVERY_MS[field.every]
         if own and own.every:
             steps, period_ms = ("device", n, "fields", field.name, "every"), duration_ms(own.every)
-        source = profile.source
-        least_ms = PERIOD_MIN_MS
-        if isinstance(source, SerialSource) and not self._is_pushed(entry):
-            least_ms = source.period_ms
+        source, pushed = profile.source, self._is_pushed(entry)
+        least_ms = (isinstance(source, SerialSource) and not pushed and source.period_ms) or PERIOD_MIN_MS
         if not least_ms <= period_ms <= PERIOD_MAX_MS:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)
@@ -249,6 +290,26 @@ def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
     """The hidden fields that these are read with: not reported, so not in their group."""
     wanted = {field.scale_from for field in fields}
     return (field for field in profile.fields if field.hidden and field.name in wanted)
+
+
+def _request(poll: Poll, address: str) -> bytes:
+    """The first one; raises ValueError for an address that does not fit."""
+    return declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
+
+
+def _poll_of(device: Device) -> Poll | None:
+    source = device.profile.source
+    return source.poll if isinstance(source, SerialSource) else None
+
+
+def _not_shared(device: Device, others: Sequence[Device]) -> str:
+    """Why this serial device has to be alone; "" when it may share its line with these."""
+    poll = _poll_of(device)
+    if poll is None:
+        return f"{device.name} sends by itself"
+    if not poll.shares:
+        return f"{device.name} does not say its address"
+    return "" if all(_poll_of(other) for other in others) else f"{device.name} does not speak Modbus"
 
 
 def _transport(bus: BusConfig) -> str:

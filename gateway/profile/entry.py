@@ -12,7 +12,7 @@ from gateway.profile.codec import TABLES_OF_BITS, encode_value
 from gateway.profile.profile import WORDS, Field, Writable
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import FieldSchema, ProfileSchema
-from gateway.profile.source import part_types
+from gateway.profile.serial_source import part_types
 from gateway.profile.word import BCD, BYTES, FLOATS, size_bytes
 from gateway.protocols.modbus_pdu import Table
 from gateway.toml_file import Places, Step, nearest
@@ -44,7 +44,7 @@ class Entry:
         self._entry = entry
         self._modbus = profile.modbus
         self._is_local = profile.local is not None
-        self._is_split = profile.serial is not None and profile.serial.parse.kind == "split"
+        self._is_text = profile.serial is not None and profile.serial.parse.kind != "binary"
         self._part_types = part_types(profile.serial)
         self._places = places
         self.problems: list[Problem] = []
@@ -115,9 +115,9 @@ class Entry:
         entry = self._entry
         if entry.labels is not None:
             return "label"
-        if entry.type == "text" or ((self._is_split or self._is_local) and quantity.letter == "s"):
+        if entry.type == "text" or ((self._is_text or self._is_local) and quantity.letter == "s"):
             return "text"
-        if self._is_local and quantity.letter == "b":
+        if (self._is_text or self._is_local) and quantity.letter == "b":
             return "boolean"
         one_bit = entry.bit is not None and quantity.letter != "f" and not entry.hidden
         return "boolean" if entry.type == "bit" or one_bit else "number"
@@ -125,7 +125,7 @@ class Entry:
     def _type(self, shape: str) -> str:
         if self._modbus:
             return self._entry.type or "u16"
-        if self._is_split or self._is_local:
+        if self._is_text or self._is_local:
             return "text" if shape == "text" else ""
         return self._part_types.get(self._entry.part or "", "")
 

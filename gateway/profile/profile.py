@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.protocols.declared import Poll
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
@@ -125,12 +126,13 @@ class ModbusSource:
 
 @dataclass(frozen=True, slots=True)
 class SerialSource:
-    """How a streaming serial device is read."""
+    """How a serial device is read: it sends by itself, every `period_ms`, or it answers its `poll`."""
 
     line: Line
     framing: Framing
     parse: Parse
-    period_ms: int  # what it sends by itself
+    period_ms: int  # what it sends by itself; 0 where it is polled
+    poll: Poll | None = None
 
 
 @dataclass(frozen=True, slots=True)

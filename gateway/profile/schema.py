@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from gateway.profile.types import Address, Duration, FieldName, HexText, Id, KindName, LineText, Text, Words, refused
+from gateway.protocols.framing import CHECKSUMS
+from gateway.protocols.template import fill
 from gateway.toml_file import Strict
 
 NUMBER_TYPES = ("u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64")
@@ -25,6 +27,20 @@ SCALE_MIN, SCALE_MAX = 1e-9, 1e9
 def register_type(text: str) -> str:
     """How a value is written in registers."""
     return _one_of(text, BUILT_TYPES)
+
+
+def checksum_name(name: str) -> str:
+    """One that `protocols.framing` knows."""
+    return _one_of(name, tuple(CHECKSUMS))
+
+
+def template_text(text: str) -> str:
+    """Hex bytes with holes; what is in them is told later."""
+    try:
+        fill(text, {"address": "1", "channel": "1"})
+    except ValueError as error:
+        raise refused("bad_template", str(error)) from None
+    return text
 
 
 def number_type(text: str) -> str:
@@ -212,48 +228,70 @@ class ModbusSchema(Strict):
 
 
 class FramingSchema(Strict):
-    """What a frame looks like: `protocols.framing.Framing`, with its bytes as hex text."""
+    """What a frame looks like: `protocols.framing.Framing`, with its bytes as hex text.
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"poll", "wake"})
+    The start of a reply may have the device's address in it: `protocols.template`.
+    """
 
     kind: Literal["line", "fixed", "length"]
     max_bytes: Annotated[int, Field(ge=1, le=4096)]
-    start: HexText = ""
+    start: Annotated[str, AfterValidator(template_text)] = ""
     end: HexText = ""
     length: Annotated[int, Field(ge=0, le=4096)] = 0
     length_at: Annotated[int, Field(ge=0, le=64)] = 0
     length_bytes: Literal[1, 2] = 1
     length_plus: Annotated[int, Field(ge=-64, le=64)] = 0
-    checksum: Literal["none", "sum8", "sum16_be", "xor", "twos_complement8", "crc16_modbus"] = "none"
+    checksum: Annotated[str, AfterValidator(checksum_name)] = "none"
     checksum_from: Annotated[int, Field(ge=0, le=64)] = 0
     checksum_until: Annotated[int, Field(ge=-64, le=64)] = 0
     checksum_at: Annotated[int, Field(ge=-64, le=64)] = 0
     checksum_text: bool = False
+    checksum_mark: HexText = ""
 
 
 class ParseSchema(Strict):
     """How a frame names its parts: `protocols.parse.Parse`."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"regex", "sentence", "pairs"})
-
-    kind: Literal["split", "binary"]
+    kind: Literal["split", "sentence", "pairs", "regex", "binary"]
     content_from: Annotated[int, Field(ge=0, le=4096)] = 0
     content_until: Annotated[int, Field(ge=-4096, le=4096)] = 0
     separator: HexText = "2C"
     names: tuple[FieldName, ...] = ()
     layout: Annotated[str, Field(pattern=r"^([<>]([0-9]{0,3}[xBbHhIiQqfd])+)?$")] = ""
     require: dict[str, str] = Field(default_factory=dict)
+    valid: dict[str, str] = Field(default_factory=dict)
+    sentence: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = ""
+    pair: HexText = "3D"
+    pattern: str = ""
+    sample: str = ""
+    suffix: dict[str, Annotated[str, Field(pattern=r"^[!-~]{1,8}$")]] = Field(default_factory=dict)
+    void: Annotated[str, Field(pattern=r"^[!-~]{0,8}$")] = ""
+    decimal: Literal[".", ","] = "."
+    hex: tuple[str, ...] = ()
+    degrees: dict[Literal["latitude", "longitude"], tuple[str, str]] = Field(default_factory=dict)
 
 
 class SerialSchema(Strict):
-    """[serial]: a device that sends frames by itself."""
+    """[serial]: a device that sends frames by itself, every `period`, or is asked for them, by `poll`."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"poll", "setup", "wake", "protocol"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"setup", "protocol"})
 
     line: LineText
     framing: FramingSchema
     parse: ParseSchema
-    period: Duration
+    period: Duration | None = None
+    poll: Annotated[str, AfterValidator(template_text)] | None = None
+    timeout: Duration = "1s"
+    address: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,16}$")] | None = None
+    channels: dict[FieldName, Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,16}$")]] = Field(default_factory=dict)
+    wake: HexText = ""
+    wake_ms: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SerialSchema":
+        if (self.period is None) == (self.poll is None):
+            raise refused("bad_value", "either period (it sends by itself) or poll (it is asked)")
+        return self
 
 
 class LocalSchema(Strict):

@@ -20,7 +20,7 @@ from gateway.profile.parts import decode_parts, encode_parts
 from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, SerialSource
 from gateway.profile.types import HexText, Text, hex_bytes, refused
 from gateway.profile.word import FLOATS
-from gateway.protocols import checksums, framing, modbus_pdu, parse
+from gateway.protocols import checksums, declared, framing, modbus_pdu, parse
 from gateway.protocols.modbus_pdu import ReadRequest
 from gateway.toml_file import Located, Strict, read_located
 
@@ -28,7 +28,7 @@ CRC_BYTES = 2
 
 
 class VectorSchema(Strict):
-    """One frame (of a stream) or one exchange (of Modbus RTU), and its meaning."""
+    """One frame (of what sends by itself) or one exchange, and its meaning."""
 
     about: Text
     evidence: Literal["captured", "printed", "constructed"]  # from a device; in a maker's paper; by us, from the layout
@@ -93,7 +93,7 @@ def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, s
     if isinstance(profile.source, ModbusSource):
         fields, decoded = _decode_exchange(profile.fields, vector)
     else:
-        fields, decoded = profile.fields, _decode_frame(profile.source, profile.fields, vector)
+        fields, decoded = _decode_frame(profile.source, profile.fields, vector)
     got = dict(zip([field.name for field in fields], decoded.values, strict=True))
     why = {fields[n].name: str(quality) for n, quality in decoded.quality}
     for name in got.keys() | vector.values.keys() | vector.quality.keys():
@@ -158,21 +158,43 @@ def _word(field: Field, request: ReadRequest, data: bytes) -> int:
     return word & field.mask if field.bits else word
 
 
-# --- streams ----------------------------------------------------------------------------------------------------------
+# --- serial -----------------------------------------------------------------------------------------------------------
 
 
-def _decode_frame(source: SerialSource, fields: Sequence[Field], vector: VectorSchema) -> Decoded:
-    """The values of the frame; raises ValueError when the way back differs."""
-    decoded = _decode_bytes(source, fields, hex_bytes(vector.frame or ""))
-    content = parse.frame_content(source.parse, encode_parts(fields, decoded.values))
-    if _decode_bytes(source, fields, framing.wrap(source.framing, content)).values != decoded.values:
+def _decode_frame(
+    source: SerialSource, fields: Sequence[Field], vector: VectorSchema
+) -> tuple[Sequence[Field], Decoded]:
+    """The fields of the frame and their values; raises ValueError when the way back differs."""
+    channel, name = _channel(source, vector)
+    told = _parse_of(source, channel)
+    inside = [field for field in fields if not name or field.part.startswith(f"{name}.")]
+    decoded = _decode_bytes(source, told, inside, name, hex_bytes(vector.frame or vector.response or ""))
+    parts = encode_parts(inside, decoded.values)
+    content = parse.frame_content(told, {part.rpartition(".")[2]: value for part, value in parts.items()})
+    if _decode_bytes(source, told, inside, name, framing.wrap(source.framing, content)).values != decoded.values:
         raise ValueError("encoded and decoded again it has other values")
-    return decoded
+    return inside, decoded
 
 
-def _decode_bytes(source: SerialSource, fields: Sequence[Field], data: bytes) -> Decoded:
+def _channel(source: SerialSource, vector: VectorSchema) -> tuple[str, str]:
+    """What {channel} stood for in the request, and its name; raises ValueError for a request that is not ours."""
+    if source.poll is None:
+        if vector.frame is None:
+            raise ValueError("it sends by itself: frame")
+        return "", ""
+    for name, channel in source.poll.channels or (("", ""),):
+        if declared.request(source.poll, "", channel) == hex_bytes(vector.request or ""):
+            return channel, name
+    raise ValueError("this is not what it is asked")
+
+
+def _parse_of(source: SerialSource, channel: str) -> parse.Parse:
+    """Of what the device answers to the request for one channel."""
+    return declared.reply_parse(source.poll, source.parse, "", channel) if source.poll else source.parse
+
+
+def _decode_bytes(source: SerialSource, told: parse.Parse, fields: Sequence[Field], name: str, data: bytes) -> Decoded:
     frames = list(framing.FrameReader(source.framing, in_step=True).feed(data))
     if len(frames) != 1:
         raise ValueError(f"{len(frames)} good frames in it, not 1")
-    parts: Mapping[str, str | int | float] = parse.parts(source.parse, frames[0])
-    return decode_parts(fields, parts)
+    return decode_parts(fields, declared.named(name, parse.parts(told, frames[0])))

@@ -48,12 +48,28 @@ def twos_complement8(data: bytes) -> bytes:
     return bytes((-sum(data) & 0xFF,))
 
 
-def _byte_table() -> list[int]:
+def mcrf4xx_bytes(data: bytes) -> bytes:
+    """CRC-16/MCRF4XX (Lufft UMB): reflected polynomial 0x8408, start 0xFFFF, low byte first."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CCITT_BYTES[(crc ^ byte) & 0xFF]
+    return crc.to_bytes(2, "little")
+
+
+def sdi12_text(data: bytes) -> bytes:
+    """The CRC of SDI-12 (and of Vaisala's ASCII): as Modbus's from 0, in three characters of 4, 6 and 6 bits."""
+    crc = 0
+    for byte in data:
+        crc = crc >> 8 ^ _CRC_BYTES[(crc ^ byte) & 0xFF]
+    return bytes(0x40 | bits for bits in (crc >> 12, crc >> 6 & 0x3F, crc & 0x3F))
+
+
+def _byte_table(polynomial: int) -> list[int]:
     table = []
     for byte in range(256):
         crc = byte
         for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+            crc = crc >> 1 ^ (polynomial if crc & 1 else 0)
         table.append(crc)
     return table
 
@@ -63,5 +79,6 @@ def _pair_table(single: list[int]) -> "array[int]":
     return array("H", [high ^ low for high in single for low in lows])
 
 
-_CRC_BYTES = _byte_table()
+_CRC_BYTES = _byte_table(0xA001)
+_CCITT_BYTES = _byte_table(0x8408)
 _CRC_TABLE = _pair_table(_CRC_BYTES)

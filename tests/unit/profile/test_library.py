@@ -11,7 +11,14 @@ from gateway.profile.profile import Field, LocalSource, Profile, SerialSource
 from gateway.sources import shipped
 
 OTHER_ORDER = {"ABCD": "CDAB", "CDAB": "ABCD", "BADC": "DCBA", "DCBA": "BADC"}
-OTHER_CHECKSUM = {"sum8": "xor", "xor": "sum8", "sum16_be": "crc16_modbus", "twos_complement8": "xor"}
+OTHER_CHECKSUM = {
+    "sum8": "xor",
+    "xor": "sum8",
+    "sum16_be": "crc16_modbus",
+    "twos_complement8": "xor",
+    "crc16_mcrf4xx": "crc16_modbus",
+    "crc16_sdi12": "crc16_modbus",
+}
 LIBRARY: Library = load([shipped()])
 
 
@@ -48,7 +55,7 @@ def _broken(profile: Profile) -> Iterator[tuple[str, Profile]]:
 def _broken_field(field: Field) -> Iterator[tuple[str, Field]]:
     if field.address is not None:
         yield "address", replace(field, address=field.address + 1)
-    if field.words > 1:
+    if field.address is not None and field.words > 1:
         yield "order", replace(field, order=OTHER_ORDER[field.order])
     if field.part:
         yield "part", replace(field, part=str(int(field.part) + 1) if field.part.isdigit() else "")
