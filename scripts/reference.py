@@ -28,6 +28,7 @@ from gateway.profile import load, vectors
 from gateway.profile.profile import Field, Line, ModbusSource, Profile, Setup
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import ProfileSchema
+from gateway.profile.units import Unit, units
 from gateway.profile.word import BYTES
 from gateway.text import words
 from gateway.toml_file import Strict, read_located
@@ -301,9 +302,26 @@ def quantity_page() -> Iterator[str]:
     about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
     rows = (
-        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi"))) for q in _listed()
+        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi")), _fiware(q))
+        for q in _listed()
     )
-    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt"), rows)
+    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt", "FIWARE"), rows)
+    yield from ("## Units", "", "As others call them; - where they have no name for it.", "")
+    own = "; ".join(f"`{q.name}`: `{q.senml}`" for q in _listed() if q.senml)
+    yield from table(
+        ("UCUM", "UN/CEFACT", "SenML primary", "SenML secondary"),
+        ((_unit(u.ucum), _unit(u.uncefact), _primary(u), _unit(u.secondary)) for u in units().values()),
+    )
+    yield from (f"SenML has a unit of its own for {own}.", "")
+
+
+def _fiware(quantity: Quantity) -> str:
+    factor = "" if quantity.fiware_factor == 1.0 else f", value x {quantity.fiware_factor:g}"
+    return f"`{quantity.fiware}`{factor}" if quantity.fiware else "-"
+
+
+def _primary(unit: Unit) -> str:
+    return _unit(unit.senml) + ("" if unit.factor == 1.0 else f", value x {unit.factor:g}")
 
 
 def _listed() -> list[Quantity]:
