@@ -2,9 +2,8 @@
 
     python -m scripts.meaning
 
-Two quantities must not be one attribute of a FIWARE model, nor share an attribute's name in different units; every unit
-stands in the list, and no two units have one code of UN/CEFACT or one name in SenML: a reader would take the one for the
-other.
+Two quantities must not be one attribute of a FIWARE model, nor share an attribute's name in different units. Every unit
+stands in the list, and no two have one code of UN/CEFACT or one name in SenML: a reader would take one for the other.
 """
 
 import re

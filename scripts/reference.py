@@ -120,6 +120,10 @@ def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> It
     yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
     for warning in head.warnings:
         yield f"- **Note:** {_both(warning.pairs())}"
+    if head.wiring:
+        yield f"- **Wiring:** {_both(head.wiring.pairs())}"
+    if head.deprecated:
+        yield f"- Deprecated by `{head.deprecated.by}`: {_both(head.deprecated.why.pairs())}"
     yield f"- Confidence: {profile.confidence}. Sources: {'; '.join(head.sources)}."
     counted = sorted(Counter(frame.evidence for frame in frames).items())
     yield f"- Vectors: {len(frames)} ({', '.join(f'{count} {evidence}' for evidence, count in counted)})."

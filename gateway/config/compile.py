@@ -95,6 +95,10 @@ def _compile_file(path: Path, folders: Sequence[Path], model: type[C]) -> Compil
     if found is None or found.value is None or library is None:
         raise Invalid(tuple(problems))
     findings = Findings(found.places, problems)
+    for n, device in enumerate(found.value.device):
+        if old := library.deprecated.get(device.profile):
+            detail = f"{device.profile}, by {old.by}: {' / '.join(text for _, text in old.why)}"
+            findings.note("profile_deprecated", detail, "device", n, "profile")
     site = compile_site(found.value, library.profiles, findings, now, library.variants)
     return Compiled(site, found.value, (*library.notes, *findings.notes))
 

@@ -1,7 +1,7 @@
 """The controlled list: what a quantity means city-wide, its one UCUM unit, its letter on the wire, its titles.
 
-quantities.toml stands beside this module; what others call its units, in units.toml. It is ours, not a stranger's: a test checks it, and it is read without
-pydantic, so the daemon may read it too.
+quantities.toml stands beside this module; what others call its units, in units.toml. Both are ours, not a stranger's:
+`scripts.meaning` checks them, and they are read without pydantic, so the daemon may read them too.
 """
 
 import tomllib
