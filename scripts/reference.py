@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from scripts.reference_keys import default, kind, sections
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
+DEVICES = "devices"  # the folder with a page for each model
 NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit. -->"
 HEADS = {
     "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
@@ -50,12 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages are (default: docs/reference)")
     options = parser.parse_args(arguments)
     stale = [name for name, text in pages().items() if _read(options.folder / name) != text]
+    gone = [path for path in (options.folder / DEVICES).glob("*.md") if f"{DEVICES}/{path.name}" not in pages()]
+    if options.check:
+        for path in (*(options.folder / name for name in stale), *gone):
+            print(f"{path} is stale: run python -m scripts.reference")
+        return int(bool(stale or gone))
+    (options.folder / DEVICES).mkdir(exist_ok=True)
     for name in stale:
-        if options.check:
-            print(f"{options.folder / name} is stale: run python -m scripts.reference")
-        else:
-            (options.folder / name).write_text(pages()[name], "utf-8")
-    return int(options.check and bool(stale))
+        (options.folder / name).write_text(pages()[name], "utf-8")
+    for path in gone:
+        path.unlink()
+    return 0
 
 
 @cache
@@ -71,6 +77,8 @@ def pages() -> Mapping[str, str]:
         "codes.md": codes,
         "quantities.md": quantity_page,
     }
+    for model, refs in models().items():
+        made[f"{DEVICES}/{_page(model)}"] = partial(device_page, model, refs)
     return {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -91,32 +99,56 @@ def _read(path: Path) -> str:
 
 
 def devices() -> Iterator[str]:
-    """Each profile that is shipped: how far to believe it, its fields, its vectors."""
-    library = load.load([ROOT / "device_profiles"])
-    yield from (
-        "# Devices",
-        "",
-        "Profiles that come with this version. A site file names one as `vendor/model@version`.",
-        "",
-    )
-    yield from table(("profile", "device", "transport", "fields", "confidence"), map(_overview, _sorted(library)))
-    for profile in _sorted(library):
-        yield from _device(profile, library.files[profile.ref], library.variants.get(profile.ref, {}))
+    """Each profile that is shipped: how it is connected, how far to believe it, how many fields and vectors."""
+    about = "Profiles that come with this version, each with a page: wiring, warnings, every field."
+    yield from ("# Devices", "", f"{about} A site file names one as `vendor/model@version`.", "")
+    heads = ("profile", "device", "transport", "confidence", "fields", "vectors")
+    yield from table(heads, (_overview(model, ref) for model, refs in models().items() for ref in refs))
 
 
-def _sorted(library: load.Library) -> list[Profile]:
-    return [profile for _, profile in sorted(library.profiles.items())]
+@cache
+def shipped() -> load.Library:
+    """What comes with this version."""
+    return load.load([ROOT / "device_profiles"])
 
 
-def _overview(profile: Profile) -> tuple[str, ...]:
-    anchor = re.sub(r"[^a-z0-9-]", "", profile.ref)
+def models() -> Mapping[str, list[str]]:
+    """The refs of each vendor/model, newest first."""
+    found: dict[str, list[str]] = {}
+    for ref in sorted(shipped().profiles, key=lambda ref: (ref.partition("@")[0], -int(ref.partition("@")[2]))):
+        found.setdefault(ref.partition("@")[0], []).append(ref)
+    return found
+
+
+def device_page(model: str, refs: Sequence[str]) -> Iterator[str]:
+    """One model, in each version."""
+    library = shipped()
+    yield from (f"# {model}", "", "[All devices](../devices.md)", "")
+    for ref in refs:
+        yield from _device(library.profiles[ref], library.files[ref], library.variants.get(ref, {}))
+
+
+def _page(model: str) -> str:
+    return f"{model.replace('/', '-')}.md"
+
+
+def _overview(model: str, ref: str) -> tuple[str, ...]:
+    profile = shipped().profiles[ref]
+    counted = str(len(_frames(shipped().files[ref])))
+    old = shipped().deprecated.get(ref)
+    standing = f"; deprecated by `{old.by}`" if old else ""
+    link = f"[`{ref}`]({DEVICES}/{_page(model)})"
     fields = str(len(profile.reported))
-    return f"[`{profile.ref}`](#{anchor})", _both(profile.title), _transport(profile), fields, profile.confidence
+    return link, _both(profile.title), _transport(profile), f"{profile.confidence}{standing}", fields, counted
+
+
+def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
+    return vectors.read(vectors.path_of(path)).value.vector
 
 
 def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> Iterator[str]:
     head = read_located(path, ProfileSchema).value.profile
-    frames = vectors.read(vectors.path_of(path)).value.vector
+    frames = _frames(path)
     yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
     for warning in head.warnings:
         yield f"- **Note:** {_both(warning.pairs())}"

@@ -11,7 +11,7 @@ from gateway.errors import Invalid
 from gateway.model import Group
 from gateway.profile.load import load
 from gateway.site import Area, Location, SpoolSettings, dumps, loads
-from tests.support.written import BUS, DEVICE, PROFILE, SITE, VECTORS, write, write_profile
+from tests.support.written import BUS, DEVICE, PROFILE, SITE, VECTORS, codes, found, write, write_profile
 
 WHOLE = """config_version = 1
 [gateway]

@@ -8,7 +8,9 @@ import pytest
 from gateway.profile import vectors
 from gateway.profile.load import Library, load
 from gateway.profile.profile import Field, Profile, SerialSource
+from gateway.profile.schema import ProfileSchema
 from gateway.sources import shipped
+from gateway.toml_file import read_located
 
 OTHER_ORDER = {"ABCD": "CDAB", "CDAB": "ABCD", "BADC": "DCBA", "DCBA": "BADC"}
 OTHER_CHECKSUM = {"sum8": "xor", "xor": "sum8", "sum16_be": "crc16_modbus", "twos_complement8": "xor"}
@@ -18,6 +20,14 @@ LIBRARY: Library = load([shipped()])
 def test_there_are_forty() -> None:
     """The mission's figure, of devices; variants are not counted."""
     assert len(LIBRARY.profiles) >= 40
+
+
+@pytest.mark.parametrize("ref", sorted(LIBRARY.profiles))
+def test_each_says_how_it_is_wired(ref: str) -> None:
+    """In both languages: who connects it has the profile, and not the manual."""
+    wiring = read_located(LIBRARY.files[ref], ProfileSchema).value.profile.wiring
+    assert wiring is not None
+    assert wiring.en != wiring.vi
 
 
 @pytest.mark.parametrize("ref", sorted(LIBRARY.profiles))
