@@ -42,6 +42,12 @@ def compile_simulator_file(path: Path, folders: Sequence[Path] = ()) -> Compiled
     return _compile_file(path, folders, SimulatorConfig)
 
 
+def library_of(folders: Sequence[Path] = ()) -> load.Library:
+    """The profiles that a site finds with these folders; raises Invalid."""
+    load.check_folders(folders)
+    return load.load(sources.search_path(folders))
+
+
 def compile_site(
     config: GatewayConfig,
     profiles: Mapping[str, Profile],
