@@ -32,11 +32,13 @@ from gateway.profile.units import Unit, units
 from gateway.profile.word import BYTES
 from gateway.text import words
 from gateway.toml_file import Strict, read_located
+from scripts import schemas
 from scripts.reference_keys import default, kind, sections
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
 DEVICES = "devices"  # the folder with a page for each model
+SCHEMAS = "schemas"  # the folder with a schema for each kind of file
 NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit. -->"
 HEADS = {
     "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
@@ -56,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in (*(options.folder / name for name in stale), *gone):
             print(f"{path} is stale: run python -m scripts.reference")
         return int(bool(stale or gone))
-    (options.folder / DEVICES).mkdir(exist_ok=True)
+    for below in (DEVICES, SCHEMAS):
+        (options.folder / below).mkdir(exist_ok=True)
     for name in stale:
         (options.folder / name).write_text(pages()[name], "utf-8")
     for path in gone:
@@ -79,7 +82,12 @@ def pages() -> Mapping[str, str]:
     }
     for model, refs in models().items():
         made[f"{DEVICES}/{_page(model)}"] = partial(device_page, model, refs)
-    return {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    found = {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    return found | {f"{SCHEMAS}/{name}.json": schemas.text(name, _keys()) for name in schemas.FILES}
+
+
+def _keys() -> dict[str, dict[str, str]]:
+    return tomllib.loads((FOLDER / "keys.toml").read_text("utf-8"))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -296,7 +304,7 @@ def ioc_page() -> Iterator[str]:
 
 def key_tables(model: type[Strict], words_of: str, lang: str) -> Iterator[str]:
     """Each table of a file; raises ValueError for keys without a sentence, and for sentences without a key."""
-    said = tomllib.loads((FOLDER / "keys.toml").read_text("utf-8"))[words_of]
+    said = _keys()[words_of]
     found = list(sections(model))
     known = {key.path for section in found for key in section.keys}
     if known != said.keys():

@@ -1,6 +1,7 @@
 """A serial port of this machine instead of a pty: a second adapter, wired to the gateway's own.
 
-The wire has its speed, and a reply goes out whole: in slices it would have gaps, and a gap ends an RTU frame. That a
+pyserial has one owner (the gateway), so the few settings that are needed here are made by hand. The wire has its speed,
+and a reply goes out whole: in slices it would have gaps, and a gap ends an RTU frame. That a
 port is gone ends the simulators: what they said then would be heard by nobody.
 """
 
