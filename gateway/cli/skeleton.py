@@ -50,7 +50,7 @@ kind = "" # "split": text between separators; "binary": numbers by `layout` and 
 separator = "2C"
 
 [fields] # one line each; the name is its quantity: docs/reference/quantities.md
-distance = { part = "0", unit = "m", scale = 0.001, decimals = 3, range = [0.03, 4.5] } # part: its number in the frame, or its name
+distance = { part = "0", unit = "m", scale = 0.001, decimals = 3, range = [0.03, 4.5] } # part: number or name
 """
 VECTOR: Final = """\
 # The proof of the profile: frames, and the values that must come out of them; every field is in one at least.
