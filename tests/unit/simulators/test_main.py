@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.compile import compile_file
-from gateway.protocols.modbus_frame import Frame, TcpReader, encode_tcp
+from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, encode_rtu, encode_tcp, reply_length
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
 from simulators import ctl
 from simulators.__main__ import main
@@ -234,6 +236,28 @@ def test_the_twin_of_a_site_is_served_and_a_gateway_can_read_it(tmp_path: Path, 
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     assert f"gateway run {tmp_path}/twin/twin.toml\n" in said
+
+
+def test_a_device_on_a_real_port_answers() -> None:
+    """--serial: no pty of ours, no link; whoever is wired to that port is answered, whole."""
+    wire, slave = os.openpty()
+    tty.setraw(wire)
+    port = os.ttyname(slave)
+    os.close(slave)
+    request = encode_rtu(Frame(1, encode_request(ReadRequest(Table.INPUT, 1, 2))))
+    with running("--profile", "xy/md02", "--serial", port) as process:
+        said = say(process, b"unit_id")
+        os.write(wire, request)
+        reply = b""
+        while len(reply) < 9:
+            assert select.select([wire], [], [], 20)[0]
+            reply += os.read(wire, 100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    os.close(wire)
+    (frame,) = RtuReader(reply_length).feed(reply)
+    assert (frame.unit_id, frame.pdu[:2]) == (1, b"\x04\x04")
+    assert f'port = "{port}"' in said
 
 
 def test_what_does_not_fit_a_profile_is_told(capsys: pytest.CaptureFixture[str]) -> None:
