@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -28,13 +28,17 @@ from gateway.profile import load, vectors
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, Setup
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import ProfileSchema
+from gateway.profile.units import Unit, units
 from gateway.profile.word import BYTES
 from gateway.text import words
 from gateway.toml_file import Strict, read_located
+from scripts import schemas
 from scripts.reference_keys import default, kind, sections
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
+DEVICES = "devices"  # the folder with a page for each model
+SCHEMAS = "schemas"  # the folder with a schema for each kind of file
 NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit. -->"
 HEADS = {
     "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
@@ -49,12 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages are (default: docs/reference)")
     options = parser.parse_args(arguments)
     stale = [name for name, text in pages().items() if _read(options.folder / name) != text]
+    gone = [path for path in (options.folder / DEVICES).glob("*.md") if f"{DEVICES}/{path.name}" not in pages()]
+    if options.check:
+        for path in (*(options.folder / name for name in stale), *gone):
+            print(f"{path} is stale: run python -m scripts.reference")
+        return int(bool(stale or gone))
+    for below in (DEVICES, SCHEMAS):
+        (options.folder / below).mkdir(exist_ok=True)
     for name in stale:
-        if options.check:
-            print(f"{options.folder / name} is stale: run python -m scripts.reference")
-        else:
-            (options.folder / name).write_text(pages()[name], "utf-8")
-    return int(options.check and bool(stale))
+        (options.folder / name).write_text(pages()[name], "utf-8")
+    for path in gone:
+        path.unlink()
+    return 0
 
 
 @cache
@@ -70,7 +80,14 @@ def pages() -> Mapping[str, str]:
         "codes.md": codes,
         "quantities.md": quantity_page,
     }
-    return {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    for model, refs in models().items():
+        made[f"{DEVICES}/{_page(model)}"] = partial(device_page, model, refs)
+    found = {name: "\n".join([NOTE, *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    return found | {f"{SCHEMAS}/{name}.json": schemas.text(name, _keys()) for name in schemas.FILES}
+
+
+def _keys() -> dict[str, dict[str, str]]:
+    return tomllib.loads((FOLDER / "keys.toml").read_text("utf-8"))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -90,38 +107,68 @@ def _read(path: Path) -> str:
 
 
 def devices() -> Iterator[str]:
-    """Each profile that is shipped: how far to believe it, its fields, its vectors."""
-    library = load.load([ROOT / "device_profiles"])
-    yield from (
-        "# Devices",
-        "",
-        "Profiles that come with this version. A site file names one as `vendor/model@version`.",
-        "",
-    )
-    yield from table(("profile", "device", "transport", "fields", "confidence"), map(_overview, _sorted(library)))
-    for profile in _sorted(library):
-        yield from _device(profile, library.files[profile.ref], library.variants.get(profile.ref, {}))
+    """Each profile that is shipped: how it is connected, how far to believe it, how many fields and vectors."""
+    about = "Profiles that come with this version, each with a page: wiring, warnings, every field."
+    yield from ("# Devices", "", f"{about} A site file names one as `vendor/model@version`.", "")
+    heads = ("profile", "device", "transport", "confidence", "fields", "vectors")
+    yield from table(heads, (_overview(model, ref) for model, refs in models().items() for ref in refs))
 
 
-def _sorted(library: load.Library) -> list[Profile]:
-    return [profile for _, profile in sorted(library.profiles.items())]
+@cache
+def shipped() -> load.Library:
+    """What comes with this version."""
+    return load.load([ROOT / "device_profiles"])
 
 
-def _overview(profile: Profile) -> tuple[str, ...]:
-    anchor = re.sub(r"[^a-z0-9-]", "", profile.ref)
+def models() -> Mapping[str, list[str]]:
+    """The refs of each vendor/model, newest first."""
+    found: dict[str, list[str]] = {}
+    for ref in sorted(shipped().profiles, key=lambda ref: (ref.partition("@")[0], -int(ref.partition("@")[2]))):
+        found.setdefault(ref.partition("@")[0], []).append(ref)
+    return found
+
+
+def device_page(model: str, refs: Sequence[str]) -> Iterator[str]:
+    """One model, in each version."""
+    library = shipped()
+    yield from (f"# {model}", "", "[All devices](../devices.md)", "")
+    for ref in refs:
+        yield from _device(library.profiles[ref], library.files[ref], library.variants.get(ref, {}))
+
+
+def _page(model: str) -> str:
+    return f"{model.replace('/', '-')}.md"
+
+
+def _overview(model: str, ref: str) -> tuple[str, ...]:
+    profile = shipped().profiles[ref]
+    counted = str(len(_frames(shipped().files[ref])))
+    old = shipped().deprecated.get(ref)
+    standing = f"; deprecated by `{old.by}`" if old else ""
+    link = f"[`{ref}`]({DEVICES}/{_page(model)})"
     fields = str(len(profile.reported))
-    return f"[`{profile.ref}`](#{anchor})", _both(profile.title), _transport(profile), fields, profile.confidence
+    return link, _both(profile.title), _transport(profile), f"{profile.confidence}{standing}", fields, counted
+
+
+def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
+    beside = vectors.path_of(path)
+    return vectors.read(beside).value.vector if beside.exists() else ()  # what is handed in has none
 
 
 def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> Iterator[str]:
     head = read_located(path, ProfileSchema).value.profile
-    frames = vectors.read(vectors.path_of(path)).value.vector
+    frames = _frames(path)
     yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
     for warning in head.warnings:
         yield f"- **Note:** {_both(warning.pairs())}"
+    if head.wiring:
+        yield f"- **Wiring:** {_both(head.wiring.pairs())}"
+    if head.deprecated:
+        yield f"- Deprecated by `{head.deprecated.by}`: {_both(head.deprecated.why.pairs())}"
     yield f"- Confidence: {profile.confidence}. Sources: {'; '.join(head.sources)}."
     counted = sorted(Counter(frame.evidence for frame in frames).items())
-    yield f"- Vectors: {len(frames)} ({', '.join(f'{count} {evidence}' for evidence, count in counted)})."
+    if frames:
+        yield f"- Vectors: {len(frames)} ({', '.join(f'{count} {evidence}' for evidence, count in counted)})."
     for name, variant in variants.items():
         yield f"- Variant `{name}`: {_both(variant.title)}."
     if isinstance(profile.source, ModbusSource) and profile.source.setup:
@@ -145,6 +192,8 @@ def _transport(profile: Profile) -> str:
         return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
     if isinstance(source, LocalSource):
         return "handed in by a program of the box"
+    if source.poll:
+        return f"serial, asked, {_line(source.line)}, address {source.poll.address or 'none'}"
     return f"serial stream, {_line(source.line)}, a frame every {source.period_ms / 1000:g} s"
 
 
@@ -155,7 +204,7 @@ def _line(line: Line) -> str:
 def _field(field: Field) -> tuple[str, ...]:
     bounds = [] if field.low is None or field.high is None else [f"{field.low:g} to {field.high:g}"]
     place = f"{field.table} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
-    where = ", ".join([place, *_shape(field)])
+    where = ", ".join([*([place] if field.table or field.part else []), *_shape(field)]) or "-"
     number = field.letter == "f"
     decimals = str(field.decimals) if number else "-"
     meaning = "" if field.quantity in ("", field.name) else f" ({field.quantity})"
@@ -261,7 +310,7 @@ def ioc_page() -> Iterator[str]:
 
 def key_tables(model: type[Strict], words_of: str, lang: str) -> Iterator[str]:
     """Each table of a file; raises ValueError for keys without a sentence, and for sentences without a key."""
-    said = tomllib.loads((FOLDER / "keys.toml").read_text("utf-8"))[words_of]
+    said = _keys()[words_of]
     found = list(sections(model))
     known = {key.path for section in found for key in section.keys}
     if known != said.keys():
@@ -303,9 +352,26 @@ def quantity_page() -> Iterator[str]:
     about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
     rows = (
-        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi"))) for q in _listed()
+        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi")), _fiware(q))
+        for q in _listed()
     )
-    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt"), rows)
+    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt", "FIWARE"), rows)
+    yield from ("## Units", "", "As others call them; - where they have no name for it.", "")
+    own = "; ".join(f"`{q.name}`: `{q.senml}`" for q in _listed() if q.senml)
+    yield from table(
+        ("UCUM", "UN/CEFACT", "SenML primary", "SenML secondary"),
+        ((_unit(u.ucum), _unit(u.uncefact), _primary(u), _unit(u.secondary)) for u in units().values()),
+    )
+    yield from (f"SenML has a unit of its own for {own}.", "")
+
+
+def _fiware(quantity: Quantity) -> str:
+    factor = "" if quantity.fiware_factor == 1.0 else f", value x {quantity.fiware_factor:g}"
+    return f"`{quantity.fiware}`{factor}" if quantity.fiware else "-"
+
+
+def _primary(unit: Unit) -> str:
+    return _unit(unit.senml) + ("" if unit.factor == 1.0 else f", value x {unit.factor:g}")
 
 
 def _listed() -> list[Quantity]:

@@ -1,9 +1,13 @@
 """What all servers of one run share: where they write what was said, which faults are on, and since when it runs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from gateway.profile.profile import Line
 from simulators.exchange import Outcome
 from simulators.in_force import InForce
+from simulators.line import SerialLine
 from simulators.moments import Instant, boot_ns
 from simulators.truth import TruthLog
 
@@ -17,6 +21,7 @@ class Run:
     truth: TruthLog
     in_force: InForce = field(default_factory=lambda: InForce(1))
     began_ns: int = field(default_factory=boot_ns)
+    line: Callable[[Path, Line], SerialLine] = SerialLine  # or one that is a real port
 
     def now_ms(self) -> int:
         """Since it began: what timetables count."""

@@ -17,8 +17,9 @@ from simulators.fault import Bent, Fault
 from simulators.in_force import InForce
 from simulators.knobs import Knob
 from simulators.lane import Converter
-from simulators.line import free
+from simulators.line import SerialLine, free
 from simulators.moments import Alarm, boot_ns
+from simulators.port import RealLine
 from simulators.run import Run
 from simulators.serve_rtu import RtuServer
 from simulators.serve_stream import StreamServer
@@ -58,20 +59,24 @@ async def serve(
     converters: Mapping[str, Converter] = NO_CONVERTERS,
     control: Path | None = None,
     seed: int = 1,
+    tell: Callable[[Mapping[str, str]], None] | None = None,
+    real: bool = False,
 ) -> None:
     """Until SIGTERM, SIGINT or `seconds` have passed. `ports` is written, whole, when everything can be asked.
 
     It is a JSON object: the endpoint of each bus by its name, which tells the port where the site says port 0.
-    `converters` stand before the TCP buses of these names; `control` is the socket for `simctl`.
+    `tell` is called with the same. `converters` stand before the TCP buses of these names; `control` is the socket for
+    `simctl`; with `real` a serial bus is a port of this machine, and no pty.
     """
     with ExitStack() as files:
-        run = Run(TruthLog(truth), InForce(seed))
+        run = Run(TruthLog(truth), InForce(seed), line=RealLine if real else SerialLine)
         files.callback(run.truth.close)
         for fault in faults:
             run.in_force.add(fault)
         knobs = _knobs(site, signals, run, everything=control is not None)
         async with AsyncExitStack() as stack:
-            _make_room(site.buses)
+            if not real:
+                _make_room(site.buses)
             servers: dict[str, Server] = {}
             for bus in site.buses:
                 servers[bus.name] = server = _server(bus, _turned(signals, knobs), run, converters.get(bus.name))
@@ -79,8 +84,11 @@ async def serve(
             if control is not None:
                 commands = Commands(targets_of(site), knobs, run.in_force)
                 await stack.enter_async_context(Control(control, commands, run))
+            endpoints = {name: server.endpoint for name, server in servers.items()}
             if ports is not None:
-                announce(ports, {name: server.endpoint for name, server in servers.items()})
+                announce(ports, endpoints)
+            if tell is not None:
+                tell(endpoints)
             await _run(servers, run, seconds)
 
 

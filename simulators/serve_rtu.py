@@ -13,7 +13,6 @@ from simulators.device import ModbusDevice
 from simulators.exchange import BROADCAST, Faulty, Outcome, Wire
 from simulators.fault import Then
 from simulators.lane import FRAME_AROUND_PDU, TURNAROUND_NS, Lane
-from simulators.line import SerialLine
 from simulators.moments import Instant, boot_ns, now
 from simulators.run import NS_PER_MS, Run
 
@@ -26,7 +25,7 @@ class RtuServer:
     """The devices of one RTU bus."""
 
     def __init__(self, bus: Bus, devices: Mapping[int, ModbusDevice], run: Run) -> None:
-        self._line = SerialLine(Path(bus.endpoint), bus.line)
+        self._line = run.line(Path(bus.endpoint), bus.line)
         self._devices = {unit_id: Faulty(device, run.in_force) for unit_id, device in devices.items()}
         self._lanes = {unit_id: Lane() for unit_id in devices}
         self._wire = Wire("rtu", encode_rtu, self._line.char_ns / NS_PER_MS)

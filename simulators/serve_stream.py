@@ -10,7 +10,6 @@ from gateway.site import Bus
 from simulators.device import StreamDevice
 from simulators.exchange import Outcome
 from simulators.fault import Exchange, Step, Then
-from simulators.line import SerialLine
 from simulators.moments import Instant, boot_ns, now
 from simulators.run import NS_PER_MS, Run
 
@@ -19,7 +18,7 @@ class StreamServer:
     """The one device of one serial line."""
 
     def __init__(self, bus: Bus, device: StreamDevice, run: Run) -> None:
-        self._line = SerialLine(Path(bus.endpoint), bus.line)
+        self._line = run.line(Path(bus.endpoint), bus.line)
         self._device = device
         self._run = run
         self._held = b""  # of a torn frame

@@ -12,7 +12,6 @@ from simulators.device import TalkDevice
 from simulators.exchange import Outcome
 from simulators.fault import Exchange, Step, Then
 from simulators.lane import TURNAROUND_NS
-from simulators.line import SerialLine
 from simulators.moments import Instant, boot_ns, now
 from simulators.run import NS_PER_MS, Run
 
@@ -25,7 +24,7 @@ class TalkServer:
     """The devices of one serial line."""
 
     def __init__(self, bus: Bus, devices: Sequence[TalkDevice], run: Run) -> None:
-        self._line = SerialLine(Path(bus.endpoint), bus.line)
+        self._line = run.line(Path(bus.endpoint), bus.line)
         self._devices = devices
         self._run = run
         self._heard = b""

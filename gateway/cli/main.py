@@ -9,7 +9,7 @@ import typer
 from gateway import __version__
 from gateway.cli import check as checks
 from gateway.cli import demo as demos
-from gateway.cli import ioc, profile
+from gateway.cli import ioc, profile, skeleton
 from gateway.cli import plan as plans
 from gateway.cli import probe as probes
 from gateway.cli import push as pushes
@@ -38,6 +38,7 @@ SPOOL = Annotated[
 ]
 IOC_FILE = Annotated[Path, typer.Argument(metavar="IOC.toml")]
 IOC_DEFAULT = Path("/etc/gateway/ioc.toml")
+OWN_PROFILES = Path("my-profiles")
 SITE, CABINET, OTHERS = "The site file", "At the cabinet", "More"  # groups of the help
 
 app = typer.Typer(
@@ -359,3 +360,15 @@ def profile_show(
 ) -> int:
     """Print what is known of a device: its line, its warnings, its fields and where they stand."""
     return profile.show(wanted, profile_folders or [], lang, sys.stdout)
+
+
+@profiles.command("new")
+def profile_new(
+    wanted: Annotated[str, typer.Argument(help="vendor/model")],
+    folder: Annotated[Path, typer.Option(help="a folder of profiles of your own", file_okay=False)] = OWN_PROFILES,
+    *,
+    serial: Annotated[bool, typer.Option("--serial/--modbus", help="sends frames, or is asked by Modbus")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Write a profile and its vectors to be filled in; nothing is overwritten."""
+    return skeleton.new(wanted, folder, lang, sys.stdout, serial=serial)

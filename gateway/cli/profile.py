@@ -28,7 +28,8 @@ TEXT: Final = {
         "local": "handed in by a program of the box",
         "talk": "is asked, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
-        "writable": "may be written",
+        "writable": "may be written", "wiring": "Wiring: {}", "replaces": "replaces {}",
+        "deprecated": "deprecated by {}", "note": "note",
     },
     "vi": {
         "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
@@ -37,7 +38,8 @@ TEXT: Final = {
         "local": "do một chương trình trên hộp đưa vào",
         "talk": "được hỏi, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
-        "writable": "ghi được",
+        "writable": "ghi được", "wiring": "Đấu dây: {}", "replaces": "thay thế {}",
+        "deprecated": "đã được thay bằng {}", "note": "lưu ý",
     },
 }  # fmt: skip
 
@@ -50,7 +52,8 @@ def check(folders: Sequence[Path], lang: str, out: TextIO, *, shipped: bool) -> 
         return WRONG_FILE
     out.writelines(paragraph(note, lang) for note in library.notes)
     out.writelines(
-        f"{ref}: {len(profile.reported)} fields, {profile.confidence}\n"
+        "; ".join((f"{ref}: {len(profile.reported)} fields, {profile.confidence}", *_standing(ref, library, lang)))
+        + "\n"
         for ref, profile in sorted(library.profiles.items())
     )
     return 0
@@ -62,10 +65,10 @@ def list_(wanted: Sequence[str], folders: Sequence[Path], lang: str, out: TextIO
     if library is None:
         return WRONG_FILE
     text = TEXT[_known(lang)]
-    table = Table(text["profile"], text["device"], box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(text["profile"], text["device"], text["note"], box=SIMPLE_HEAD, pad_edge=False)
     for ref, profile in sorted(library.profiles.items()):
         if all(word.casefold() in _words(profile) for word in wanted):
-            table.add_row(ref, escape(_title(profile, lang)))
+            table.add_row(ref, escape(_title(profile, lang)), escape("; ".join(_standing(ref, library, lang))))
     if not table.rows:
         out.write(text["none"].format(" ".join(wanted)) + "\n")
         return UNKNOWN
@@ -74,16 +77,16 @@ def list_(wanted: Sequence[str], folders: Sequence[Path], lang: str, out: TextIO
 
 
 def show(wanted: str, folders: Sequence[Path], lang: str, out: TextIO) -> int:
-    """All that is known of one: `vendor/model` or `vendor/model@version`; exit 1 when there is none."""
+    """All that is known of `vendor/model@version`, or of its newest version; exit 1 when there is none."""
     library = _loaded(sources.search_path(folders), folders, lang, out)
     if library is None:
         return WRONG_FILE
     text = TEXT[_known(lang)]
-    refs = [ref for ref in sorted(library.profiles) if wanted in (ref, ref.partition("@")[0])]
-    if not refs:
+    ref = library.newest(wanted)
+    if ref is None:
         out.write(text["none"].format(wanted) + "\n")
         return UNKNOWN
-    console, profile = Console(file=out, highlight=False), library.profiles[refs[-1]]
+    console, profile = Console(file=out, highlight=False), library.profiles[ref]
     for line in _head(profile, library, lang):
         console.print(escape(line))
     console.print(_fields(profile, lang))
@@ -97,6 +100,15 @@ def _loaded(looked_in: Sequence[Path], named: Sequence[Path], lang: str, out: Te
     except Invalid as invalid:
         out.writelines(paragraph(problem, lang) for problem in invalid.problems)
         return None
+
+
+def _standing(ref: str, library: Library, lang: str) -> Iterator[str]:
+    """What is out of the ordinary: it hides another file, or a newer version takes its place."""
+    text = TEXT[_known(lang)]
+    if ref in library.replaced:
+        yield text["replaces"].format(library.replaced[ref])
+    if ref in library.deprecated:
+        yield text["deprecated"].format(library.deprecated[ref].by)
 
 
 def _words(profile: Profile) -> str:
@@ -115,11 +127,17 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
         yield text["talk"].format(_line(source.line), source.poll.address or text["alone"])
     else:
         yield text["stream"].format(_line(source.line), source.period_ms / 1000)
+    if old := library.deprecated.get(profile.ref):
+        yield f"! {text['deprecated'].format(old.by)}: {dict(old.why)[_known(lang)]}"
     yield from (f"! {dict(warning.pairs())[_known(lang)]}" for warning in head.warnings)
+    if head.wiring:
+        yield text["wiring"].format(dict(head.wiring.pairs())[_known(lang)])
     for name, variant in library.variants.get(profile.ref, {}).items():
         yield f"{text['variant']} {name}: {_title(variant, lang)}"
     yield text["sources"].format("; ".join(head.sources), profile.confidence)
     yield text["file"].format(path)
+    if profile.ref in library.replaced:
+        yield f"! {text['replaces'].format(library.replaced[profile.ref])}"
 
 
 def _line(line: Line) -> str:

@@ -68,7 +68,7 @@ def show(wanted: Wanted, lang: str, *, as_json: bool) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return WRONG_FILE
-    return _Shown(wanted, lang, numbers, ways, tuple(library.profiles.values()), as_json=as_json).run()
+    return _Shown(wanted, lang, numbers, ways, library.current, as_json=as_json).run()
 
 
 def unit_ids(text: str) -> tuple[int, ...]:

@@ -42,6 +42,12 @@ def compile_simulator_file(path: Path, folders: Sequence[Path] = ()) -> Compiled
     return _compile_file(path, folders, SimulatorConfig)
 
 
+def library_of(folders: Sequence[Path] = ()) -> load.Library:
+    """The profiles that a site finds with these folders; raises Invalid."""
+    load.check_folders(folders)
+    return load.load(sources.search_path(folders))
+
+
 def compile_site(
     config: GatewayConfig,
     profiles: Mapping[str, Profile],
@@ -96,6 +102,10 @@ def _compile_file(path: Path, folders: Sequence[Path], model: type[C]) -> Compil
     if found is None or found.value is None or library is None:
         raise Invalid(tuple(problems))
     findings = Findings(found.places, problems)
+    for n, device in enumerate(found.value.device):
+        if old := library.deprecated.get(device.profile):
+            detail = f"{device.profile}, by {old.by}: {' / '.join(text for _, text in old.why)}"
+            findings.note("profile_deprecated", detail, "device", n, "profile")
     site = compile_site(found.value, library.profiles, findings, now, library.variants)
     return Compiled(site, found.value, (*library.notes, *findings.notes))
 

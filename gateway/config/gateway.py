@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway.profile.schema import REF
 from gateway.profile.types import Duration, Id, LineText, Text, refused
 from gateway.toml_file import Strict
 
@@ -292,7 +293,7 @@ class DeviceConfig(Strict):
 
     name: Id
     bus: str
-    profile: Annotated[str, Field(pattern=r"^[^@\s]+@[1-9][0-9]{0,3}$")]
+    profile: Annotated[str, Field(pattern=REF)]
     variant: Id | None = None
     unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
     address: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,16}$")] | None = None

@@ -15,6 +15,14 @@ VECTORS = ".vectors.toml"
 
 
 @dataclass(frozen=True, slots=True)
+class Deprecated:
+    """Which profile takes the place of one, and why."""
+
+    by: str
+    why: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
+
+
+@dataclass(frozen=True, slots=True)
 class Library:
     """Every profile by ref, the file that each came from, and what one should know but need not change."""
 
@@ -22,6 +30,22 @@ class Library:
     files: Mapping[str, Path]
     notes: tuple[Problem, ...]
     variants: Mapping[str, Mapping[str, Profile]] = field(default_factory=dict)  # by ref and name; few have some
+    replaced: Mapping[str, Path] = field(default_factory=dict)  # by ref: the file that another one stands in for
+    deprecated: Mapping[str, Deprecated] = field(default_factory=dict)  # by ref; they work, but nobody begins with them
+
+    @property
+    def current(self) -> tuple[Profile, ...]:
+        """What a new site may take."""
+        return tuple(profile for ref, profile in self.profiles.items() if ref not in self.deprecated)
+
+    def newest(self, wanted: str) -> str | None:
+        """The ref of `vendor/model@version`, or of the highest version of `vendor/model`; None when there is none."""
+        if wanted in self.profiles:
+            return wanted
+        versions = [
+            int(version) for ref in self.profiles for model, _, version in [ref.partition("@")] if model == wanted
+        ]
+        return f"{wanted}@{max(versions)}" if versions else None
 
 
 def load(folders: Sequence[Path]) -> Library:
@@ -33,9 +57,12 @@ def load(folders: Sequence[Path]) -> Library:
     for folder in folders:
         loader.take(folder)
     loader.check_kinds()
+    loader.check_deprecated()
     if loader.problems:
         raise Invalid(tuple(loader.problems))
-    return Library(loader.profiles, loader.files, tuple(loader.notes), loader.variants)
+    return Library(
+        loader.profiles, loader.files, tuple(loader.notes), loader.variants, loader.replaced, loader.deprecated
+    )
 
 
 def check_folders(named: Sequence[Path]) -> None:
@@ -52,6 +79,8 @@ class _Loader:
         self.profiles: dict[str, Profile] = {}
         self.files: dict[str, Path] = {}
         self.variants: dict[str, Mapping[str, Profile]] = {}
+        self.replaced: dict[str, Path] = {}
+        self.deprecated: dict[str, Deprecated] = {}
         self.notes: list[Problem] = []
         self.problems: list[Problem] = []
         self._places: dict[str, Places] = {}
@@ -81,12 +110,16 @@ class _Loader:
         elif profile.ref in self.files:
             detail = f"{profile.ref} replaces the one in {self.files[profile.ref]}"
             self.notes.append(written.places.problem("profile_overridden", detail, "profile", "id"))
+            self.replaced[profile.ref] = self.files[profile.ref]
         here.add(profile.ref)
         self.problems += problems
         self.profiles[profile.ref] = profile
         self.variants.pop(profile.ref, None)
         if variants:
             self.variants[profile.ref] = variants
+        self.deprecated.pop(profile.ref, None)
+        if old := written.value.profile.deprecated:
+            self.deprecated[profile.ref] = Deprecated(old.by, old.why.pairs())
         self.files[profile.ref] = path
         self._places[profile.ref] = written.places
 
@@ -101,6 +134,14 @@ class _Loader:
                     detail = f"{one.name} of kind {profile.kind} is {quantity} in {other}"
                     problem = self._places[profile.ref].problem("kind_conflict", detail, "fields", one.name)
                     self.problems.append(problem)
+
+    def check_deprecated(self) -> None:
+        """Each is followed by a profile that is here, and that is not deprecated itself."""
+        for ref, old in self.deprecated.items():
+            if old.by not in self.profiles or old.by in self.deprecated:
+                detail = f"{old.by} is {'deprecated itself' if old.by in self.profiles else 'no profile here'}"
+                place = ("profile", "deprecated", "by")
+                self.problems.append(self._places[ref].problem("unknown_profile", detail, *place))
 
 
 def _vector_problems(

@@ -22,6 +22,7 @@ Every: TypeAlias = Literal["fast", "normal", "slow"]
 Range: TypeAlias = tuple[float, float]
 Label: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 SCALE_MIN, SCALE_MAX = 1e-9, 1e9
+REF = r"^[^@\s]+@[1-9][0-9]{0,3}$"  # vendor/model@version
 
 
 def register_type(text: str) -> str:
@@ -140,6 +141,13 @@ Labels: TypeAlias = Annotated[dict[str, Label], Field(min_length=1, max_length=2
 NumberType: TypeAlias = Annotated[str, AfterValidator(number_type)]
 
 
+class DeprecatedSchema(Strict):
+    """deprecated = { by, why }: this version stays for the sites that pin it; new ones take the other."""
+
+    by: Annotated[str, Field(pattern=REF)]
+    why: Words
+
+
 class HeadSchema(Strict):
     """[profile]: what this model is, and how far its map is to be believed."""
 
@@ -152,6 +160,8 @@ class HeadSchema(Strict):
     sources: Annotated[tuple[Text, ...], Field(min_length=1)]
     confidence: Text
     warnings: tuple[Words, ...] = ()
+    wiring: Words | None = None
+    deprecated: DeprecatedSchema | None = None
 
 
 class SerialSettings(Strict):

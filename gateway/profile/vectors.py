@@ -141,7 +141,10 @@ def _finished(fields: Sequence[Field], decoded: Decoded) -> Decoded:
 def _pdu(text: str | None) -> bytes:
     frame = hex_bytes(text or "")
     if len(frame) < CRC_BYTES + 2 or checksums.crc16_bytes(frame[:-CRC_BYTES]) != frame[-CRC_BYTES:]:
-        raise ValueError(f"not a Modbus RTU frame with a good CRC: {text}")
+        rightly, added = (checksums.crc16_bytes(part).hex(" ").upper() for part in (frame[:-CRC_BYTES], frame))
+        raise ValueError(
+            f"not a Modbus RTU frame with a good CRC: {text}; it should end {rightly}, or have {added} added"
+        )
     return frame[1:-CRC_BYTES]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cli import profile
 from gateway.text import words
-from tests.support.written import PROFILE, VECTORS, line_of, write_profile
+from tests.support.written import PROFILE, VECTORS, line_of, write, write_profile
 
 
 def checked(*folders: Path, shipped: bool = False, lang: str = "en") -> tuple[int, str]:
@@ -58,6 +58,27 @@ def test_an_override_is_a_note(tmp_path: Path) -> None:
     code, said = checked(tmp_path / "a", tmp_path / "b")
     assert code == 0
     assert words.title("profile_overridden", "en") in said
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_list_and_show_say_what_is_replaced_and_deprecated(tmp_path: Path, lang: str) -> None:
+    """Visible without a check; wiring, too, is for who stands there with a screwdriver."""
+    own = 'wiring = { en = "To 12 V.", vi = "Cấp 12 V." }\n[modbus]'
+    write_profile(tmp_path / "a")
+    write_profile(tmp_path / "b", PROFILE.replace("[modbus]", own))
+    old = 'deprecated = { by = "acme/probe@1", why = { en = "Scale", vi = "Hệ số" } }\n[modbus]'
+    write(tmp_path / "b/acme/probe@2.toml", PROFILE.replace("version = 1", "version = 2").replace("[modbus]", old))
+    write(tmp_path / "b/acme/probe@2.vectors.toml", VECTORS)
+    said = profile.TEXT[lang]
+    listed, shown, older = StringIO(), StringIO(), StringIO()
+    folders = (tmp_path / "a", tmp_path / "b")
+    assert profile.list_(["acme"], folders, lang, listed) == profile.show("acme/probe@1", folders, lang, shown) == 0
+    assert profile.show("acme/probe", folders, lang, older) == 0
+    assert said["replaces"].format("")[:8] in listed.getvalue()
+    assert said["deprecated"].format("acme/probe@1") in " ".join(listed.getvalue().split())
+    assert {"en": "Wiring: To 12 V.", "vi": "Đấu dây: Cấp 12 V."}[lang] in shown.getvalue()
+    assert said["replaces"].format(tmp_path / "a/acme/probe.toml") in shown.getvalue().replace("\n", "")
+    assert {"en": "deprecated by acme/probe@1: Scale", "vi": "bằng acme/probe@1: Hệ số"}[lang] in older.getvalue()
 
 
 def test_the_list_is_searched_by_words() -> None:

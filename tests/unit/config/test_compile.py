@@ -11,7 +11,7 @@ from gateway.errors import Invalid
 from gateway.model import Group
 from gateway.profile.load import load
 from gateway.site import Area, Location, SpoolSettings, dumps, loads
-from tests.support.written import BUS, DEVICE, SITE, codes, found, write, write_profile
+from tests.support.written import BUS, DEVICE, PROFILE, SITE, VECTORS, codes, found, write, write_profile
 
 WHOLE = """config_version = 1
 [gateway]
@@ -80,6 +80,20 @@ def test_an_override_is_a_note(tmp_path: Path) -> None:
         write(tmp_path / "profiles" / "xy" / name, (shipped / name).read_text())
     compiled = compile_file(write(tmp_path / "gateway.toml", SITE), [tmp_path / "profiles"])
     assert codes(compiled.notes) == ["profile_overridden"]
+
+
+def test_a_deprecated_profile_is_a_note_of_the_device(tmp_path: Path) -> None:
+    """A site that pins the old version runs on; check says which one takes its place, and why."""
+    old = PROFILE.replace(
+        "[modbus]", 'deprecated = { by = "acme/new@1", why = { en = "Scale", vi = "Hệ số" } }\n[modbus]'
+    )
+    write_profile(tmp_path / "profiles", old)
+    write(tmp_path / "profiles/acme/new.toml", PROFILE.replace("acme/probe", "acme/new"))
+    write(tmp_path / "profiles/acme/new.vectors.toml", VECTORS)
+    compiled = compile_file(write(tmp_path / "gateway.toml", SITE + BUS + DEVICE), [tmp_path / "profiles"])
+    (note,) = compiled.notes
+    assert (note.code, note.path) == ("profile_deprecated", "device[0].profile")
+    assert note.detail == "acme/probe@1, by acme/new@1: Scale / Hệ số"
 
 
 def test_a_named_folder_of_profiles_must_be_there(tmp_path: Path) -> None:

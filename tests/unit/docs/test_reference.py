@@ -40,6 +40,27 @@ def test_a_stale_page_is_named_and_mended(copy: Path, capsys: pytest.CaptureFixt
     assert reference.main(["--check", "--folder", str(copy)]) == 0
 
 
+def test_the_page_of_a_device_that_is_gone_goes_too(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else it would be believed."""
+    left = copy / "devices" / "acme-gone.md"
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("by hand\n")
+    assert reference.main(["--check", "--folder", str(copy)]) == 1
+    assert "acme-gone.md is stale" in capsys.readouterr().out
+    assert reference.main(["--folder", str(copy)]) == 0
+    assert not left.exists()
+
+
+def test_each_device_has_a_page_with_its_wiring() -> None:
+    """The list links it; it shows what the profile says."""
+    pages = reference.pages()
+    assert "[`xy/md02@1`](devices/xy-md02.md)" in pages["devices.md"]
+    page = pages["devices/xy-md02.md"]
+    assert "- **Wiring:** RS485, two wires." in page
+    assert "| `temperature` | `Cel` |" in page
+    assert len([name for name in pages if name.startswith("devices/")]) == len(reference.models()) >= 40
+
+
 @pytest.mark.parametrize(
     ("old", "new"), [('"clock.trust" =', '"clock.trusted" ='), ("[site_vi]", '[site_vi]\nx = "?"')]
 )

@@ -8,7 +8,9 @@ import pytest
 from gateway.profile import vectors
 from gateway.profile.load import Library, load
 from gateway.profile.profile import Field, LocalSource, Profile, SerialSource
+from gateway.profile.schema import ProfileSchema
 from gateway.sources import shipped
+from gateway.toml_file import read_located
 
 OTHER_ORDER = {"ABCD": "CDAB", "CDAB": "ABCD", "BADC": "DCBA", "DCBA": "BADC"}
 OTHER_CHECKSUM = {
@@ -28,6 +30,14 @@ def test_there_are_forty() -> None:
 
 
 FRAMED = [ref for ref, profile in sorted(LIBRARY.profiles.items()) if not isinstance(profile.source, LocalSource)]
+
+
+@pytest.mark.parametrize("ref", FRAMED)
+def test_each_says_how_it_is_wired(ref: str) -> None:
+    """In both languages: who connects it has the profile, and not the manual."""
+    wiring = read_located(LIBRARY.files[ref], ProfileSchema).value.profile.wiring
+    assert wiring is not None
+    assert wiring.en != wiring.vi
 
 
 @pytest.mark.parametrize("ref", FRAMED)

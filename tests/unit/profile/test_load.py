@@ -55,6 +55,7 @@ def test_a_later_folder_overrides_visibly(tmp_path: Path) -> None:
     (note,) = library.notes
     assert (note.code, note.file) == ("profile_overridden", str(second))
     assert str(first) in note.detail
+    assert library.replaced == {"acme/probe@1": first}
 
 
 def test_a_newer_version_does_not_override(tmp_path: Path) -> None:
@@ -64,6 +65,47 @@ def test_a_newer_version_does_not_override(tmp_path: Path) -> None:
     library = load.load([tmp_path / "a", tmp_path / "b"])
     assert set(library.profiles) == {"acme/probe@1", "acme/probe@2"}
     assert library.notes == ()
+
+
+OLD = PROFILE.replace(
+    "[modbus]", 'deprecated = { by = "acme/probe@2", why = { en = "Scale", vi = "Hệ số" } }\n[modbus]', 1
+)
+
+
+def write_both(folder: Path, old: str) -> None:
+    """acme/probe@1 beside acme/probe@2."""
+    write(folder / "acme" / "probe@1.toml", old)
+    write(folder / "acme" / "probe@1.vectors.toml", VECTORS)
+    write_profile(folder, PROFILE.replace("version = 1", "version = 2"))
+
+
+def test_a_deprecated_version_stays_and_is_not_for_new_sites(tmp_path: Path) -> None:
+    """Deprecate by copy: both ship, the old one names the other and why; a scan offers the other alone."""
+    write_both(tmp_path, OLD)
+    library = load.load([tmp_path])
+    assert set(library.profiles) == {"acme/probe@1", "acme/probe@2"}
+    assert [profile.ref for profile in library.current] == ["acme/probe@2"]
+    old = library.deprecated["acme/probe@1"]
+    assert (old.by, old.why) == ("acme/probe@2", (("en", "Scale"), ("vi", "Hệ số")))
+
+
+@pytest.mark.parametrize("by", ["acme/probe@3", "acme/probe@1"])
+def test_what_takes_its_place_must_be_there(tmp_path: Path, by: str) -> None:
+    """A profile of the library that is not deprecated itself."""
+    write_both(tmp_path, OLD.replace("acme/probe@2", by))
+    assert problems(tmp_path) == [("unknown_profile", "profile.deprecated.by")]
+
+
+def test_the_newest_is_the_highest_number(tmp_path: Path) -> None:
+    """Version 10 comes after 9: they are numbers, not text."""
+    for version in (9, 10):
+        text = PROFILE.replace("version = 1", f"version = {version}")
+        write(tmp_path / "acme" / f"probe@{version}.toml", text)
+        write(tmp_path / "acme" / f"probe@{version}.vectors.toml", VECTORS)
+    library = load.load([tmp_path])
+    assert library.newest("acme/probe") == "acme/probe@10"
+    assert library.newest("acme/probe@9") == "acme/probe@9"
+    assert library.newest("acme/prob") is library.newest("acme/probe@1") is None
 
 
 def test_all_problems_of_all_files(tmp_path: Path) -> None:

@@ -3,17 +3,20 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from gateway.protocols.modbus_frame import Frame, TcpReader, encode_tcp
+from gateway.config.compile import compile_file
+from gateway.protocols.modbus_frame import Frame, RtuReader, TcpReader, encode_rtu, encode_tcp, reply_length
 from gateway.protocols.modbus_pdu import ReadRequest, Table, encode_request
 from simulators import ctl
 from simulators.__main__ import main
@@ -75,7 +78,9 @@ def site(tmp_path: Path) -> Path:
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command as people start it; killed if the test forgot."""
-    process = subprocess.Popen([sys.executable, "-m", "simulators", *arguments], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         yield process
     finally:
@@ -195,12 +200,91 @@ def test_a_wrong_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["--replay", str(tmp_path / "none"), "--tcp", "0"]) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.toml", "--replay", "t"], ["--replay", "t"]])
-def test_either_a_site_or_a_trace(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """And a trace needs a place."""
+def say(process: subprocess.Popen[bytes], last: bytes) -> str:
+    """What it writes, up to the line that begins so."""
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    while not (lines and lines[-1].startswith(last)):
+        lines.append(process.stdout.readline())
+        assert lines[-1], b"".join(lines)
+    return b"".join(lines).decode()
+
+
+def test_one_device_of_the_library_needs_no_file() -> None:
+    """--profile: it answers with values that move, and says what a gateway's site file needs."""
+    with running("--profile", "waveshare/relay8", "--tcp", "0", "--unit-id", "9") as process:
+        said = say(process, b"unit_id")
+        host, port = re.search(r'host = "([0-9.]+):(\d+)"', said).groups()  # type: ignore[union-attr]
+        request = encode_tcp(Frame(9, encode_request(ReadRequest(Table.COIL, 0, 8)), 1))
+        with socket.create_connection((host, int(port))) as sock:
+            sock.sendall(request)
+            (frame,) = TcpReader().feed(sock.recv(300))
+        assert frame.pdu[:2] == b"\x01\x01"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert "unit_id = 9" in said
+
+
+def test_the_twin_of_a_site_is_served_and_a_gateway_can_read_it(tmp_path: Path, site: Path) -> None:
+    """--twin: the file that it writes is right, and names where the buses are."""
+    with running("--twin", str(site), "--into", str(tmp_path / "twin")) as process:
+        said = say(process, b"needs")
+        twin = compile_file(tmp_path / "twin" / "twin.toml").site
+        endpoints = {bus.name: bus.endpoint for bus in twin.buses}
+        assert ask(endpoints["tcp-1"], 2) == bytes.fromhex("0404 43610000")
+        assert Path(endpoints["rs485-1"]).is_char_device()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert f"gateway run {tmp_path}/twin/twin.toml\n" in said
+
+
+def test_a_device_on_a_real_port_answers() -> None:
+    """--serial: no pty of ours, no link; whoever is wired to that port is answered, whole."""
+    wire, slave = os.openpty()
+    tty.setraw(wire)
+    port = os.ttyname(slave)
+    os.close(slave)
+    request = encode_rtu(Frame(1, encode_request(ReadRequest(Table.INPUT, 1, 2))))
+    with running("--profile", "xy/md02", "--serial", port) as process:
+        said = say(process, b"unit_id")
+        os.write(wire, request)
+        reply = b""
+        while len(reply) < 9:
+            assert select.select([wire], [], [], 20)[0]
+            reply += os.read(wire, 100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    os.close(wire)
+    (frame,) = RtuReader(reply_length).feed(reply)
+    assert (frame.unit_id, frame.pdu[:2]) == (1, b"\x04\x04")
+    assert f'port = "{port}"' in said
+
+
+def test_what_does_not_fit_a_profile_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, with the nearest name."""
+    assert main(["--profile", "xy/md20", "--tcp", "0"]) == 2
+    assert "nearest is xy/md02@1" in capsys.readouterr().err
+    assert main(["--profile", "xy/md02", "--serial", "/nowhere/port"]) == 1
+    assert "/nowhere/port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--replay"),
+        (["a.toml", "--replay", "t"], "--replay"),
+        (["--replay", "t"], "--replay"),
+        (["--replay", "t", "--serial", "p"], "--replay"),
+        (["--profile", "xy/md02"], "--profile needs"),
+        (["--profile", "xy/md02", "--pty", "a", "--tcp", "1"], "--profile needs"),
+        (["--twin", "a/b.toml", "--into", "a"], "--into"),
+    ],
+)
+def test_one_thing_at_one_place(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A site, a trace, a device or a twin; the second and third need a place."""
     with pytest.raises(SystemExit):
         main(arguments)
-    assert "--replay" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 async def test_it_stops_by_itself(site: Path) -> None:
