@@ -1,0 +1,69 @@
+"""A protocol module: what it offers, and how it is found again by its place, "package.module:ATTRIBUTE". Pure.
+
+Those of this package are named here; others come with a package that is installed beside it, and has an entry point of
+the group `gateway.protocols`. Entry points are looked up where a site is compiled (`profile.plugins`); the compiled
+site says the place, and the daemon imports that one module and no other.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from importlib import import_module
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from gateway.errors import BadPlugin
+from gateway.protocols.conversation import Step, Talk
+from gateway.protocols.parse import Parts
+
+ENTRY_POINTS = "gateway.protocols"
+OWN: Mapping[str, str] = {
+    "dlt645-2007": "gateway.protocols.dlt645:PROTOCOL",
+    "iec62056-21": "gateway.protocols.iec62056:PROTOCOL",
+    "vedirect": "gateway.protocols.vedirect:PROTOCOL",
+}
+Twin: TypeAlias = Generator[Step, bytes, None]
+
+
+@runtime_checkable
+class SerialProtocol(Protocol):
+    """One protocol on a serial line, both sides of it. Pure: its waits are in the steps that it yields."""
+
+    def check(self, address: str, parts: Sequence[str]) -> None:
+        """Raises ValueError, in words, for an address or a part that no device of this protocol can have."""
+        ...
+
+    def alone(self, address: str) -> bool:
+        """Whether a device with this address has to be alone on its line."""
+        ...
+
+    def poll(self, address: str, parts: Sequence[str]) -> Talk:
+        """One visit to the device, for these parts; "" is the address of one that has none."""
+        ...
+
+    def answer(self, address: str, told: Mapping[str, str | int | float]) -> Twin:
+        """The device's side of one question, or of one beat of what speaks by itself; for simulators.
+
+        `told` is what the device measures; it is looked up when the answer is made.
+        """
+        ...
+
+
+def load(place: str) -> SerialProtocol:
+    """The protocol at "package.module:ATTRIBUTE"; raises BadPlugin, whatever the module does."""
+    module, _, attribute = place.partition(":")
+    try:
+        protocol = getattr(import_module(module), attribute)
+    except Exception as error:  # noqa: BLE001 - a module of somebody else: it may raise anything when it is imported
+        raise BadPlugin(f"{place}: {type(error).__name__}: {error}") from error
+    if not isinstance(protocol, SerialProtocol):
+        raise BadPlugin(f"{place} is no protocol: check, alone, poll and answer are needed")
+    return protocol
+
+
+def known_parts(told: Mapping[str, object]) -> Parts:
+    """Those that fields can take: texts and numbers; an ASCII text may be told as bytes."""
+    found: dict[str, str | int | float] = {}
+    for name, part in told.items():
+        if isinstance(part, bytes) and part.isascii():
+            found[name] = part.decode("ascii")
+        elif isinstance(part, str | int | float):
+            found[name] = part
+    return found
