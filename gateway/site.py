@@ -36,10 +36,11 @@ class Device:
 
     name: str
     profile: Profile
-    unit_id: int  # 0 for a serial stream
+    unit_id: int  # 0 for a serial device
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
+    address: str = ""  # of a serial device that is asked by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,10 @@ class Serve:
 class Bus:
     """One medium, its line settings, the devices on it.
 
-    transport: rtu | tcp | rtu_over_tcp | stream, and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
-    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu and stream, "host:port" for tcp and rtu_over_tcp.
+    transport: rtu | tcp | rtu_over_tcp | stream (a serial device that sends by itself) | talk (some that are asked in
+    their own way), and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
+    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu, stream and talk, "host:port" for tcp and
+    rtu_over_tcp.
     """
 
     name: str
@@ -71,7 +74,7 @@ class Bus:
     @property
     def serial(self) -> bool:
         """Whether its medium is a serial port of this box."""
-        return self.transport in {"rtu", "ascii", "stream"}
+        return self.transport in {"rtu", "ascii", "stream", "talk"}
 
     @property
     def packets(self) -> bool:
@@ -177,7 +180,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 3
+VERSION = 4
 POOLED = (Field, Profile)
 
 

@@ -3,7 +3,8 @@
 A Modbus device answers from its registers (`simulators.registers`), says of itself what its profile says (43/14), and
 refuses what such a device refuses: another function, an impossible quantity, an address that it has not.
 
-A stream is a device that speaks by itself: its frames are made of the same profile, when it is time.
+A stream is a device that speaks by itself: its frames are made of the same profile, when it is time. One that is asked
+answers with such a frame to exactly what its profile says that it is asked.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from gateway.errors import BadReply
 from gateway.model import UtcMs
 from gateway.profile.parts import encode_parts
 from gateway.profile.profile import Field, ModbusSource, SerialSource
-from gateway.protocols import framing, parse
+from gateway.protocols import declared, framing, parse
+from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import (
     ILLEGAL_ADDRESS,
     ReadDeviceId,
@@ -27,6 +29,7 @@ from gateway.protocols.modbus_pdu import (
     encode_reply,
     refusal,
 )
+from gateway.protocols.parse import Parse
 from gateway.site import Device
 from simulators.identity import identified, identity_of
 from simulators.registers import Registers, Reported, Served
@@ -103,29 +106,68 @@ class StreamDevice:
 
     def __init__(self, device: Device, signals: Mapping[str, Signal]) -> None:
         source = device.profile.source
-        if not isinstance(source, SerialSource):
+        if not isinstance(source, SerialSource) or source.poll:
             raise TypeError(f"{device.name} does not speak by itself")
         self.name = device.name
         self.kind = device.profile.kind
         self.period_ms = source.period_ms
         self._source = source
+        self._says = _Says(device, signals)
+
+    def frame(self, utc_ms: UtcMs) -> Answer:
+        """The next frame, start to end."""
+        return self._says.frame(self._source.framing, self._source.parse, "", utc_ms)
+
+
+class TalkDevice:
+    """Answers what its profile says that it is asked."""
+
+    def __init__(self, device: Device, signals: Mapping[str, Signal]) -> None:
+        source = device.profile.source
+        if not isinstance(source, SerialSource) or source.poll is None:
+            raise TypeError(f"{device.name} is not asked")
+        self.name = device.name
+        self.kind = device.profile.kind
+        self.timeout_ms = source.poll.timeout_ms
+        self._says = _Says(device, signals)
+        self._framing = declared.reply_framing(source.poll, source.framing, device.address)
+        channels = source.poll.channels or (("", ""),)
+        self.requests = {  # and what is answered: the name of its channel, and the parse that reads it
+            declared.request(source.poll, device.address, channel): (
+                name,
+                declared.reply_parse(source.poll, source.parse, device.address, channel),
+            )
+            for name, channel in channels
+        }
+
+    def answer(self, request: bytes, utc_ms: UtcMs) -> Answer:
+        """The whole reply to one of `requests`."""
+        name, told = self.requests[request]
+        return self._says.frame(self._framing, told, name, utc_ms)
+
+
+class _Says:
+    """Makes the frames of a serial device."""
+
+    def __init__(self, device: Device, signals: Mapping[str, Signal]) -> None:
         self._fields = fields_of(device)
         self._groups = groups_of(device)
         self._signals = signals
         self._n = 0
 
-    def frame(self, utc_ms: UtcMs) -> Answer:
-        """The next frame, start to end."""
+    def frame(self, around: Framing, told: Parse, channel: str, utc_ms: UtcMs) -> Answer:
+        """A frame of the fields of a channel, or of all."""
         self._n += 1
         now = Moment(utc_ms, self._n)
-        values = [self._signals[field.name](now) for field in self._fields]
-        parts = encode_parts(self._fields, values)
-        content = parse.frame_content(self._source.parse, parts)
+        fields = [field for field in self._fields if not channel or field.part.startswith(f"{channel}.")]
+        values = [self._signals[field.name](now) for field in fields]
+        parts = encode_parts(fields, values)
+        content = parse.frame_content(told, {name.rpartition(".")[2]: part for name, part in parts.items()})
         served = tuple(
             Served(field.name, str(parts[field.part]).encode(), value, self._groups.get(field.name))
-            for field, value in zip(self._fields, values, strict=True)
+            for field, value in zip(fields, values, strict=True)
         )
-        return Answer(framing.wrap(self._source.framing, content), self._n, served)
+        return Answer(framing.wrap(around, content), self._n, served)
 
 
 def fields_of(device: Device) -> tuple[Field, ...]:

@@ -31,9 +31,9 @@ class Step:
 class Exchange:
     """A right answer and what it takes to spoil it."""
 
-    framing: str  # rtu | tcp | stream
+    framing: str  # rtu | tcp | stream | talk
     request: bytes  # as it came on the wire; b"" of a stream
-    frame: Frame  # of the right reply; of a stream only its pdu is used
+    frame: Frame  # of the right reply; of a stream or a talk only its pdu is used
     timeout_ms: float  # after which the gateway gives up
     chance: Random
     turn: int = 0  # how many exchanges of this window the fault has spoiled before
@@ -45,7 +45,7 @@ class Exchange:
 
     def wire(self, pdu: bytes, *, unit_id: int = 0, tid: int = 0) -> bytes:
         """A reply with a good checksum, in the name of the next unit_id or transaction but so many."""
-        if self.framing == "stream":
+        if self.framing in ("stream", "talk"):
             return pdu
         tid = ((self.frame.tid or 0) + tid) & 0xFFFF
         frame = Frame((self.frame.unit_id + unit_id) & 0xFF, pdu, tid)

@@ -8,7 +8,8 @@ device, "device.field" or a bus; a list of tables `[[fault.NAME]]` makes several
     by_ms = 800
     after = "10s"    # when: see `simulators.timetable`
 
-    of a device (its reply, or the frame of a stream: s; of RTU framing: r; of TCP framing: t)
+    of a device (its reply, or the frame of a stream: s; of RTU framing: r; of TCP framing: t); whatever is said of
+    streams is said of serial devices that are asked, too, and they can be late, and heard to echo
     silent             rts  -                       nothing is said
     truncated          rts  keep                    the first `keep` bytes (default half), no more
     torn               rts  keep                    the same; the rest comes right before the device's next reply
@@ -277,7 +278,7 @@ def _kind(what: str, on: str, keys: str, make: Callable[[Entry], Act]) -> _Kind:
 
 _RTU = "rtu rtu_over_tcp"
 _MODBUS = f"{_RTU} tcp"
-_ALL = f"{_MODBUS} stream"
+_ALL = f"{_MODBUS} stream talk"
 _TCP = "tcp rtu_over_tcp"
 _DELAYS = "by_ms by_timeouts queue"
 _KINDS: Mapping[str, _Kind] = {
@@ -292,9 +293,9 @@ _KINDS: Mapping[str, _Kind] = {
     "short": _kind("device", _MODBUS, "by", _short),
     "long": _kind("device", _MODBUS, "by", _long),
     "wrong_count": _kind("device", _MODBUS, "by", _wrong_count),
-    "late": _kind("device", _MODBUS, _DELAYS, _late),
+    "late": _kind("device", f"{_MODBUS} talk", _DELAYS, _late),
     "exception": _kind("device", _MODBUS, f"code {_DELAYS}", _exception),
-    "echo": _kind("device", _RTU, "", _echo),
+    "echo": _kind("device", f"{_RTU} talk", "", _echo),
     "slow": _kind("device", _ALL, "byte_ms", _slow),
     "garbage": _kind("device", _ALL, "size hex unit_id", _garbage),
     "hang_up": _kind("device", _TCP, "keep", _hang_up),
@@ -303,7 +304,7 @@ _KINDS: Mapping[str, _Kind] = {
     "jump": _kind("field", _ALL, "by", _jump),
     "stuck": _kind("field", _ALL, "", lambda _: Bent(stuck=True)),
     "no_value": _kind("field", _ALL, "", lambda _: Bent(none=True)),
-    "vanish": _kind("bus", "rtu stream", "", lambda _: State("vanish")),
+    "vanish": _kind("bus", "rtu stream talk", "", lambda _: State("vanish")),
     "refuse": _kind("bus", _TCP, "", lambda _: State("refuse")),
     "half_open": _kind("bus", _TCP, "", lambda _: State("half_open")),
 }

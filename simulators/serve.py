@@ -12,7 +12,7 @@ import orjson
 from gateway.site import Bus, Device, Site
 from simulators.commands import Commands
 from simulators.control import Control
-from simulators.device import ModbusDevice, StreamDevice, fields_of
+from simulators.device import ModbusDevice, StreamDevice, TalkDevice, fields_of
 from simulators.fault import Bent, Fault
 from simulators.in_force import InForce
 from simulators.knobs import Knob
@@ -22,16 +22,17 @@ from simulators.moments import Alarm, boot_ns
 from simulators.run import Run
 from simulators.serve_rtu import RtuServer
 from simulators.serve_stream import StreamServer
+from simulators.serve_talk import TalkServer
 from simulators.serve_tcp import Desk, TcpServer
 from simulators.signals import Signal, UnknownSignal, powers, signal_for
 from simulators.targets import targets_of
 from simulators.truth import TruthLog
 
-ON_A_PTY = ("rtu", "stream")
+ON_A_PTY = ("rtu", "stream", "talk")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STATE_NS = 20_000_000  # how often to see whether a bus changes its state
 
-Server: TypeAlias = TcpServer | RtuServer | StreamServer
+Server: TypeAlias = TcpServer | RtuServer | StreamServer | TalkServer
 Tables: TypeAlias = Mapping[str, Mapping[str, object]]  # the [signal] tables, by "device.field"
 Signals: TypeAlias = Mapping[str, Mapping[str, Signal]]  # by device, by field
 NO_CONVERTERS: Mapping[str, Converter] = {}
@@ -130,6 +131,8 @@ def _server(
     if bus.transport == "stream":
         (device,) = bus.devices
         return StreamServer(bus, StreamDevice(device, signals(device)), run)
+    if bus.transport == "talk":
+        return TalkServer(bus, [TalkDevice(device, signals(device)) for device in bus.devices], run)
     devices = {device.unit_id: ModbusDevice(device, signals(device), tells=run.truth.kept) for device in bus.devices}
     if bus.transport == "rtu":
         return RtuServer(bus, devices, run)

@@ -11,7 +11,7 @@ Format: JSON lines, UTF-8, one object a value, in the order of serving. A reader
     value          what the gateway must decode it to, rounded to the field's decimals: number, boolean or text
     boot_ns        CLOCK_BOOTTIME in nanoseconds when the first byte of the reply left
     utc_ms         the wall clock at the same moment
-    via            "modbus": an answer to a request; "stream": sent by itself
+    via            "modbus": an answer to a request; "poll": to one of a serial device; "stream": sent by itself
     n              running number of the reply within the device, from 1: the fields of one reply share it
     group          number of the device's group that the field is reported in, null when it is in none. A read for
                    one group may step over the fields of another: those were served, but not asked for

@@ -33,8 +33,8 @@ def rows(site: Site) -> Iterator[Row]:
 
 
 def _first_polls(bus: Bus) -> Iterator[tuple[Polled, float]]:
-    """Staggered by device, and one after another where the line is slow; what sends by itself begins anywhere."""
-    if bus.transport == "stream":
+    """Staggered by device, and one after another where the line is slow; what is no Modbus bus begins anywhere."""
+    if bus.transport in {"stream", "talk"}:
         for device in bus.devices:
             yield from ((polled, Random(device.name).random() * polled.period_ms) for polled in device.polled)  # noqa: S311 - as below
         return

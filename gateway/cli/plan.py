@@ -17,6 +17,7 @@ from gateway.profile.profile import Line
 from gateway.site import Bus, Site, UplinkSettings
 from gateway.south.outlook.outlook import GroupOutlook, Outlook, at_once_ms, outlook
 from gateway.south.outlook.remedies import Remedy, remedies
+from gateway.south.outlook.talks import talks_outlook
 from gateway.south.reads.plan import Read
 from gateway.text import words
 
@@ -28,6 +29,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "columns": "device|every|read|one cycle|load",
         "stream": "{0} sends by itself; a row every {1}",
+        "talk": "{0} is asked every {1}; that takes at most {2} when it answers",
         "listen": "only listens: another master asks",
         "empty": "nothing to ask",
         "load": "load {0}",
@@ -53,6 +55,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "vi": {
         "columns": "thiết bị|mỗi|lệnh đọc|một lượt|tải",
         "stream": "{0} tự gửi; mỗi {1} một dòng số liệu",
+        "talk": "{0} được hỏi mỗi {1}; nhiều nhất {2} khi nó trả lời",
         "listen": "chỉ nghe: một master khác hỏi",
         "empty": "không có gì để hỏi",
         "load": "tải {0}",
@@ -83,6 +86,7 @@ TRANSPORTS: Final = {
     "ascii": "Modbus ASCII",
     "udp": "Modbus UDP",
     "stream": "serial",
+    "talk": "serial, asked",
 }
 
 
@@ -148,12 +152,26 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[s
         for device in bus.devices:
             yield f"  {said['stream'].format(device.name, duration(device.polled[0].period_ms))}"
         return
+    if bus.transport == "talk":
+        yield from _talks(bus, said, lang)
+        return
     now = outlook(bus)
     if not now.groups:
         yield f"  {said['empty']}"
         return
     yield from _table(now, said, width)
     yield from _verdict(now, said, lang)
+
+
+def _talks(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
+    talks, verdict = talks_outlook(bus)
+    for talk in talks:
+        yield f"  {said['talk'].format(talk.device.name, duration(talk.period_ms), f'{talk.cost_ms:.0f} ms')}"
+    yield f"  {said['load'].format(_per_cent(verdict.load))}"
+    if verdict.holds:
+        yield f"  {said['holds']}"
+    else:
+        yield f"  ! {words.title('bus_overloaded', lang)}: {said['over'].format(_per_cent(verdict.load))}"
 
 
 def _table(now: Outlook, said: Mapping[str, str], width: int) -> Iterator[str]:
@@ -225,8 +243,10 @@ def _change(remedy: Remedy, said: Mapping[str, str]) -> str:
 
 
 def _bus_document(bus: Bus) -> dict[str, Any]:
-    asked = bus.mode != "listen" and bus.transport != "stream"
+    asked = bus.mode != "listen" and bus.transport not in {"stream", "talk"}
     now = outlook(bus if asked else replace(bus, devices=()))
+    if bus.transport == "talk":
+        now = replace(now, verdict=replace(talks_outlook(bus)[1], blocker=None, late=None))
     return {
         "name": bus.name,
         "transport": bus.transport,

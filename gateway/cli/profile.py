@@ -25,6 +25,7 @@ TEXT: Final = {
         "profile": "profile", "device": "device", "none": "No profile fits: {}",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
+        "talk": "is asked, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
         "writable": "may be written",
     },
@@ -32,6 +33,7 @@ TEXT: Final = {
         "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
+        "talk": "được hỏi, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
         "writable": "ghi được",
     },
@@ -106,6 +108,8 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
     yield f"{profile.ref}  {_title(profile, lang)}"
     if isinstance(source, ModbusSource):
         yield text["modbus"].format(source.unit_id, line)
+    elif source.poll:
+        yield text["talk"].format(line, source.poll.address or text["alone"])
     else:
         yield text["stream"].format(line, source.period_ms / 1000)
     yield from (f"! {dict(warning.pairs())[_known(lang)]}" for warning in head.warnings)

@@ -27,7 +27,7 @@ from gateway.wire import checked
 NS_PER_MS, NS_PER_S, NS_MAX = 1_000_000, 1_000_000_000, 1 << 63
 HEX_BYTES = (16, 8, 4)  # a line: as many as fit
 WIDTH_MIN = 16  # of words
-SERIAL = frozenset({"rtu", "stream"})  # the other buses have no line of their own
+SERIAL = frozenset({"rtu", "stream", "talk"})  # the other buses have no line of their own
 LINE_BYTES_MAX, CHUNKS_MAX = 1 << 16, 1_000_000  # of a recording
 INDENT = 27  # behind time, gap and arrow
 FAILED = 1

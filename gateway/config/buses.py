@@ -9,6 +9,8 @@ from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, Simul
 from gateway.model import Group
 from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
 from gateway.profile.types import duration_ms, serial_line
+from gateway.protocols import declared
+from gateway.protocols.declared import Poll
 from gateway.site import Bus, Device, Polled, Serve
 from gateway.toml_file import Step, nearest
 
@@ -65,20 +67,11 @@ class _Compiler:
 
     def _bus(self, n: int, bus: BusConfig) -> Bus:
         devices = [device for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
-        streams = [device for device in devices if isinstance(device.profile.source, SerialSource)]
-        if streams and len(devices) > 1:
-            detail = f"{streams[0].name} sends by itself: nothing else can be on {bus.name}"
-            self._findings.report("not_alone", detail, "bus", n)
-        if streams and bus.host:
-            self._findings.report(
-                "wrong_bus", f"{streams[0].name} is a serial device: {bus.name} needs a port", "bus", n, "host"
-            )
-        if streams and bus.link == "pymodbus":
-            self._findings.report("wrong_bus", f"{streams[0].name} does not speak Modbus", "bus", n, "link")
+        serial = self._serial(n, bus, devices)
         if bus.port and bus.port.startswith("/dev/tty"):
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
             self._findings.note("unstable_port", detail, "bus", n, "port")
-        transport = "stream" if streams else _transport(bus)
+        transport = serial or _transport(bus)
         if transport in {"ascii", "udp"} and isinstance(self._config, SimulatorConfig):
             detail = f"framing = {transport} is planned for simulators, but this version does not serve it"
             self._findings.report("not_built_yet", detail, "bus", n, "framing")
@@ -99,6 +92,24 @@ class _Compiler:
             serve=self._serve(n, bus, transport),
         )
 
+    def _serial(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> str:
+        """The transport where serial devices are on the bus, else ""; what they do not go with is reported."""
+        found = [device for device in devices if isinstance(device.profile.source, SerialSource)]
+        if not found:
+            return ""
+        for device in found if len(devices) > 1 else ():
+            if detail := _not_shared(device, devices):
+                self._findings.report("not_alone", f"{detail}: nothing else can be on {bus.name}", "bus", n)
+                break
+        if bus.host:
+            detail = f"{found[0].name} is a serial device: {bus.name} needs a port"
+            self._findings.report("wrong_bus", detail, "bus", n, "host")
+        if bus.link == "pymodbus":
+            self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
+        if bus.mode == "listen":
+            self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
+        return "talk" if _poll_of(found[0]) else "stream"
+
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
         for device in devices:
@@ -109,7 +120,7 @@ class _Compiler:
     def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
         if bus.serve is None:
             return None
-        if transport == "stream":
+        if transport in {"stream", "talk"}:
             self._findings.report("wrong_bus", f"{bus.name} does not speak Modbus", "bus", n, "serve")
         for other in self._config.bus[:n]:
             if other.serve and other.serve.tcp == bus.serve.tcp:
@@ -135,8 +146,8 @@ class _Compiler:
             return None
         polled = tuple(self._polled(n, entry, profile))
         writable = tuple(self._writable(n, entry, profile))
-        unit_id = self._unit_id(n, entry, profile)
-        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "")
+        unit_id, address = self._unit_id(n, entry, profile), self._address(n, entry, profile)
+        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "", address)
 
     def _profile(self, entry: DeviceConfig) -> Profile | None:
         """What the device is: its profile, or the variant of it that is named."""
@@ -147,7 +158,7 @@ class _Compiler:
     def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
         if isinstance(profile.source, SerialSource):
             if entry.unit_id is not None:
-                self._findings.report("bad_value", "a serial stream has no unit_id", "device", n, "unit_id")
+                self._findings.report("bad_value", "a serial device has no unit_id", "device", n, "unit_id")
             return 0
         unit_id = entry.unit_id or profile.source.unit_id
         for m, other in enumerate(self._config.device[:n]):
@@ -159,6 +170,33 @@ class _Compiler:
             detail = f"{unit_id}: the specification ends at {UNIT_ID_MAX}"
             self._findings.note("unit_id_unusual", detail, "device", n, "unit_id")
         return unit_id
+
+    def _address(self, n: int, entry: DeviceConfig, profile: Profile) -> str:
+        """What stands for {address} in its profile; "" where nothing does."""
+        poll = profile.source.poll if isinstance(profile.source, SerialSource) else None
+        if poll is None or not poll.address:
+            if entry.address is not None:
+                self._findings.report("bad_value", f"{profile.ref} has no address", "device", n, "address")
+            return ""
+        address = entry.address or poll.address
+        for m, other in enumerate(self._config.device[:n]):
+            if other.bus == entry.bus and self._asked_by(other, poll) == address:
+                detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                self._findings.report("doubled_address", detail, "device", n, "address")
+                break
+        try:
+            declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
+        except ValueError as error:
+            self._findings.report("bad_value", str(error), "device", n, "address")
+        return address
+
+    def _asked_by(self, entry: DeviceConfig, poll: Poll) -> str | None:
+        """The address of a device that is asked in the same way."""
+        profile = self._profile(entry)
+        source = profile.source if profile else None
+        if not isinstance(source, SerialSource) or source.poll is None or source.poll.send != poll.send:
+            return None
+        return entry.address or source.poll.address
 
     def _wants(self, entry: DeviceConfig) -> int | None:
         profile = self._profile(entry)
@@ -201,7 +239,7 @@ class _Compiler:
         if own and own.every:
             steps, period_ms = ("device", n, "fields", field.name, "every"), duration_ms(own.every)
         source = profile.source
-        least_ms = source.period_ms if isinstance(source, SerialSource) else PERIOD_MIN_MS
+        least_ms = (isinstance(source, SerialSource) and source.period_ms) or PERIOD_MIN_MS
         if not least_ms <= period_ms <= PERIOD_MAX_MS:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)
@@ -212,6 +250,21 @@ def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
     """The hidden fields that these are read with: not reported, so not in their group."""
     wanted = {field.scale_from for field in fields}
     return (field for field in profile.fields if field.hidden and field.name in wanted)
+
+
+def _poll_of(device: Device) -> Poll | None:
+    source = device.profile.source
+    return source.poll if isinstance(source, SerialSource) else None
+
+
+def _not_shared(device: Device, others: Sequence[Device]) -> str:
+    """Why this serial device has to be alone; "" when it may share its line with these."""
+    poll = _poll_of(device)
+    if poll is None:
+        return f"{device.name} sends by itself"
+    if not poll.shares:
+        return f"{device.name} does not say its address"
+    return "" if all(_poll_of(other) for other in others) else f"{device.name} does not speak Modbus"
 
 
 def _transport(bus: BusConfig) -> str:

@@ -283,6 +283,7 @@ class DeviceConfig(Strict):
     profile: Annotated[str, Field(pattern=r"^[^@\s]+@[1-9][0-9]{0,3}$")]
     variant: Id | None = None
     unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
+    address: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,16}$")] | None = None
     every: Annotated[EveryConfig, BeforeValidator(_for_all)] = EveryConfig()
     fields: dict[str, DeviceFieldConfig] = Field(default_factory=dict)
 

@@ -91,6 +91,8 @@ def _part(field: Field, value: Value | None) -> Part:
         return part
     if value is None:
         return ""
+    if field.letter == "b":
+        return "1" if value else "0"
     if field.labels:
         return str(int(raw_of(field, value)))
     digits = max(0, field.decimals - field.tens) if field.scale == 1.0 else field.decimals + 6

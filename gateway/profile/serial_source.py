@@ -134,27 +134,36 @@ def _framing_problems(written: FramingSchema, places: Places) -> Iterator[Proble
 
 
 def _poll_problems(written: SerialSchema, places: Places) -> Iterator[Problem]:
-    """A hole that nothing is told for, and what is told for no hole."""
     if written.poll is None:
-        for key in written.model_fields_set.intersection(_OF_POLLS):
-            yield places.problem("keys_clash", f"{key} is of a device that is asked: poll", "serial", key)
-        if "{" in written.framing.start:
-            yield places.problem("bad_template", "only a reply has an address in it", "serial", "framing", "start")
+        yield from _stream_problems(written, places)
         return
-    for name, told in (("address", written.address), ("channel", written.channels)):
-        key = "channels" if name == "channel" else name
-        if has_hole(written.poll, name) and not told:
-            yield places.problem("missing_key", f"{key} is needed: {{{name}}} stands in poll", "serial", key)
-        elif told and not has_hole(written.poll, name):
-            yield places.problem("keys_clash", f"no {{{name}}} stands in poll", "serial", key)
-    if has_hole(written.framing.start, "channel"):
-        yield places.problem("bad_template", "a channel is told by parse.require", "serial", "framing", "start")
+    yield from _hole_problems(written, written.poll, places)
     if written.address and has_hole(written.poll, "address"):
         yield from _filling_problems(written, places)
     if len(hex_bytes(written.wake)) > WAKE_BYTES_MAX:
         yield places.problem("out_of_bounds", f"more than {WAKE_BYTES_MAX} bytes", "serial", "wake")
     if written.wake_ms and not written.wake:
         yield places.problem("keys_clash", "wake_ms is the time after wake, which is not there", "serial", "wake_ms")
+
+
+def _stream_problems(written: SerialSchema, places: Places) -> Iterator[Problem]:
+    for key in sorted(written.model_fields_set.intersection(_OF_POLLS)):
+        yield places.problem("keys_clash", f"{key} is of a device that is asked: poll", "serial", key)
+    if "{" in written.framing.start:
+        yield places.problem("bad_template", "only a reply has an address in it", "serial", "framing", "start")
+
+
+def _hole_problems(written: SerialSchema, poll: str, places: Places) -> Iterator[Problem]:
+    """A hole that nothing is told for, and what is told for no hole."""
+    for name, key, told in (("address", "address", written.address), ("channel", "channels", written.channels)):
+        if has_hole(poll, name) and not told:
+            yield places.problem("missing_key", f"{key} is needed: {{{name}}} stands in poll", "serial", key)
+        elif told and not has_hole(poll, name):
+            yield places.problem("keys_clash", f"no {{{name}}} stands in poll", "serial", key)
+    if has_hole(written.framing.start, "address") and not has_hole(poll, "address"):
+        yield places.problem("bad_template", "the address has to stand in poll, too", "serial", "framing", "start")
+    if has_hole(written.framing.start, "channel"):
+        yield places.problem("bad_template", "a channel is told by parse.require", "serial", "framing", "start")
 
 
 def _filling_problems(written: SerialSchema, places: Places) -> Iterator[Problem]:

@@ -191,9 +191,7 @@ def _parse_of(source: SerialSource, channel: str) -> parse.Parse:
     return declared.reply_parse(source.poll, source.parse, "", channel) if source.poll else source.parse
 
 
-def _decode_bytes(
-    source: SerialSource, told: parse.Parse, fields: Sequence[Field], name: str, data: bytes
-) -> Decoded:
+def _decode_bytes(source: SerialSource, told: parse.Parse, fields: Sequence[Field], name: str, data: bytes) -> Decoded:
     frames = list(framing.FrameReader(source.framing, in_step=True).feed(data))
     if len(frames) != 1:
         raise ValueError(f"{len(frames)} good frames in it, not 1")

@@ -15,6 +15,7 @@ from gateway.errors import BadReply
 from gateway.protocols import degrees, pattern
 
 Parts: TypeAlias = Mapping[str, str | int | float]
+STAR = b"*"
 _Found: TypeAlias = dict[str, str | int | float]
 
 
@@ -23,7 +24,7 @@ class Parse:
     """How a frame names its parts.
 
     kind "split": the content (`content_from`..`content_until`) cut at `separator`; part names are "0", "1", ...
-    kind "sentence": NMEA 0183: as split; the first part ends in `sentence`, whoever the talker is.
+    kind "sentence": NMEA 0183: as split; the first part ends in `sentence`, whoever the talker is, the last in a star.
     kind "pairs": cut at `separator`, then at `pair` into name and value; what has no `pair` is named by its place.
     kind "regex": the named groups of `pattern`, which has to match the whole content.
     kind "binary": `names` with struct codes in `layout` ("16s"-like codes allowed) from `content_from`.
@@ -121,7 +122,9 @@ def _split(parse: Parse, content: bytes) -> _Found:
 
 
 def _sentence(parse: Parse, content: bytes) -> _Found:
-    found = _split(parse, content)
+    if not content.endswith(STAR):
+        raise BadReply("a sentence without the star before its checksum")
+    found = _split(parse, content[:-1])
     if not str(found["0"]).endswith(parse.sentence):
         raise BadReply(f"sentence {found['0']!r}, not {parse.sentence}")
     return found
@@ -212,7 +215,7 @@ def _joined(parse: Parse, told: Mapping[str, str]) -> bytes:
 
 
 def _sentence_of(parse: Parse, told: Mapping[str, str]) -> bytes:
-    return _joined(parse, {"0": f"GP{parse.sentence}", **told})
+    return _joined(parse, {"0": f"GP{parse.sentence}", **told}) + STAR
 
 
 def _paired(parse: Parse, told: Mapping[str, str]) -> bytes:
@@ -222,16 +225,27 @@ def _paired(parse: Parse, told: Mapping[str, str]) -> bytes:
 
 
 def _put_into_sample(parse: Parse, told: Mapping[str, str]) -> bytes:
-    match = pattern.compiled(parse.pattern).fullmatch(parse.sample)
-    if match is None:
+    """Numbers as wide as the sample's; a part without a value is empty, or zeros where the pattern wants digits."""
+    pieces = pattern.compiled(parse.pattern).fullmatch(parse.sample)
+    if pieces is None:
         raise ValueError("the pattern does not match the sample")
-    text, end = "", 0
-    for name in match.groupdict():
-        width = match.end(name) - match.start(name)
-        value = told.get(name, match[name])
-        text += parse.sample[end : match.start(name)] + (value.rjust(width, "0") if value.isdigit() else value)
-        end = match.end(name)
-    return (text + parse.sample[end:]).encode("ascii")
+    for blank in ("", "0"):
+        text, end = "", 0
+        for name in pieces.groupdict():
+            shown = pieces[name] or ""
+            text += parse.sample[end : pieces.start(name)]
+            text += _as_wide(told.get(name, shown), shown) or re.sub("[0-9]", blank, shown) * bool(blank)
+            end = pieces.end(name)
+        text += parse.sample[end:]
+        if pattern.compiled(parse.pattern).fullmatch(text):
+            break
+    return text.encode("ascii")
+
+
+def _as_wide(value: str, shown: str) -> str:
+    sign = "-" if value.startswith("-") else ""
+    number = value.removeprefix("-")
+    return sign + number.rjust(len(shown) - len(sign), "0") if re.fullmatch("[0-9.]+", number) else value
 
 
 _PUT_TOGETHER: dict[str, Callable[[Parse, Mapping[str, str]], bytes]] = {

@@ -1,7 +1,6 @@
 """One task per bus: does what its `Schedule` says, through one link, and tells rows and events by two callables."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -14,19 +13,20 @@ from gateway.site import Bus, Site
 from gateway.south.door import Door
 from gateway.south.links.guard import Guard, silence_ns
 from gateway.south.links.late import LateReplies, late_max_ns
-from gateway.south.links.link import NS_PER_MS, Link, NotSent
+from gateway.south.links.link import NS_PER_MS, Link
 from gateway.south.links.modbus_links import open_own
 from gateway.south.links.trace import Trace
 from gateway.south.listen import ListenLoop
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
-from gateway.south.reads.poll import Guarded, Outcome, Poller, poll_together
+from gateway.south.reads.poll import Guarded, Poller, poll_together
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Cut, Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
-from gateway.south.schedule.silence import News
+from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
 from gateway.south.stop import Stop
 from gateway.south.stream import StreamLoop
+from gateway.south.talks import TalkLoop
 from gateway.south.turns import Asks, Guest, Turns
+from gateway.south.verdicts import Verdicts
 from gateway.wire.documents import SouthStatus
 
 LINKS = "gateway.links"  # entry points: name = `driver` of a bus, value = async open_link(bus, clock, trace) -> Link
@@ -94,6 +94,8 @@ def loops(
     def loop(bus: Bus) -> Loop:
         if bus.transport == "stream":
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
+        if bus.transport == "talk":
+            return TalkLoop(bus, clock, counters, random, on_row, on_event, owed=owed)
         if bus.mode == "listen":
             return ListenLoop(bus, clock, counters, random, on_row, on_event)
         return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories, owed=owed)
@@ -145,6 +147,7 @@ class BusLoop:
         self._door = Door(bus.name, self._open, clock, counters, random, on_event, self._stop)
         self._rows = Rows(bus.name, counters, on_row)
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
+        self._verdicts = Verdicts(bus.name, self._schedule, self._rows, clock, counters, on_event)
         self._pollers = list(_pollers(bus, clock, counters, memories or {}))
         self._memories = {poller.unit_id: poller.memory for poller in self._pollers}
         # outlives the link: a port that was reopened still brings the old reply
@@ -250,52 +253,7 @@ class BusLoop:
         outcomes = await poll_together(guard, patience, [self._pollers[part.task] for part in parts])
         if any(outcome.answered or (outcome.cause and not outcome.link_down) for outcome in outcomes):
             self._door.works()
-        for part, outcome in zip(parts, outcomes, strict=True):
-            self._keep(part, outcome)
-        lost = outcomes[0].link_down
-        if lost is None:
-            for part, outcome in zip(parts, outcomes, strict=True):
-                self._tell(self._conclude(part, outcome))
-            return True
-        if self._cut(list(zip(parts, outcomes, strict=True)), lost) is Cut.DEVICE:
-            return False
-        raise lost
-
-    def _keep(self, part: Poll | Probe, outcome: Outcome) -> None:
-        if outcome.row or outcome.cause:
-            self._counters.add("polls", bus=self._bus.name, device=part.device.name)
-        if outcome.row:
-            self._rows.put(part.task, outcome.row)
-        for event in outcome.events:
-            self._on_event(event)
-
-    def _conclude(self, part: Poll | Probe, outcome: Outcome) -> list[News]:
-        now = self._clock.boot_ms()
-        if outcome.answered:
-            return self._schedule.done(part, now)
-        if not outcome.reached:
-            self._schedule.unreached(part, now)
-        elif outcome.cause:
-            return self._schedule.failed(part, now, str(outcome.cause))
-        else:
-            until = outcome.waits_until or BootMs(now + part.polled.period_ms)
-            self._schedule.spared(part, until, "barred" if outcome.waits_until else "refused")
-        return []
-
-    def _cut(self, asked: Sequence[tuple[Poll | Probe, Outcome]], lost: LinkDown) -> Cut:
-        """The link went away: who is to blame. Groups that were answered before it did are done."""
-        cut: Cut | None = None
-        for part, outcome in asked:
-            if outcome.answered or cut:
-                self._tell(self._conclude(part, replace(outcome, reached=False)))
-            else:
-                cut, news = self._schedule.cut_off(part, self._clock.boot_ms(), sent=not isinstance(lost, NotSent))
-                self._tell(news)
-        return cut or Cut.BUS
-
-    def _tell(self, news: Iterable[News]) -> None:
-        for one in news:
-            self._on_event(Event(self._clock.boot_ms(), one.subject, str(one.change), one.cause, urgent=True))
+        return self._verdicts.end(parts, outcomes)
 
 
 def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, Memory]) -> Iterator[Poller]:

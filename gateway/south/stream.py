@@ -6,10 +6,10 @@ second without a hole, in spite of its crystal, and of a process that was late f
 sampled, never queued. A row's time is that of the read
 which brought the first byte of its frame. Where one read brings what took the device longer than LATE_MS to send, the
 bytes have waited (a process that stood still) and nobody knows how long: none of these frames is taken. A device that
-has sent no good frame for SILENT_PERIODS of its own is down.
+has sent no good frame for SILENT_PERIODS of its own is down. Other sentences of the same device are passed over.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -19,10 +19,11 @@ from gateway.model import BootMs, Event, Quality, Row
 from gateway.profile.parts import Part, decode_parts
 from gateway.profile.profile import SerialSource
 from gateway.protocols.framing import FrameReader
-from gateway.protocols.parse import parts
+from gateway.protocols.parse import concerns, parts
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus, Polled
 from gateway.south.door import Door
+from gateway.south.links.frames import TimedFrames
 from gateway.south.links.ports import open_port
 from gateway.south.links.trace import Trace
 from gateway.south.rows import Rows
@@ -54,7 +55,7 @@ class StreamLoop:
     ) -> None:
         (self._device,) = bus.devices
         source = self._device.profile.source
-        if not isinstance(source, SerialSource):
+        if not isinstance(source, SerialSource) or source.poll:
             raise TypeError(f"{self._device.name} does not send by itself")
         self.name = bus.name
         self.trace = Trace()
@@ -91,7 +92,7 @@ class StreamLoop:
         return self._rows.newest
 
     async def _listen(self, stream: ByteStream) -> None:
-        frames = _Frames(FrameReader(self._source.framing))
+        frames = TimedFrames[BootMs](FrameReader(self._source.framing))
         self._last_good = self._clock.boot_ms()
         while not self._stop.asked():
             came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
@@ -128,15 +129,20 @@ class StreamLoop:
             self._take(frame, at)
 
     def _take(self, frame: bytes, at: BootMs) -> None:
+        if not concerns(self._source.parse, frame):
+            self._count("frames_passed_over")
+            return
         try:
             named = parts(self._source.parse, frame)
         except BadReply:
             self._fail(Quality.BAD_REPLY, 1)
             return
         self._heard()
-        for place, sampler in enumerate(self._samplers):
-            if sampler.takes(at):
-                self._sample(place, sampler, named, at)
+        taken = [place for place, sampler in enumerate(self._samplers) if sampler.takes(at)]
+        for place in taken:
+            self._sample(place, self._samplers[place], named, at)
+        if not taken:
+            self._count("frames_between")  # faster than any period of the site: sampled, never queued
 
     def _heard(self) -> None:
         """A good frame came."""
@@ -156,6 +162,9 @@ class StreamLoop:
         elif not sampler.barren:
             self._on_event(Event(at, self._device.name, "no_good_field", str(decoded.quality[0][1])))
         sampler.barren = barren
+
+    def _count(self, name: str) -> None:
+        self._counters.add(name, bus=self._bus.name, device=self._device.name)
 
     def _fail(self, cause: Quality, times: int) -> None:
         self._cause = cause
@@ -183,32 +192,3 @@ class _Sampler:
         rhythm = due if due <= at <= due + self._late_ms else at
         self._due = BootMs(rhythm + self.polled.period_ms)
         return True
-
-
-class _Frames:
-    """Frames of a stream, each with the time of the read that brought its first byte."""
-
-    def __init__(self, reader: FrameReader) -> None:
-        self._reader = reader
-        self._began: BootMs | None = None  # when the bytes came that no frame has taken yet
-        self._bad_seen = 0
-
-    @property
-    def bad(self) -> int:
-        """Bad checksums since `take_bad`."""
-        return self._reader.bad_checksums - self._bad_seen
-
-    def take_bad(self) -> int:
-        bad, self._bad_seen = self.bad, self._reader.bad_checksums
-        return bad
-
-    def feed(self, data: bytes, at: BootMs) -> Iterator[tuple[bytes, BootMs]]:
-        skipped = self._reader.skipped_bytes
-        frames = self._reader.feed(data)
-        if self._began is None or self._reader.skipped_bytes > skipped:  # what was held was no frame's beginning
-            self._began = at
-        for frame in frames:
-            yield frame, self._began
-            self._began = at
-        if not self._reader.held_bytes:
-            self._began = None

@@ -32,6 +32,7 @@ class MemoryStream:
     def __init__(self, clock: Clock, script: Script = silent) -> None:
         self.sent: list[bytes] = []
         self.sent_ns: list[int] = []
+        self.bauds: list[int] = []  # that it was set to
         self.closed = False
         self.script = script
         self._clock = clock
@@ -77,6 +78,11 @@ class MemoryStream:
         while self._coming and self._coming[0][0] <= self._clock.boot_ns():
             taken += heappop(self._coming)[2]
         return taken
+
+    async def set_baud(self, baud: int) -> None:
+        """As a serial port; noted."""
+        self._check()
+        self.bauds.append(baud)
 
     async def close(self) -> None:
         """As `ByteStream`."""

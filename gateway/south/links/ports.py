@@ -32,12 +32,12 @@ TIOCGRS485 = 0x542E  # asm-generic/ioctls.h
 SER_RS485_ENABLED = 1
 
 
-async def open_port(bus: Bus, clock: Clock) -> ByteStream:
+async def open_port(bus: Bus, clock: Clock) -> "SerialStream":
     """The serial port of a bus; raises LinkDown."""
     return await open_serial(bus.endpoint, bus.line, clock, rs485=bus.rs485)
 
 
-async def open_serial(path: str, line: Line, clock: Clock, *, rs485: bool = False) -> ByteStream:
+async def open_serial(path: str, line: Line, clock: Clock, *, rs485: bool = False) -> "SerialStream":
     """Opened for us alone, input flushed, low latency where the driver has it; raises LinkDown.
 
     rs485: the kernel switches the direction of the line, by RTS, around everything that is sent; LinkDown when the
@@ -47,7 +47,7 @@ async def open_serial(path: str, line: Line, clock: Clock, *, rs485: bool = Fals
         port = await asyncio.to_thread(_open_port, path, line, rs485=rs485)
     except (OSError, ValueError, termios.error) as error:
         raise LinkDown(f"serial port {path} cannot be opened: {_why(error)}") from None
-    return FdStream(port.fileno(), path, clock, partial(asyncio.to_thread, port.close))
+    return SerialStream(port, path, clock)
 
 
 async def open_tcp(host: str, port: int, clock: Clock, timeout_s: float) -> ByteStream:
@@ -181,6 +181,26 @@ class FdStream:
         self._deafen()
         self._down = self._down or why
         self._wake()
+
+
+class SerialStream(FdStream):
+    """A serial port; its speed can be changed while it is open."""
+
+    def __init__(self, port: serial.Serial, path: str, clock: Clock) -> None:
+        super().__init__(port.fileno(), path, clock, partial(asyncio.to_thread, port.close))
+        self._port = port
+
+    async def set_baud(self, baud: int) -> None:
+        """When everything that was written has left; raises LinkDown."""
+        try:
+            await asyncio.to_thread(_set_baud, self._port, baud)
+        except (OSError, ValueError, termios.error) as error:
+            raise LinkDown(f"{self._port.name}: {baud} baud: {_why(error)}") from None
+
+
+def _set_baud(port: serial.Serial, baud: int) -> None:
+    port.flush()
+    port.baudrate = baud
 
 
 def _open_port(path: str, line: Line, *, rs485: bool) -> serial.Serial:

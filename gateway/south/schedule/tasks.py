@@ -15,10 +15,11 @@ from math import ceil
 from typing import TypeAlias
 
 from gateway.model import BootMs
-from gateway.profile.profile import ModbusSource
+from gateway.profile.profile import SerialSource
 from gateway.protocols.modbus_pdu import Table
 from gateway.site import Bus, Device, Polled
 from gateway.south.reads.plan import BITS, REGISTERS_MAX, REPLY_CHARS, REQUEST_CHARS, Span, line_cost, span_of
+from gateway.south.reads.talk_cost import unanswered_ms
 from gateway.south.schedule.silence import NEVER, Health
 
 STAGGER_MS = 1000  # the first polls of a bus are spread over this, or over the period if that is less
@@ -251,8 +252,8 @@ def _on_grid(due: BootMs, period_ms: int) -> BootMs:
 
 def _probe_ms(bus: Bus, device: Device) -> int:
     source = device.profile.source
-    if not isinstance(source, ModbusSource):
-        return PROBE_MARGIN_MS
+    if isinstance(source, SerialSource):
+        return ceil(unanswered_ms(bus, device, source)) + PROBE_MARGIN_MS
     registers = min(_registers(device), source.max_registers, REGISTERS_MAX)
     characters = REQUEST_CHARS + REPLY_CHARS + 2 * registers
     return ceil(source.timeout_ms + characters * line_cost(bus, source).char_ms) + PROBE_MARGIN_MS

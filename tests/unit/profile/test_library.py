@@ -11,7 +11,14 @@ from gateway.profile.profile import Field, Profile, SerialSource
 from gateway.sources import shipped
 
 OTHER_ORDER = {"ABCD": "CDAB", "CDAB": "ABCD", "BADC": "DCBA", "DCBA": "BADC"}
-OTHER_CHECKSUM = {"sum8": "xor", "xor": "sum8", "sum16_be": "crc16_modbus", "twos_complement8": "xor"}
+OTHER_CHECKSUM = {
+    "sum8": "xor",
+    "xor": "sum8",
+    "sum16_be": "crc16_modbus",
+    "twos_complement8": "xor",
+    "crc16_mcrf4xx": "crc16_modbus",
+    "crc16_sdi12": "crc16_modbus",
+}
 LIBRARY: Library = load([shipped()])
 
 

@@ -38,6 +38,10 @@ def test_crc16_takes_any_bytes(kind: type[bytes]) -> None:
         (checksums.xor8, b"GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,", "47"),  # NMEA 0183
         (checksums.xor8, b"Q,229,002.74,M,00,", "16"),  # Gill WindSonic
         (checksums.sum8, unhexlify("d4043a0aa160"), "1d"),  # SDS011
+        (checksums.mcrf4xx_bytes, b"123456789", "916f"),  # the catalogued check value, 0x6F91
+        (checksums.mcrf4xx_bytes, unhexlify("0110017001f004022310640003"), "61d9"),  # Lufft UMB
+        (checksums.sdi12_text, b"0r0", b"Kld".hex()),  # Vaisala WXT520, as its guide prints it
+        (checksums.sdi12_text, b"0r5,Th=25.0C,Vh=10.6#,Vs=10.8V,Vr=3.369V", b"O]T".hex()),
         (checksums.sum8, unhexlify("ff07a1"), "a7"),  # A02YYUW
         (checksums.twos_complement8, unhexlify("8602604700 0000".replace(" ", "")), "d1"),  # MH-Z19
         (checksums.sum16_be, b"\xff" * 300, "2ad4"),

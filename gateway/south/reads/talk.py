@@ -1,0 +1,95 @@
+"""One visit to a serial device that is asked in its own way: a talk, and what it means for each group that is due.
+
+All groups of a device are answered by the same talk. A field whose part did not come, or is not as declared, is null,
+`bad_reply`; one good field makes the row of its group. A device that still owes a reply is not asked (`waits_until`).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.counters import Counters
+from gateway.errors import BadReply, DeviceError, LinkDown, NoReply
+from gateway.model import BootMs, Event, Quality, Row
+from gateway.profile.parts import Part, decode_parts
+from gateway.profile.profile import SerialSource
+from gateway.protocols import declared
+from gateway.protocols.conversation import Talk
+from gateway.seams import Clock
+from gateway.site import Device, Polled
+from gateway.south.links.conversation_link import ConversationLink, Told
+from gateway.south.links.link import NS_PER_MS
+from gateway.south.links.owed import Owed
+from gateway.south.reads.poll import Outcome
+
+
+class Talker:
+    """Makes the talks of one device."""
+
+    def __init__(self, bus: str, device: Device, clock: Clock, counters: Counters, owed: Owed) -> None:
+        self._bus = bus
+        self._device = device
+        self._clock = clock
+        self._counters = counters
+        self._owed = owed
+        self._barren: set[Polled] = set()
+
+    async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
+        """One talk for these groups, an outcome for each; never raises: a lost bus is in the outcomes."""
+        name = self._device.name
+        until_ns = self._owed.until_ns(name, self._clock.boot_ns())
+        if until_ns is not None:
+            waits_until = BootMs(-(-until_ns // NS_PER_MS))
+            return [Outcome(None, None, answered=False, waits_until=waits_until) for _ in groups]
+        self._counters.add("reads", bus=self._bus, device=name)
+        try:
+            told = await link.talk(name, talk_of(self._device))
+        except LinkDown as error:
+            self._count_failure(error.code)
+            return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
+        except (NoReply, BadReply) as error:
+            self._count_failure(error.code)
+            return [Outcome(None, Quality(error.code), answered=False) for _ in groups]
+        except DeviceError as error:  # a protocol module's: the device said no
+            self._count_failure(error.code)
+            return [Outcome(None, Quality.REFUSED, answered=True) for _ in groups]
+        self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
+        return [self._outcome(polled, told) for polled in groups]
+
+    def _outcome(self, polled: Polled, told: Told) -> Outcome:
+        at = BootMs(told.t_first_ns // NS_PER_MS)
+        decoded = decode_parts(polled.fields, plain(told.parts))
+        if any(value is not None for value in decoded.values):
+            self._barren.discard(polled)
+            return Outcome(Row(polled.group, at, decoded.values, decoded.quality), None, answered=True)
+        cause = decoded.quality[0][1]
+        news = () if polled in self._barren else (Event(at, self._device.name, "no_good_field", str(cause)),)
+        self._barren.add(polled)
+        return Outcome(None, cause, answered=True, events=news)
+
+    def _count_failure(self, cause: str) -> None:
+        self._counters.add("read_failures", bus=self._bus, device=self._device.name, cause=cause)
+
+
+def talk_of(device: Device) -> Talk:
+    """What is said to it in one visit."""
+    source = _source(device)
+    if source.poll is None:
+        raise TypeError(f"{device.name} is not asked")
+    return declared.talk(source.poll, source.framing, source.parse, device.address)
+
+
+def plain(parts: Mapping[str, object]) -> dict[str, Part]:
+    """The parts as fields take them: a protocol module may tell bytes; what else it tells is no part."""
+    found: dict[str, Part] = {}
+    for name, part in parts.items():
+        if isinstance(part, bytes) and part.isascii():
+            found[name] = part.decode("ascii")
+        elif isinstance(part, str | int | float):
+            found[name] = part
+    return found
+
+
+def _source(device: Device) -> SerialSource:
+    source = device.profile.source
+    if not isinstance(source, SerialSource):
+        raise TypeError(f"{device.name} is no serial device")
+    return source

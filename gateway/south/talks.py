@@ -1,0 +1,128 @@
+"""A serial line whose devices are asked, each in its own way: does what its `Schedule` says, as a Modbus bus.
+
+Earliest deadline first; a poll that cannot begin in its period is dropped and counted; dead devices share 5 % of the
+line; which device may still answer an old question is `links.owed`'s.
+"""
+
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from gateway.counters import Counters
+from gateway.model import BootMs, Event, Row
+from gateway.profile.profile import SerialSource
+from gateway.seams import Clock
+from gateway.site import Bus
+from gateway.south.door import Door
+from gateway.south.links.conversation_link import ConversationLink, TalkStream
+from gateway.south.links.late import late_max_ns
+from gateway.south.links.link import NS_PER_MS
+from gateway.south.links.owed import Owed
+from gateway.south.links.ports import open_port
+from gateway.south.links.trace import Trace
+from gateway.south.reads.talk import Talker
+from gateway.south.rows import Rows
+from gateway.south.schedule.schedule import Idle, Poll, Probe, Schedule
+from gateway.south.stop import Stop
+from gateway.south.turns import Asks
+from gateway.south.verdicts import Verdicts
+from gateway.wire.documents import SouthStatus
+
+
+class TalkLoop:
+    """`bus.Loop` for serial devices that are polled. The callables never block."""
+
+    asks: Asks | None = None  # nobody else has the line
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        counters: Counters,
+        random: Random,
+        on_row: Callable[[Row], None],
+        on_event: Callable[[Event], None],
+        opener: Callable[[Bus, Clock], Coroutine[Any, Any, TalkStream]] = open_port,
+        *,
+        owed: bool = False,
+    ) -> None:
+        self.name = bus.name
+        self.trace = Trace()
+        self._bus = bus
+        self._clock = clock
+        self._counters = counters
+        self._opener = opener
+        self._stop = Stop()
+        self._door = Door(bus.name, self._open, clock, counters, random, on_event, self._stop)
+        self._rows = Rows(bus.name, counters, on_row)
+        self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
+        self._verdicts = Verdicts(bus.name, self._schedule, self._rows, clock, counters, on_event)
+        self._owed = Owed()  # outlives the link: a port that was reopened still brings the old reply
+        self._talkers = {device.name: Talker(bus.name, device, clock, counters, self._owed) for device in bus.devices}
+        self._quiet_until = BootMs(clock.boot_ms() + (_late_max_ms(bus) if owed else 0))
+
+    async def run(self) -> None:
+        """As `bus.Loop`."""
+        await self._stop.unless_asked(self._clock.sleep_until(self._quiet_until))
+        await self._door.serve(self._serve)
+
+    def stop(self) -> None:
+        """As `bus.Loop`."""
+        self._stop.ask()
+
+    @property
+    def owes(self) -> bool:
+        """As `bus.Loop`."""
+        return self._clock.boot_ms() < self._quiet_until or self._owed.owes(self._clock.boot_ns())
+
+    @property
+    def status(self) -> SouthStatus:
+        """As `bus.BusLoop`."""
+        silent = self._schedule.silent and not self._door.down
+        name = (self._bus.name,)
+        return SouthStatus(name if silent or self._door.down else (), self._schedule.down, name if silent else ())
+
+    @property
+    def last_rows(self) -> tuple[Row, ...]:
+        """As `bus.Loop`."""
+        return self._rows.newest
+
+    async def _open(self) -> ConversationLink:
+        stream = await self._opener(self._bus, self._clock)
+        return ConversationLink(
+            stream, self._bus.line, self._clock, self._owed, self.trace, self._counters, bus=self._bus.name
+        )
+
+    async def _serve(self, link: ConversationLink) -> None:
+        """Until the stop, LinkDown, or the wish for another link."""
+        self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
+        while not self._stop.asked():
+            step = self._schedule.step(self._clock.boot_ms())
+            if isinstance(step, Poll | Probe):
+                if not await self._ask(step, link):
+                    return
+            elif isinstance(step, Idle):
+                await self._idle(step.until)
+
+    async def _idle(self, until: BootMs) -> None:
+        steady_at = self._door.steady_at()
+        await self._stop.unless_asked(self._clock.sleep_until(until if steady_at is None else min(until, steady_at)))
+        if steady_at is not None and self._clock.boot_ms() >= steady_at:
+            self._door.works()
+
+    async def _ask(self, step: Poll | Probe, link: ConversationLink) -> bool:
+        """Whether the link may still be used."""
+        parts: list[Poll | Probe] = [step, *step.also] if isinstance(step, Poll) else [step]
+        talker = self._talkers[step.device.name]
+        outcomes = await talker.visit(link, [part.polled for part in parts])
+        if any(outcome.answered or (outcome.cause and not outcome.link_down) for outcome in outcomes):
+            self._door.works()
+        return self._verdicts.end(parts, outcomes)
+
+
+def _late_max_ms(bus: Bus) -> int:
+    """How late the reply of any of its devices may come, counted from now."""
+    sources = (device.profile.source for device in bus.devices)
+    polls = (source.poll for source in sources if isinstance(source, SerialSource) and source.poll)
+    longest_ms = max((poll.timeout_ms for poll in polls), default=0)
+    return longest_ms + late_max_ns(longest_ms * NS_PER_MS) // NS_PER_MS
