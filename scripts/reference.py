@@ -25,7 +25,7 @@ from gateway.cli.main import app
 from gateway.config.gateway import GatewayConfig
 from gateway.config.ioc import IocFile
 from gateway.profile import load, vectors
-from gateway.profile.profile import Field, Line, ModbusSource, Profile, Setup
+from gateway.profile.profile import Field, Line, ModbusSource, Profile, ProtocolSource, Setup
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import ProfileSchema
 from gateway.profile.word import BYTES
@@ -143,6 +143,8 @@ def _transport(profile: Profile) -> str:
     source = profile.source
     if isinstance(source, ModbusSource):
         return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
+    if isinstance(source, ProtocolSource):
+        return f"protocol {source.protocol}, {_line(source.line)}, address {source.address or 'none'}"
     return f"serial stream, {_line(source.line)}, a frame every {source.period_ms / 1000:g} s"
 
 

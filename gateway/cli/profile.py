@@ -14,7 +14,7 @@ from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.errors import Invalid
 from gateway.profile import load
 from gateway.profile.load import Library
-from gateway.profile.profile import Field, ModbusSource, Profile
+from gateway.profile.profile import Field, ModbusSource, Profile, ProtocolSource
 from gateway.profile.schema import ProfileSchema
 from gateway.text import words
 from gateway.toml_file import read_located
@@ -25,7 +25,7 @@ TEXT: Final = {
         "profile": "profile", "device": "device", "none": "No profile fits: {}",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
-        "talk": "is asked, {}, address {}", "alone": "none",
+        "talk": "is asked, {}, address {}", "protocol": "protocol {}, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
         "writable": "may be written",
     },
@@ -33,7 +33,7 @@ TEXT: Final = {
         "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
-        "talk": "được hỏi, {}, địa chỉ {}", "alone": "không có",
+        "talk": "được hỏi, {}, địa chỉ {}", "protocol": "giao thức {}, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
         "writable": "ghi được",
     },
@@ -108,6 +108,8 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
     yield f"{profile.ref}  {_title(profile, lang)}"
     if isinstance(source, ModbusSource):
         yield text["modbus"].format(source.unit_id, line)
+    elif isinstance(source, ProtocolSource):
+        yield text["protocol"].format(source.protocol, line, source.address or text["alone"])
     elif source.poll:
         yield text["talk"].format(line, source.poll.address or text["alone"])
     else:

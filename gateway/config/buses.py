@@ -7,7 +7,8 @@ from typing import TypeAlias
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.model import Group
-from gateway.profile.profile import Field, Line, ModbusSource, Profile, SerialSource
+from gateway.profile import plugins
+from gateway.profile.profile import Field, Line, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
 from gateway.protocols.declared import Poll
@@ -94,7 +95,7 @@ class _Compiler:
 
     def _serial(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> str:
         """The transport where serial devices are on the bus, else ""; what they do not go with is reported."""
-        found = [device for device in devices if isinstance(device.profile.source, SerialSource)]
+        found = [device for device in devices if not isinstance(device.profile.source, ModbusSource)]
         if not found:
             return ""
         for device in found if len(devices) > 1 else ():
@@ -108,7 +109,7 @@ class _Compiler:
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
         if bus.mode == "listen":
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
-        return "talk" if _poll_of(found[0]) else "stream"
+        return "talk" if _is_asked(found[0]) else "stream"
 
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
@@ -156,7 +157,7 @@ class _Compiler:
         return self._variants.get(entry.profile, {}).get(entry.variant)
 
     def _unit_id(self, n: int, entry: DeviceConfig, profile: Profile) -> int:
-        if isinstance(profile.source, SerialSource):
+        if not isinstance(profile.source, ModbusSource):
             if entry.unit_id is not None:
                 self._findings.report("bad_value", "a serial device has no unit_id", "device", n, "unit_id")
             return 0
@@ -173,6 +174,8 @@ class _Compiler:
 
     def _address(self, n: int, entry: DeviceConfig, profile: Profile) -> str:
         """What stands for {address} in its profile; "" where nothing does."""
+        if isinstance(profile.source, ProtocolSource):
+            return self._protocol_address(n, entry, profile.source)
         poll = profile.source.poll if isinstance(profile.source, SerialSource) else None
         if poll is None or not poll.address:
             if entry.address is not None:
@@ -188,6 +191,21 @@ class _Compiler:
             declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
         except ValueError as error:
             self._findings.report("bad_value", str(error), "device", n, "address")
+        return address
+
+    def _protocol_address(self, n: int, entry: DeviceConfig, source: ProtocolSource) -> str:
+        """By which a protocol asks for it."""
+        address = source.address if entry.address is None else entry.address
+        for m, other in enumerate(self._config.device[:n]):
+            profile = self._profile(other) if other.bus == entry.bus else None
+            theirs = profile.source if profile else None
+            if isinstance(theirs, ProtocolSource) and theirs.protocol == source.protocol:
+                if address == (theirs.address if other.address is None else other.address):
+                    detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                    self._findings.report("doubled_address", detail, "device", n, "address")
+                    break
+        for detail in plugins.complaints(plugins.find(source.protocol), address, ()):
+            self._findings.report("bad_value", detail, "device", n, "address")
         return address
 
     def _asked_by(self, entry: DeviceConfig, poll: Poll) -> str | None:
@@ -257,8 +275,20 @@ def _poll_of(device: Device) -> Poll | None:
     return source.poll if isinstance(source, SerialSource) else None
 
 
+def _is_asked(device: Device) -> bool:
+    return isinstance(device.profile.source, ProtocolSource) or _poll_of(device) is not None
+
+
 def _not_shared(device: Device, others: Sequence[Device]) -> str:
     """Why this serial device has to be alone; "" when it may share its line with these."""
+    source = device.profile.source
+    if isinstance(source, ProtocolSource):
+        alike = all(
+            isinstance(other.profile.source, ProtocolSource) and other.profile.source.protocol == source.protocol
+            for other in others
+        )
+        alone = plugins.find(source.protocol).alone(device.address)
+        return f"{device.name} does not say its address" if alone else "" if alike else f"{device.name} is another kind"
     poll = _poll_of(device)
     if poll is None:
         return f"{device.name} sends by itself"

@@ -136,6 +136,16 @@ class SerialSource:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolSource:
+    """How a device is read that has a module for its protocol (`protocols.plugin`)."""
+
+    line: Line
+    protocol: str  # its name: "vedirect"
+    place: str  # where it is: "gateway.protocols.vedirect:PROTOCOL"
+    address: str = ""  # as it comes from its maker; "" = it has none
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One device model."""
 
@@ -144,7 +154,7 @@ class Profile:
     title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
     confidence: str
     fields: tuple[Field, ...]
-    source: ModbusSource | SerialSource
+    source: ModbusSource | SerialSource | ProtocolSource
 
     @property
     def reported(self) -> tuple[Field, ...]:

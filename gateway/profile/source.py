@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.errors import Problem
-from gateway.profile.profile import WORDS, Identify, Line, ModbusSource, SerialSource, Setup
+from gateway.profile.profile import WORDS, Identify, Line, ModbusSource, ProtocolSource, SerialSource, Setup
 from gateway.profile.schema import ModbusSchema, ProfileSchema, SetupSchema
 from gateway.profile.serial_source import serial_problems, serial_source
 from gateway.profile.types import duration_ms, hex_bytes
@@ -14,7 +14,7 @@ WAKE_BYTES_MAX = 16
 WORD_MAX = 0xFFFF  # of a setting
 
 
-def source(written: ProfileSchema) -> ModbusSource | SerialSource:
+def source(written: ProfileSchema) -> ModbusSource | SerialSource | ProtocolSource:
     """One of the two; the schema says that there is exactly one."""
     if written.modbus:
         return _modbus(written.modbus)

@@ -140,7 +140,7 @@ class _Asks:
 
     def __call__(self, frame: bytes) -> bool:
         asked = frame[1:_SECOND_68] in (_address(self.own), _address(ANYONE))
-        return asked and frame[_SECOND_68 : _DATA] == bytes((0x68, READ, 4))
+        return asked and frame[_SECOND_68:_DATA] == bytes((0x68, READ, 4))
 
 
 def _framing(address: str) -> Framing:

@@ -9,8 +9,8 @@ CODE is an OBIS code, with or without its medium in front (1-0:) and its storage
 The meter is back at 300 baud when it has spoken. A lower-case third letter of its maker says that it answers quickly;
 waiting as long as for a slow one is right for both.
 
-Told as parts: "1.8.0 kWh" = a code and the unit it has to be told in, "0.0.0" = a code without one. What comes in another
-unit is not told, as a thousandfold would look right. A meter that says no unit is believed to mean the one of the part.
+Told as parts: "1.7.0 kW" = a code and the unit it has to be told in, "13.7" = a code without one. What comes in another
+unit is not told, as a thousandfold would look right. "1.8.0 [kWh]" is believed also of a meter that says no unit.
 A code that comes twice (of two channels) is told neither time, unless the part has it as the meter writes it: 1-1:1.8.0.
 """
 
@@ -33,8 +33,8 @@ REPLY_MS = 2000
 TWIN_IDENT, TWIN_BAUD, TWIN_IDLE_MS = b"/GWT5SIMULATED\r\n", 9600, 60_000
 _IDENT = re.compile(rb"/[A-Za-z]{3}([0-9A-Za-z])[ -~]*\r\n")
 _LINE = re.compile(r"([0-9A-Za-z][0-9A-Za-z.:*&-]{0,31})\(([^()*]{0,64})(?:\*([^()*]{0,16}))?\)(?:\([^()]*\))*")
-_SHORT = re.compile(r"(?:[0-9]{1,3}-[0-9]{1,3}:)?(.*?)(?:\*255)?")
-_PART = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:*&-]{0,31}( [!-~]{1,16})?")
+_LONG = re.compile(r"^[0-9]{1,3}-[0-9]{1,3}:|\*255$")
+_PART = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:*&-]{0,31}( [A-Za-z0-9/]{1,14}| \[[A-Za-z0-9/]{1,14}\])?")
 
 
 class ModeC:
@@ -46,7 +46,7 @@ class ModeC:
             raise ValueError(f"{address!r}: at most 32 digits and letters")
         for part in parts:
             if not _PART.fullmatch(part):
-                raise ValueError(f"{part!r}: an OBIS code, and after a blank its unit: 1.8.0 kWh")
+                raise ValueError(f"{part!r}: an OBIS code, and after a blank its unit: 1.7.0 kW, or 1.8.0 [kWh]")
 
     def alone(self, address: str) -> bool:
         """As `SerialProtocol`."""
@@ -96,12 +96,13 @@ def told_in(readout: bytes, parts: Sequence[str]) -> Mapping[str, str]:
         if match := _LINE.fullmatch(line):
             code, value, unit = match[1], match[2], match[3] or ""
             full.setdefault(code, []).append((value, unit))
-            short.setdefault(_SHORT.fullmatch(code)[1], []).append((value, unit))  # type: ignore[index] - it matches all
+            short.setdefault(_LONG.sub("", code), []).append((value, unit))
     found = {}
     for part in parts:
         code, _, wanted = part.partition(" ")
         told = full.get(code) or short.get(code) or []
-        if len(told) == 1 and told[0][1] in ("", wanted):
+        units = ("", wanted[1:-1]) if wanted.startswith("[") else (wanted,)
+        if len(told) == 1 and told[0][1] in units:
             found[part] = told[0][0]
     return found
 
@@ -111,7 +112,7 @@ def readout_of(told: Mapping[str, str | int | float]) -> bytes:
     lines = []
     for part, value in told.items():
         code, blank, unit = part.partition(" ")
-        lines.append(f"{code}({value}{'*' if blank else ''}{unit})\r\n")
+        lines.append(f"{code}({value}{'*' if blank else ''}{unit.strip('[]')})\r\n")
     return encode(READOUT, b"\x02" + "".join(lines).encode("ascii"))
 
 

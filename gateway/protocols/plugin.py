@@ -9,9 +9,8 @@ from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from gateway.errors import BadPlugin
+from gateway.errors import ProtocolFailed
 from gateway.protocols.conversation import Step, Talk
-from gateway.protocols.parse import Parts
 
 ENTRY_POINTS = "gateway.protocols"
 OWN: Mapping[str, str] = {
@@ -47,23 +46,12 @@ class SerialProtocol(Protocol):
 
 
 def load(place: str) -> SerialProtocol:
-    """The protocol at "package.module:ATTRIBUTE"; raises BadPlugin, whatever the module does."""
+    """The protocol at "package.module:ATTRIBUTE"; raises ProtocolFailed, whatever the module does."""
     module, _, attribute = place.partition(":")
     try:
         protocol = getattr(import_module(module), attribute)
     except Exception as error:  # noqa: BLE001 - a module of somebody else: it may raise anything when it is imported
-        raise BadPlugin(f"{place}: {type(error).__name__}: {error}") from error
+        raise ProtocolFailed(f"{place}: {type(error).__name__}: {error}") from error
     if not isinstance(protocol, SerialProtocol):
-        raise BadPlugin(f"{place} is no protocol: check, alone, poll and answer are needed")
+        raise ProtocolFailed(f"{place} is no protocol: check, alone, poll and answer are needed")
     return protocol
-
-
-def known_parts(told: Mapping[str, object]) -> Parts:
-    """Those that fields can take: texts and numbers; an ASCII text may be told as bytes."""
-    found: dict[str, str | int | float] = {}
-    for name, part in told.items():
-        if isinstance(part, bytes) and part.isascii():
-            found[name] = part.decode("ascii")
-        elif isinstance(part, str | int | float):
-            found[name] = part
-    return found

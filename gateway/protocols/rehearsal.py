@@ -5,14 +5,16 @@ one whose patience ends first is told that nothing came. What is said is kept, f
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
+from gateway.errors import DeviceError
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Step, Talk
 from gateway.protocols.framing import FrameReader, Framing
-from gateway.protocols.plugin import Twin
+from gateway.protocols.plugin import SerialProtocol, Twin
 
+T = TypeVar("T")
 STEPS_MAX = 4096
 FOR_EVER_MS = 1 << 40
 
@@ -23,6 +25,7 @@ class Said:
 
     ours: bool
     data: bytes
+    baud: int = field(default=0, compare=False)
 
 
 def rehearse(talk: Talk, twin: Twin, baud: int = 0) -> tuple[Mapping[str, object], tuple[Said, ...]]:
@@ -40,10 +43,18 @@ def rehearse(talk: Talk, twin: Twin, baud: int = 0) -> tuple[Mapping[str, object
     raise ValueError(f"no end after {STEPS_MAX} steps")
 
 
-def recorded(exchange: Sequence[Said]) -> Twin:
-    """A device that says what was recorded, when it is asked exactly what was; once."""
+def device(protocol: SerialProtocol, address: str, told: Mapping[str, str | int | float]) -> Twin:
+    """The other side of `protocol`, as long as it is needed."""
+    for _ in range(STEPS_MAX):
+        yield from protocol.answer(address, told)
+
+
+def recorded(exchange: Sequence[Said | SetBaud]) -> Twin:
+    """A device that says what was recorded, when it is asked exactly what was, at the speeds that it was; once."""
     for said in exchange:
-        if said.ours:
+        if isinstance(said, SetBaud):
+            yield said
+        elif said.ours:
             size = len(said.data)
             asked = yield Receive(Framing("fixed", size, start=said.data, length=size), FOR_EVER_MS)
             if not asked:
@@ -56,6 +67,44 @@ def joined(said: Sequence[Said]) -> tuple[Said, ...]:
     """What one side said in several pieces, in one."""
     runs = groupby(said, key=lambda one: one.ours)
     return tuple(Said(ours, b"".join(one.data for one in run)) for ours, run in runs)
+
+
+def took_ms(talk: Talk, twin: Twin, bits: int, baud: int) -> float:
+    """How long a visit takes on a line with so many bits a character; raises as `rehearse`."""
+    waited: list[int] = []
+    _, said = rehearse(_noting(talk, waited), _noting(twin, waited), baud)
+    return sum(waited) + sum(1000 * bits * len(one.data) / one.baud for one in said)
+
+
+def silent_ms(talk: Talk, bits: int, baud: int) -> float:
+    """How long a visit takes when nothing ever comes; what it raises in the end is not raised here."""
+    took = 0.0
+    try:
+        step = next(talk)
+        for _ in range(STEPS_MAX):
+            took += 1000 * bits * len(step.data) / baud if isinstance(step, Send) else _wait_ms(step)
+            step = talk.send(b"")
+    except (StopIteration, DeviceError):
+        pass
+    return took
+
+
+def _wait_ms(step: Step) -> int:
+    return step.timeout_ms if isinstance(step, Receive) else step.ms if isinstance(step, Pause) else 0
+
+
+def _noting(steps: Generator[Step, bytes, T], waited: list[int]) -> Generator[Step, bytes, T]:
+    """The same, with each pause noted."""
+    answer: bytes | None = None
+    while True:
+        try:
+            step = next(steps) if answer is None else steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if isinstance(step, Pause):
+            waited.append(step.ms)
+        answer = yield step
 
 
 class _Side:
@@ -120,7 +169,7 @@ def _move(side: _Side, other: _Side, said: list[Said], *, ours: bool) -> bool:
     if isinstance(step, Receive):
         return side.listen(step)
     if isinstance(step, Send):
-        said.append(Said(ours, step.data))
+        said.append(Said(ours, step.data, side.baud))
         other.hear(step.data, side.baud)
     elif isinstance(step, SetBaud):
         side.baud = step.baud
