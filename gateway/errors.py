@@ -2,7 +2,7 @@
 
     GatewayError
     +-- Invalid            the author of a config or profile: all its problems at once
-    +-- DeviceError        the device: NoReply, BadReply, DeviceException; ProtocolFailed (the module that speaks for it)
+    +-- DeviceError        the device: NoReply, BadReply, DeviceException; ProtocolFailed (its module)
     +-- LinkDown           the bus: port gone, endpoint unreachable; BusBusy (no time for this exchange)
     +-- SpoolError         the disk: SpoolFull, SpoolFailed, SpoolInUse
     +-- PeerError          the broker or the IOC: ConnectionLost, Refused, Malformed

@@ -245,17 +245,16 @@ def _change(remedy: Remedy, said: Mapping[str, str]) -> str:
 def _bus_document(bus: Bus) -> dict[str, Any]:
     asked = bus.mode != "listen" and bus.transport not in {"stream", "talk"}
     now = outlook(bus if asked else replace(bus, devices=()))
-    if bus.transport == "talk":
-        now = replace(now, verdict=replace(talks_outlook(bus)[1], blocker=None, late=None))
+    verdict = talks_outlook(bus)[1] if bus.transport == "talk" else now.verdict
     return {
         "name": bus.name,
         "transport": bus.transport,
         "mode": bus.mode,
         "endpoint": bus.endpoint,
         "line": _line(bus.line) if bus.serial else None,
-        "load": now.verdict.load,
-        "shared_load": now.shared_load,
-        "holds": now.verdict.holds,
+        "load": verdict.load,
+        "shared_load": verdict.load if bus.transport == "talk" else now.shared_load,
+        "holds": verdict.holds,
         "blocker": None if now.verdict.blocker is None else now.groups[now.verdict.blocker].device.name,
         "late": None if now.verdict.late is None else now.groups[now.verdict.late].device.name,
         "late_ms": now.verdict.late_ms,

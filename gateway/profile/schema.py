@@ -246,6 +246,7 @@ class FramingSchema(Strict):
     checksum_until: Annotated[int, Field(ge=-64, le=64)] = 0
     checksum_at: Annotated[int, Field(ge=-64, le=64)] = 0
     checksum_text: bool = False
+    checksum_mark: HexText = ""
 
 
 class ParseSchema(Strict):

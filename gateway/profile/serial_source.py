@@ -81,11 +81,12 @@ def _poll(written: SerialSchema, send: str) -> Poll:
 def _framing(written: FramingSchema, address: str) -> Framing:
     """With the address that the device has from its maker; one that does not fit is told elsewhere."""
     values: dict[str, Any] = written.model_dump()
+    mark = hex_bytes(written.checksum_mark)
     try:
         start = fill(written.start, {"address": address})
     except ValueError:
         start = b""
-    return Framing(**{**values, "start": start, "end": hex_bytes(written.end)})
+    return Framing(**{**values, "start": start, "end": hex_bytes(written.end), "checksum_mark": mark})
 
 
 def _parse(written: ParseSchema) -> Parse:
@@ -172,9 +173,8 @@ def _poll_problems(written: SerialSchema, places: Places) -> Iterator[Problem]:
     if written.poll is None:
         yield from _stream_problems(written, places)
         return
-    yield from _hole_problems(written, written.poll, places)
-    if written.address and has_hole(written.poll, "address"):
-        yield from _filling_problems(written, places)
+    holes = list(_hole_problems(written, written.poll, places))
+    yield from holes or _filling_problems(written, places)
     if len(hex_bytes(written.wake)) > WAKE_BYTES_MAX:
         yield places.problem("out_of_bounds", f"more than {WAKE_BYTES_MAX} bytes", "serial", "wake")
     if written.wake_ms and not written.wake:
@@ -195,7 +195,7 @@ def _hole_problems(written: SerialSchema, poll: str, places: Places) -> Iterator
             yield places.problem("missing_key", f"{key} is needed: {{{name}}} stands in poll", "serial", key)
         elif told and not has_hole(poll, name):
             yield places.problem("keys_clash", f"no {{{name}}} stands in poll", "serial", key)
-    if has_hole(written.framing.start, "address") and not has_hole(poll, "address"):
+    if has_hole(written.framing.start, "address") and not has_hole(poll, "address") and not written.address:
         yield places.problem("bad_template", "the address has to stand in poll, too", "serial", "framing", "start")
     if has_hole(written.framing.start, "channel"):
         yield places.problem("bad_template", "a channel is told by parse.require", "serial", "framing", "start")
@@ -216,21 +216,21 @@ def _part_problems(profile: ProfileSchema, serial: SerialSchema, places: Places)
     known = _known_parts(serial)
     for name, field in profile.fields.items():
         part = field.part or ""
-        if field.part is not None and not _is_part(part, serial, known):
+        if field.part is not None and known is not None and not _is_part(part, serial, known):
             yield places.problem("bad_layout", f"the frame has no part {part!r}", "fields", name, "part")
         elif part in taken:
             yield places.problem("address_overlap", f"{taken[part]} is read from it already", "fields", name, "part")
         taken.setdefault(part, name)
 
 
-def _known_parts(serial: SerialSchema) -> Sequence[str]:
-    """Those that have a name: of binary frames, patterns and angles all that there are."""
+def _known_parts(serial: SerialSchema) -> Sequence[str] | None:
+    """Those that have a name: of binary frames, patterns and angles all that there are; None where nobody can tell."""
     written = serial.parse
     if written.kind == "regex":
         try:
             return tuple(pattern.compiled(written.pattern).groupindex)
         except ValueError:
-            return ()
+            return None
     return (*written.names, *written.degrees)
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import Field as Bounds
 from pydantic import AfterValidator, model_validator
+from pydantic import Field as Bounds
 
 from gateway.errors import GatewayError, Problem
 from gateway.model import Value
+from gateway.profile import plugins
 from gateway.profile.codec import Block, Decoded, finish
 from gateway.profile.parts import decode_parts, encode_parts
-from gateway.profile import plugins
 from gateway.profile.profile import Field, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import HexText, Text, hex_bytes, refused
 from gateway.profile.word import FLOATS
@@ -42,8 +42,8 @@ def said_text(text: str) -> str:
 class VectorSchema(Strict):
     """One frame (of what sends by itself), one request and response, or all that is said in one visit; its meaning.
 
-    `exchange`: "> " and the bytes that we send, "< " and those that the device does, in their order; "= 9600" where both
-    change their speed.
+    `exchange`: "> " and the bytes that we send, "< " and those that the device does, in their order; "= 9600"
+    where both change their speed.
     """
 
     about: Text

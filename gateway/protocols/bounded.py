@@ -32,8 +32,7 @@ def visit(place: str, address: str, parts: Sequence[str]) -> Talk:
         step = next(talk)
         while True:
             answer = yield bill.allowed(step)
-            if bill.trouble:
-                raise ProtocolFailed(bill.trouble)
+            bill.check()
             step = talk.send(answer)
     except StopIteration as end:
         return told(end.value)
@@ -91,6 +90,11 @@ class _Bill:
             if spent > most:
                 raise ProtocolFailed(f"no end after {most} {what}")
         return step
+
+    def check(self) -> None:
+        """Raises ProtocolFailed for what one of its `fits` raised."""
+        if self.trouble:
+            raise ProtocolFailed(self.trouble)
 
     def _check_frame(self, frame: framing.Framing, wait_ms: int) -> None:
         framing.check(frame)

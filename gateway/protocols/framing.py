@@ -5,7 +5,7 @@ Invariants, whatever arrives in whatever pieces:
 - what is given out has its start, its end, its length and a good checksum;
 - never more than `max_bytes` are held; a frame that would be longer is given up;
 - giving up means: one byte goes, and the hunt for `start` begins again right behind it, so that a torn frame costs
-  itself and not the one that follows.
+  itself and not the one that follows. Without a checksum a second start in a line is taken for that, unless `in_step`.
 
 A line without a start has no mark but the end of the one before it. Giving up one byte of it would make a shorter line
 of its tail, so the whole line goes; and a reader that joins a running stream cannot know where it came in, so the first
@@ -41,6 +41,7 @@ class Framing:
     checksum_until: int = 0  # end of what it covers, counted from the frame's end when negative or 0
     checksum_at: int = 0  # where it stands, counted from the frame's end when negative
     checksum_text: bool = False
+    checksum_mark: bytes = b""  # what stands right before it
 
 
 class FrameReader:
@@ -58,6 +59,7 @@ class FrameReader:
         self._held = bytearray()
         self._takes_lines = framing.kind == "line" and not framing.start
         self._lost = self._takes_lines and not in_step
+        self._in_step = in_step
 
     @property
     def held_bytes(self) -> int:
@@ -77,7 +79,7 @@ class FrameReader:
 
     def _take(self, frames: list[bytes]) -> None:
         while self._hunt():
-            length = _frame_length(self._framing, self._held)
+            length = 0 if self._is_torn() else _frame_length(self._framing, self._held)
             if length is None or (length > len(self._held) and length <= self._framing.max_bytes):
                 if len(self._held) < self._framing.max_bytes:
                     return
@@ -92,6 +94,17 @@ class FrameReader:
                 del self._held[:length]
             else:
                 self._lose(length)
+
+    def _is_torn(self) -> bool:
+        """Whether a line stands there with a whole one behind it, and no checksum to tell.
+
+        Not in step: the start of an answer (an address, say) may stand in its content as well.
+        """
+        framing = self._framing
+        if framing.kind != "line" or framing.checksum != "none" or not framing.start or self._in_step:
+            return False
+        end = self._held.find(framing.end, len(framing.start))
+        return self._held.find(framing.start, 1, max(end, 0)) > 0
 
     def _hunt(self) -> bool:
         """Bring `start` to the front; whether there is anything to look at."""
@@ -120,17 +133,18 @@ class FrameReader:
     def _is_good(self, frame: bytes) -> bool:
         if not frame.endswith(self._framing.end, 0, len(frame) - self._framing.after):
             return False
-        if _says(self._framing, frame) == _checksum(self._framing, frame):
+        if _is_marked(self._framing, frame) and _says(self._framing, frame) == _checksum(self._framing, frame):
             return True
         self.bad_checksums += 1
         return False
 
 
 def encode(framing: Framing, content: bytes) -> bytes:
-    """The simulators' side: `content` is the frame with its start and length in place; adds checksum and end."""
+    """The simulators' side: `content` is the frame with its start and length in place; adds checksum, mark and end."""
     tail = len(framing.end)
     if framing.checksum == "none":
         return content + framing.end
+    content += framing.checksum_mark
     size = _checksum_bytes(framing)
     at = framing.checksum_at
     if at < 0:
@@ -146,7 +160,8 @@ def wrap(framing: Framing, body: bytes) -> bytes:
     if framing.kind == "length":
         if framing.length_at != len(head):
             raise ValueError("the length field does not follow the start")
-        size = len(head) + framing.length_bytes + len(body) + _checksum_bytes(framing) + len(framing.end)
+        tail = len(framing.checksum_mark) + _checksum_bytes(framing) + len(framing.end)
+        size = len(head) + framing.length_bytes + len(body) + tail
         head += (size - framing.length_plus).to_bytes(framing.length_bytes, "big")
     return encode(framing, head + body)
 
@@ -162,6 +177,10 @@ def check(framing: Framing) -> None:
         (framing.after and framing.kind != "line", "only a line has something behind its end"),
         (framing.after < 0, "after is negative"),
         (framing.kind == "fixed" and not 0 < framing.length <= framing.max_bytes, "length is not in 1..max_bytes"),
+        (
+            bool(framing.checksum_mark) and framing.checksum == "none",
+            "there is no checksum that checksum_mark stands before",
+        ),
         (framing.kind == "length" and framing.length_bytes < 1, "length_bytes is not positive"),
         (framing.kind != "line" and not marked, "without start and checksum there is nothing to hold on to"),
     ):
@@ -173,8 +192,6 @@ def _line_length(framing: Framing, held: bytearray) -> int | None:
     at = held.find(framing.end, len(framing.start))
     if at < 0:
         return None
-    if framing.checksum == "none" and framing.start and held.find(framing.start, 1, at) > 0:
-        return 0  # a torn line with a whole one behind it, and no checksum to tell
     return at + len(framing.end) + framing.after
 
 
@@ -221,6 +238,11 @@ def _checksum(framing: Framing, frame: bytes) -> bytes:
     until = framing.checksum_until if framing.checksum_until > 0 else len(frame) + framing.checksum_until
     binary = CHECKSUMS[framing.checksum][0](frame[framing.checksum_from : until])
     return binary.hex().upper().encode() if framing.checksum_text else binary
+
+
+def _is_marked(framing: Framing, frame: bytes) -> bool:
+    at = framing.checksum_at if framing.checksum_at >= 0 else len(frame) + framing.checksum_at
+    return frame[:at].endswith(framing.checksum_mark) if at >= 0 else not framing.checksum_mark
 
 
 def _says(framing: Framing, frame: bytes) -> bytes:

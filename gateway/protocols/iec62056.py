@@ -11,7 +11,7 @@ waiting as long as for a slow one is right for both.
 
 Told as parts: "1.7.0 kW" = a code and the unit it has to be told in, "13.7" = a code without one. What comes in another
 unit is not told, as a thousandfold would look right. "1.8.0 [kWh]" is believed also of a meter that says no unit.
-A code that comes twice (of two channels) is told neither time, unless the part has it as the meter writes it: 1-1:1.8.0.
+A code that comes twice (of two channels) is not told, unless the part has it as the meter writes it: 1-1:1.8.0.
 """
 
 import re
@@ -55,7 +55,7 @@ class ModeC:
     def poll(self, address: str, parts: Sequence[str]) -> Talk:
         """As `SerialProtocol`; raises NoReply and BadReply."""
         yield Send(f"/?{address}!\r\n".encode("ascii"))
-        ident = _IDENT.fullmatch((yield Receive(IDENT, REPLY_MS, fits=_is_ident)))
+        ident = _IDENT.fullmatch((yield Receive(IDENT, REPLY_MS, fits=_is_ident, dates=False)))
         if ident is None:
             raise NoReply("no meter said its name")
         speed = ident[1].decode("ascii")

@@ -15,7 +15,6 @@ from gateway.errors import BadReply
 from gateway.protocols import degrees, pattern
 
 Parts: TypeAlias = Mapping[str, str | int | float]
-STAR = b"*"
 _Found: TypeAlias = dict[str, str | int | float]
 
 
@@ -24,7 +23,7 @@ class Parse:
     """How a frame names its parts.
 
     kind "split": the content (`content_from`..`content_until`) cut at `separator`; part names are "0", "1", ...
-    kind "sentence": NMEA 0183: as split; the first part ends in `sentence`, whoever the talker is, the last in a star.
+    kind "sentence": NMEA 0183: as split; the first part ends in `sentence`, whoever the talker is.
     kind "pairs": cut at `separator`, then at `pair` into name and value; what has no `pair` is named by its place.
     kind "regex": the named groups of `pattern`, which has to match the whole content.
     kind "binary": `names` with struct codes in `layout` ("16s"-like codes allowed) from `content_from`.
@@ -122,9 +121,7 @@ def _split(parse: Parse, content: bytes) -> _Found:
 
 
 def _sentence(parse: Parse, content: bytes) -> _Found:
-    if not content.endswith(STAR):
-        raise BadReply("a sentence without the star before its checksum")
-    found = _split(parse, content[:-1])
+    found = _split(parse, content)
     if not str(found["0"]).endswith(parse.sentence):
         raise BadReply(f"sentence {found['0']!r}, not {parse.sentence}")
     return found
@@ -215,7 +212,7 @@ def _joined(parse: Parse, told: Mapping[str, str]) -> bytes:
 
 
 def _sentence_of(parse: Parse, told: Mapping[str, str]) -> bytes:
-    return _joined(parse, {"0": f"GP{parse.sentence}", **told}) + STAR
+    return _joined(parse, {"0": f"GP{parse.sentence}", **told})
 
 
 def _paired(parse: Parse, told: Mapping[str, str]) -> bytes:
@@ -234,7 +231,8 @@ def _put_into_sample(parse: Parse, told: Mapping[str, str]) -> bytes:
         for name in pieces.groupdict():
             shown = pieces[name] or ""
             text += parse.sample[end : pieces.start(name)]
-            text += _as_wide(told.get(name, shown), shown) or re.sub("[0-9]", blank, shown) * bool(blank)
+            zeros = re.sub("[0-9]", blank, shown) if blank and re.search("[0-9]", shown) else ""
+            text += _as_wide(told.get(name, shown), shown) or zeros
             end = pieces.end(name)
         text += parse.sample[end:]
         if pattern.compiled(parse.pattern).fullmatch(text):

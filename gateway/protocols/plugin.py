@@ -50,7 +50,7 @@ def load(place: str) -> SerialProtocol:
     module, _, attribute = place.partition(":")
     try:
         protocol = getattr(import_module(module), attribute)
-    except Exception as error:  # noqa: BLE001 - a module of somebody else: it may raise anything when it is imported
+    except Exception as error:
         raise ProtocolFailed(f"{place}: {type(error).__name__}: {error}") from error
     if not isinstance(protocol, SerialProtocol):
         raise ProtocolFailed(f"{place} is no protocol: check, alone, poll and answer are needed")

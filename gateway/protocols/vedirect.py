@@ -74,7 +74,7 @@ PROTOCOL = VeDirect()
 
 
 def labels(block: bytes) -> Parts | None:
-    """What a whole block says; None for what is no block: a wrong sum, a line that is none, a label that comes twice."""
+    """What a whole block says; None for what is no block: its sum, a line or a label that comes twice is wrong."""
     text = _HEX_FRAME.sub(b"", block)
     lines = text[: -len(END) - 1].split(b"\r\n")
     if sum(text) & 0xFF or lines.pop(0) or not lines or not text.endswith(END, 0, -1):

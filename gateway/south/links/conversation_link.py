@@ -3,13 +3,14 @@
 - A talk begins when the line has been silent for 3.5 characters, at least 1.75 ms. What came before is no answer to it:
   it is shown to `owed`, which may be waiting for a late reply, and dropped.
 - A `Receive` ends with the first whole frame that fits, after `timeout_ms` of silence, or, when bytes keep coming,
-  that much later again (or when the longest frame would be over, if that is later). What stands behind the frame is kept for the next `Receive`.
+  that much later again (or when the longest frame would be over, if that is later). What stands behind the frame is
+  kept for the next `Receive`.
 - Our own bytes coming back (a two-wire adapter that hears itself) are passed over: exactly those, and whole, right at
   the beginning.
 - A talk that ends without the reply to what it sent last leaves its device barred (`owed`).
 - The speed is that of the bus when a talk begins, however the one before it ended.
-The time of a talk is that of the first byte of the first frame it was given. Nothing but NoReply, BadReply and LinkDown
-comes out, whatever a protocol module does.
+The time of a talk is that of the first byte of the first frame it was given that dates its values. Nothing
+but a DeviceError and LinkDown comes out, whatever a protocol module does.
 """
 
 from collections import deque
@@ -121,6 +122,15 @@ class ConversationLink:
                 until_ns = self._clock.boot_ns() + late_max_ns(now.timeout_ns)
                 self._owed.bar(device, until_ns, now.hope)
 
+    def listen(self) -> None:
+        """Let the rule see what came unasked; raises NotSent where the port is gone."""
+        try:
+            data = self._stream.drain_input()
+        except LinkDown as error:
+            raise NotSent(str(error)) from None
+        if data:
+            self._note(data, self._clock.boot_ns())
+
     async def close(self) -> None:
         """Idempotent; never raises."""
         await self._stream.close()
@@ -179,7 +189,7 @@ class ConversationLink:
                 for frame, began in frames.feed(bytes((byte,)), at_ns):
                     if step.fits is None or step.fits(frame):
                         self._keep(data[at:], at_ns)
-                        now.first_ns, now.asked = now.first_ns or began, False
+                        now.first_ns, now.asked = now.first_ns or (began if step.dates else 0), False
                         return frame
             quiet_ns = max(quiet_ns, at_ns + now.timeout_ns)
 
@@ -219,20 +229,12 @@ class ConversationLink:
 
     async def _until_silent(self) -> None:
         began_ns = self._clock.boot_ns()
-        self._listen()
+        self.listen()
         while (free_ns := self._last_byte_ns + self._silence_ns()) > self._clock.boot_ns():
             if free_ns - began_ns > BUSY_NS:
                 raise BadReply("the line is never silent: something sends by itself")
             await self._clock.wire_wait(free_ns)
-            self._listen()
-
-    def _listen(self) -> None:
-        try:
-            data = self._stream.drain_input()
-        except LinkDown as error:
-            raise NotSent(str(error)) from None
-        if data:
-            self._note(data, self._clock.boot_ns())
+            self.listen()
 
     def _note(self, data: bytes, at_ns: int) -> None:
         self._last_byte_ns = at_ns

@@ -4,13 +4,13 @@ All groups of a device are answered by the same talk. A field whose part did not
 `bad_reply`; one good field makes the row of its group. A device that still owes a reply is not asked (`waits_until`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceError, LinkDown, NoReply, ProtocolFailed
 from gateway.model import BootMs, Event, Quality, Row
-from gateway.profile.parts import Part, decode_parts
+from gateway.profile.parts import decode_parts
 from gateway.profile.profile import ProtocolSource, SerialSource
 from gateway.protocols import bounded, declared
 from gateway.protocols.conversation import Talk
@@ -27,6 +27,7 @@ class Talker:
 
     def __init__(self, bus: str, device: Device, clock: Clock, counters: Counters, owed: Owed) -> None:
         self._bus = bus
+        talk_of(device, device.polled).close()
         self._device = device
         self._clock = clock
         self._counters = counters
@@ -37,6 +38,10 @@ class Talker:
     async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
         """One talk for these groups, an outcome for each; never raises: a lost bus is in the outcomes."""
         name = self._device.name
+        try:
+            link.listen()
+        except LinkDown as error:
+            return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
         until_ns = self._owed.until_ns(name, self._clock.boot_ns())
         if until_ns is not None:
             waits_until = BootMs(-(-until_ns // NS_PER_MS))
@@ -47,17 +52,12 @@ class Talker:
         except LinkDown as error:
             self._count_failure(error.code)
             return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
-        except (NoReply, BadReply) as error:
+        except DeviceError as error:
             self._count_failure(error.code)
-            return [Outcome(None, Quality(error.code), answered=False) for _ in groups]
-        except ProtocolFailed as error:
-            self._count_failure(error.code)
-            return self._failed(groups, str(error))
-        except DeviceError as error:  # a protocol module's: the device said no
-            self._count_failure(error.code)
-            return [Outcome(None, Quality.REFUSED, answered=True) for _ in groups]
+            return self._failed(groups, error)
         self._failure = ""
-        self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
+        if told.t_sent_ns:  # what speaks by itself answers nothing
+            self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
         return [self._outcome(polled, told) for polled in groups]
 
     def _outcome(self, polled: Polled, told: Told) -> Outcome:
@@ -71,21 +71,24 @@ class Talker:
         self._barren.add(polled)
         return Outcome(None, cause, answered=True, events=news)
 
-    def _failed(self, groups: Sequence[Polled], why: str) -> list[Outcome]:
-        """Its module is at fault: the device is as good as dead, and the cause is told."""
-        news = (
-            () if why == self._failure else (Event(self._clock.boot_ms(), self._device.name, "protocol_failed", why),)
-        )
+    def _failed(self, groups: Sequence[Polled], error: DeviceError) -> list[Outcome]:
+        """What a failed talk means. A protocol module that fails makes its device as good as dead; why is told once."""
+        if isinstance(error, NoReply | BadReply):
+            return [Outcome(None, Quality(error.code), answered=False) for _ in groups]
+        if not isinstance(error, ProtocolFailed):  # a protocol module's: the device said no
+            return [Outcome(None, Quality.REFUSED, answered=True) for _ in groups]
+        why, known = str(error), self._failure
         self._failure = why
+        event = Event(self._clock.boot_ms(), self._device.name, error.code, why, urgent=True)
         first, *others = (Outcome(None, Quality.BAD_REPLY, answered=False) for _ in groups)
-        return [replace(first, events=news), *others]
+        return [replace(first, events=() if why == known else (event,)), *others]
 
     def _count_failure(self, cause: str) -> None:
         self._counters.add("read_failures", bus=self._bus, device=self._device.name, cause=cause)
 
 
 def talk_of(device: Device, groups: Sequence[Polled]) -> Talk:
-    """What is said to it in one visit for these groups."""
+    """What is said to it in one visit for these groups; raises TypeError for a device that is not asked so."""
     source = device.profile.source
     if isinstance(source, ProtocolSource):
         return bounded.visit(source.place, device.address, parts_of(groups))

@@ -218,3 +218,30 @@ def test_all_of_it_for_programs(tmp_path: Path) -> None:
 def test_periods_are_said_in_the_largest_unit(ms: int, said: str) -> None:
     """That says them in whole numbers; seconds otherwise."""
     assert plan.duration(ms) == said
+
+
+ASKED = SITE.replace("gill/windsonic@1", "vaisala/wxt520@1")
+
+
+def test_a_line_of_sensors_that_are_asked(tmp_path: Path) -> None:
+    """How often, how long that takes, and whether the line can hold it; in words and as JSON."""
+    status, lines = planned(tmp_path, ASKED)
+    assert status == 0
+    at = next(n for n, line in enumerate(lines) if line.startswith("  wind-1 is asked every 2 s"))
+    assert "at most" in lines[at]
+    assert lines[at + 1].strip().startswith("load ")
+    assert lines[at + 2].strip() == "every period is held"
+    (line,) = [one for one in document(tmp_path, ASKED)["buses"] if one["name"] == "wind-line"]
+    assert (line["transport"], line["holds"], line["reads"]) == ("talk", True, [])
+    assert 0 < line["load"] < 1
+
+
+def test_such_a_line_with_too_much_to_do(tmp_path: Path) -> None:
+    """Told as for any bus."""
+    crowded = ASKED.replace('every = "2s"', 'every = "100ms"')
+    assert any(
+        line.strip().startswith("! " + words.title("bus_overloaded", "vi"))
+        for line in planned(tmp_path, crowded, "vi")[1]
+    )
+    (line,) = [one for one in document(tmp_path, crowded)["buses"] if one["name"] == "wind-line"]
+    assert (line["holds"], line["blocker"]) == (False, None)

@@ -81,6 +81,15 @@ def test_one_is_shown_whole(lang: str) -> None:
     assert profile.show("xy/md03", (), lang, bare) == 1
 
 
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_device_that_is_asked_is_shown(lang: str) -> None:
+    """With the address that it comes with, if it has one."""
+    out = StringIO()
+    assert profile.show("vaisala/wxt520", (), lang, out) == profile.show("megatec/q1", (), lang, out) == 0
+    for part in ("19200 8N1", f" {'address' if lang == 'en' else 'địa chỉ'} 0", "2400 8N1", "Q1"):
+        assert part in out.getvalue()
+
+
 def test_a_broken_library_is_told_by_all(tmp_path: Path) -> None:
     """As by `check`."""
     write_profile(tmp_path, PROFILE.replace('unit = "Cel"', 'unit = "F"'), VECTORS)

@@ -91,6 +91,50 @@ def test_transports(tmp_path: Path) -> None:
     assert buses[3].devices[0].unit_id == 0
 
 
+def test_serial_devices_that_are_asked_share_a_line(tmp_path: Path) -> None:
+    """By their addresses: the profile's, or that of the site."""
+    text = BUS + device("sky-1", "vaisala/wxt520@1") + device("sky-2", "vaisala/wxt520@1", 'address = "1"')
+    line = bus(tmp_path, text)
+    assert (line.transport, line.serial, line.line) == ("talk", True, Line(19200))
+    assert [(one.name, one.unit_id, one.address) for one in line.devices] == [("sky-1", 0, "0"), ("sky-2", 0, "1")]
+    assert bus(tmp_path, BUS + device("ups-1", "megatec/q1@1")).devices[0].address == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (device("a", "vaisala/wxt520@1") + device("b", "vaisala/wxt520@1"), [("doubled_address", "device[1].address")]),
+        (device("a", "lufft/ws-umb@1", 'address = "0x17001"'), [("bad_value", "device[0].address")]),
+        (device("a", "megatec/q1@1", 'address = "1"'), [("bad_value", "device[0].address")]),
+        (device("a", "xy/md02@1", 'address = "1"'), [("bad_value", "device[0].address")]),
+        (
+            device("a", "megatec/q1@1") + device("b", "winsen/mh-z19@1"),
+            [("lines_differ", "bus[0]"), ("not_alone", "bus[0]")],
+        ),
+        (
+            device("a", "vaisala/wxt520@1") + device("b", "gill/windsonic@1"),
+            [("lines_differ", "bus[0]"), ("not_alone", "bus[0]")],
+        ),
+        (
+            device("a", "vaisala/wxt520@1") + device("b", "xy/md02@1"),
+            [("lines_differ", "bus[0]"), ("not_alone", "bus[0]")],
+        ),
+        (device("a", "vaisala/wxt520@1", "unit_id = 1"), [("bad_value", "device[0].unit_id")]),
+    ],
+)
+def test_who_cannot_be_on_such_a_line(tmp_path: Path, text: str, found: list[tuple[str, str]]) -> None:
+    """Two of one address, an address that does not fit or means nothing, who does not say its own."""
+    problems = compiled(tmp_path, BUS + text)[1]
+    assert sorted((one.code, one.path) for one in problems) == found
+
+
+def test_a_serial_device_is_not_overheard(tmp_path: Path) -> None:
+    """Whoever listens to a bus understands Modbus alone."""
+    for profile in ("vaisala/wxt520@1", "gill/windsonic@1"):
+        problems = compiled(tmp_path, BUS + 'mode = "listen"\n' + device("a", profile))[1]
+        assert [(one.code, one.path) for one in problems] == [("wrong_bus", "bus[0].mode")]
+
+
 def test_framings_that_pymodbus_alone_speaks(tmp_path: Path) -> None:
     """ASCII on a port, also with 7 bits, and UDP; the simulators do not serve them yet, and say so."""
     ascii_ = BUS + 'framing = "ascii"\nlink = "pymodbus"\nline = "9600 7E1"\n' + device("air-1", "xy/md02@1")

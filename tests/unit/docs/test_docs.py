@@ -146,15 +146,17 @@ def check_simulated(path: Path, block: str) -> None:
 
 
 def check_profile(page: Path, folder: Path, kind: str) -> None:
-    """The page's profile and its vectors, beside the shipped ones: no field's meaning is in conflict."""
-    pair = {kind_of(text): text for text in blocks(page, "toml")}
-    assert kind in pair
-    vendor, model = tomllib.loads(pair["profile"])["profile"]["id"].split("/")
-    (folder / vendor).mkdir()
-    (folder / vendor / f"{model}.toml").write_text(pair["profile"], "utf-8")
-    (folder / vendor / f"{model}.vectors.toml").write_text(pair["vectors"], "utf-8")
+    """The page's profiles, each with the vectors that follow it, beside the shipped ones: no meaning is in conflict."""
+    texts = [text for text in blocks(page, "toml") if kind_of(text) in ("profile", "vectors")]
+    assert [kind_of(text) for text in texts] == ["profile", "vectors"] * (len(texts) // 2)
+    assert kind in ("profile", "vectors")
     (folder / "example.toml").unlink()
-    assert f"{vendor}/{model}@1" in load.load([shipped(), folder]).profiles
+    for profile, vectors in zip(texts[::2], texts[1::2], strict=True):
+        vendor, model = tomllib.loads(profile)["profile"]["id"].split("/")
+        (folder / vendor).mkdir(exist_ok=True)
+        (folder / vendor / f"{model}.toml").write_text(profile, "utf-8")
+        (folder / vendor / f"{model}.vectors.toml").write_text(vectors, "utf-8")
+        assert f"{vendor}/{model}@1" in load.load([shipped(), folder]).profiles
 
 
 @pytest.mark.parametrize("name", ["install", "write-to-a-device", "second-uplink", "take-the-readings-by-hand"])

@@ -52,7 +52,7 @@ def _broken(profile: Profile) -> Iterator[tuple[str, Profile]]:
 def _broken_field(field: Field) -> Iterator[tuple[str, Field]]:
     if field.address is not None:
         yield "address", replace(field, address=field.address + 1)
-    if field.words > 1:
+    if field.address is not None and field.words > 1:
         yield "order", replace(field, order=OTHER_ORDER[field.order])
     if field.part:
         yield "part", replace(field, part=str(int(field.part) + 1) if field.part.isdigit() else "")

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from gateway import toml_file
-from gateway.errors import Problem
+from gateway.errors import Invalid, Problem
 from gateway.profile.build import build
 from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource, Setup
 from gateway.profile.schema import ProfileSchema
+from gateway.protocols.declared import Poll
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
@@ -38,6 +39,41 @@ framing = {{ kind = "line", end = "0D 0A", max_bytes = 80 }}
 parse = {{ kind = "split", separator = "3B", require = {{ 0 = "W" }} }}
 [fields]
 wind_speed = {{ part = "1", unit = "m/s", decimals = 2 }}
+"""
+ASKED = f"""{HEAD}
+[serial]
+line = "9600 8N1"
+poll = "3F {{address:u8}} {{channel:u8}} {{sum8:0}}"
+address = "7"
+timeout = "300ms"
+channels = {{ air = "1", water = "2" }}
+[serial.parse]
+kind = "binary"
+content_from = 2
+content_until = -1
+layout = ">BH"
+names = ["c", "t"]
+require = {{ c = "{{channel}}" }}
+[serial.framing]
+kind = "fixed"
+start = "23 {{address:u8}}"
+length = 6
+max_bytes = 6
+checksum = "sum8"
+checksum_until = -1
+checksum_at = -1
+[fields]
+temperature = {{ part = "air.t", unit = "Cel", scale = 0.1 }}
+water_temperature = {{ part = "water.t", unit = "Cel", scale = 0.1 }}
+"""
+REGEX = f"""{HEAD}
+[serial]
+line = "9600 8N1"
+poll = "3F 0D"
+framing = {{ kind = "line", start = "23", end = "0D", max_bytes = 64 }}
+parse = {{ kind = "regex", content_from = 1, content_until = -1, pattern = "T (?P<t>[0-9.]+)", sample = "T 20.5" }}
+[fields]
+temperature = {{ part = "t", unit = "Cel", decimals = 1 }}
 """
 
 
@@ -96,6 +132,31 @@ def test_a_text_stream(tmp_path: Path) -> None:
     assert (profile.fields[0].type, profile.fields[0].table, profile.fields[0].address) == ("", None, None)
 
 
+def test_a_device_that_is_asked(tmp_path: Path) -> None:
+    """Its request, the address that it comes with, and a part with a type for each channel."""
+    profile, problems = built(tmp_path, ASKED)
+    assert problems == []
+    assert isinstance(profile.source, SerialSource)
+    assert profile.source.poll == Poll(
+        "3F {address:u8} {channel:u8} {sum8:0}",
+        300,
+        start="23 {address:u8}",
+        address="7",
+        channels=(("air", "1"), ("water", "2")),
+    )
+    assert (profile.source.period_ms, profile.source.framing.start) == (0, b"#\x07")
+    assert [(field.type, field.part) for field in profile.fields] == [("u16", "air.t"), ("u16", "water.t")]
+    assert codes(built(tmp_path, REGEX)[1]) == []
+
+
+def test_either_asked_or_by_itself(tmp_path: Path) -> None:
+    """Both, or neither, is a problem."""
+    for text in (ASKED.replace("timeout", 'period = "1s"\ntimeout'), TEXT.replace('period = "500ms"\n', "")):
+        with pytest.raises(Invalid) as invalid:
+            built(tmp_path, text)
+        assert codes(invalid.value.problems) == ["bad_value"]
+
+
 @pytest.mark.parametrize(
     ("text", "old", "new", "code"),
     [
@@ -112,6 +173,23 @@ def test_a_text_stream(tmp_path: Path) -> None:
         (TEXT, 'separator = "3B"', 'layout = ">H"', "bad_layout"),
         (TEXT, "decimals = 2", 'decimals = 2, sentinels = ["0x01"]', "out_of_bounds"),
         (TEXT, ", decimals = 2", "", "missing_key"),
+        (TEXT, 'period = "500ms"', 'period = "500ms"\naddress = "1"', "keys_clash"),
+        (TEXT, 'end = "0D 0A"', 'end = "0D 0A", start = "{address}"', "bad_template"),
+        (TEXT, 'separator = "3B"', 'pair = "3D"', "bad_layout"),
+        (TEXT, 'part = "1"', 'part = "a.1"', "bad_layout"),
+        (ASKED, 'address = "7"\n', "", "missing_key"),
+        (ASKED, "{address:u8} ", "", "keys_clash"),
+        (ASKED, 'address = "7"', 'address = "300"', "bad_template"),
+        (ASKED, "channels = {", "wake_ms = 5\nchannels = {", "keys_clash"),
+        (ASKED, "channels = {", f'wake = "{"00" * 65}"\nchannels = {{', "out_of_bounds"),
+        (ASKED, "{channel:u8} ", "", "keys_clash"),
+        (ASKED, 'start = "23 {address:u8}"', 'start = "23 {channel:u8}"', "bad_template"),
+        (ASKED, 'part = "air.t"', 'part = "soil.t"', "bad_layout"),
+        (ASKED, 'part = "air.t"', 'part = "t"', "bad_layout"),
+        (REGEX, "[0-9.]+", "([0-9.]+)+", "bad_layout"),
+        (REGEX, 'sample = "T 20.5"', 'sample = "T x"', "bad_layout"),
+        (REGEX, "max_bytes = 64", "max_bytes = 257", "out_of_bounds"),
+        (REGEX, 'part = "t"', 'part = "u"', "bad_layout"),
         (PROFILE, 'table = "input"', 'table = "input"\nnever_read = [{ first = 3, last = 2 }]', "out_of_bounds"),
     ],
 )

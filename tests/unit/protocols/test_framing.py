@@ -221,3 +221,25 @@ def test_a_framing_that_cannot_work_is_refused(wrong: Framing, why: str) -> None
         check(wrong)
     with pytest.raises(ValueError, match=why):
         FrameReader(wrong)
+
+
+def test_a_mark_before_the_checksum_is_looked_at() -> None:
+    """The star of NMEA 0183 is in no checksum: a frame without it is none; both ways."""
+    framing = Framing(
+        "line", 80, b"$", b"\r\n", checksum="xor", checksum_from=1, checksum_until=-5, checksum_at=-4,
+        checksum_text=True, checksum_mark=b"*",
+    )  # fmt: skip
+    good = b"$WIMWV,65.0,R,0.0,N,A*10\r\n"
+    assert wrap(framing, b"WIMWV,65.0,R,0.0,N,A") == good
+    reader = FrameReader(framing)
+    assert list(reader.feed(good.replace(b"*", b"+") + good)) == [good]
+    with pytest.raises(ValueError, match="checksum_mark"):
+        check(Framing("line", 80, b"$", b"\r\n", checksum_mark=b"*"))
+
+
+def test_the_start_of_an_answer_may_stand_in_its_content() -> None:
+    """In step it is no torn line: the first start is the frame's."""
+    framing = Framing("line", 40, start=b"0,", end=b"\r")
+    answer = b"0,T=10,U=1\r"
+    assert list(FrameReader(framing, in_step=True).feed(answer)) == [answer]
+    assert list(FrameReader(framing).feed(answer)) == [b"0,U=1\r"]

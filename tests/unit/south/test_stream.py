@@ -48,8 +48,8 @@ def _frame(speed: str, unit: str = "M") -> bytes:
     return b"$" + content + f"{checksum:02X}\n".encode()
 
 
-def _bus(endpoint: str, *periods_ms: int, sent_every_ms: int = 1000) -> Bus:
-    source = SerialSource(Line(), FRAMING, PARSE, sent_every_ms)
+def _bus(endpoint: str, *periods_ms: int, sent_every_ms: int = 1000, source: SerialSource | None = None) -> Bus:
+    source = source or SerialSource(Line(), FRAMING, PARSE, sent_every_ms)
     groups = tuple(Polled(Group("wind", "wind", "test/wind@1", ("speed",), "f"), (SPEED,), ms) for ms in periods_ms)
     return Bus("bus-1", "stream", "own", endpoint, Line(), (Device("wind", a_profile([SPEED], source), 0, groups),))
 
@@ -57,7 +57,7 @@ def _bus(endpoint: str, *periods_ms: int, sent_every_ms: int = 1000) -> Bus:
 class Bench:
     """A sensor that sends by itself, in virtual time."""
 
-    def __init__(self, *periods_ms: int, sent_every_ms: int = 1000) -> None:
+    def __init__(self, *periods_ms: int, sent_every_ms: int = 1000, source: SerialSource | None = None) -> None:
         self.clock, self.counters = FakeClock(), Counters()
         self.stream = MemoryStream(self.clock)
         self.missing = False
@@ -65,7 +65,7 @@ class Bench:
         self.start = self.clock.boot_ms()
         self.rows: list[Row] = []
         self.events: list[Event] = []
-        bus = _bus("/dev/test", *periods_ms, sent_every_ms=sent_every_ms)
+        bus = _bus("/dev/test", *periods_ms, sent_every_ms=sent_every_ms, source=source)
         random = Random(1)
         self.loop = StreamLoop(bus, self.clock, self.counters, random, self.rows.append, self.events.append, self._open)
 
@@ -148,6 +148,22 @@ async def test_a_faster_stream_is_sampled() -> None:
     assert bench.times == [0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000]
     assert bench.counters.get("reads", bus="bus-1", device="wind") == 200
     assert bench.counters.get("polls", bus="bus-1", device="wind") == len(bench.rows)
+    assert bench.counters.get("frames_between", bus="bus-1", device="wind") == 200 - len(bench.rows)
+
+
+async def test_other_sentences_are_passed_over() -> None:
+    """They are no failure, and no sign of life of the one that is wanted."""
+    framing = Framing("line", 80, start=b"$", end=b"\r\n")
+    parse = Parse("sentence", content_from=1, content_until=-2, sentence="MWV")
+    bench = Bench(1000, source=SerialSource(Line(), framing, parse, 1000))
+    for n in range(8):
+        bench.says(1000 * n, b"$GPGSV,1,2*\r\n")
+        bench.says(1000 * n + 100, b"$WIMWV,1,2*\r\n" if n < 2 else b"$WIMDA,1*\r\n")
+    async with bench.running():
+        await bench.clock.advance(8000)
+        assert bench.told[-1] == ("wind", "device_down", "no_reply")
+    assert bench.failures() == 0
+    assert bench.counters.get("frames_passed_over", bus="bus-1", device="wind") == 14
 
 
 async def test_a_period_of_many_frames_is_kept() -> None:

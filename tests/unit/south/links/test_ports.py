@@ -87,6 +87,20 @@ async def test_a_port_is_configured_as_the_line_says(clock: SystemClock, termina
     await stream.close()
 
 
+async def test_the_speed_of_an_open_port_can_be_changed(clock: SystemClock, terminal: tuple[int, str]) -> None:
+    """And changed back; a speed that no port has is LinkDown, and names itself."""
+    _, path = terminal
+    stream = await open_serial(path, Line(300, 7, "E", 1), clock)
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    for baud, code in ((9600, termios.B9600), (300, termios.B300)):
+        await stream.set_baud(baud)
+        assert termios.tcgetattr(fd)[4:6] == [code, code]
+    with pytest.raises(LinkDown, match="-1 baud"):
+        await stream.set_baud(-1)
+    os.close(fd)
+    await stream.close()
+
+
 async def test_what_waited_before_the_port_was_opened_is_flushed(clock: SystemClock, terminal: tuple[int, str]) -> None:
     """It answers nothing that we asked."""
     master, path = terminal
