@@ -199,11 +199,12 @@ class _Compiler:
         for m, other in enumerate(self._config.device[:n]):
             profile = self._profile(other) if other.bus == entry.bus else None
             theirs = profile.source if profile else None
-            if isinstance(theirs, ProtocolSource) and theirs.protocol == source.protocol:
-                if address == (theirs.address if other.address is None else other.address):
-                    detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
-                    self._findings.report("doubled_address", detail, "device", n, "address")
-                    break
+            if not isinstance(theirs, ProtocolSource) or theirs.protocol != source.protocol:
+                continue
+            if address == (theirs.address if other.address is None else other.address):
+                detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                self._findings.report("doubled_address", detail, "device", n, "address")
+                break
         for detail in plugins.complaints(plugins.find(source.protocol), address, ()):
             self._findings.report("bad_value", detail, "device", n, "address")
         return address

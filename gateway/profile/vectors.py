@@ -231,11 +231,11 @@ def _decode_visit(
     address = source.address if vector.address is None else vector.address
     inside = [field for field in fields if field.name in vector.values or field.name in vector.quality]
     wanted = tuple(field.part for field in inside)
-    recorded = [_said(text) for text in vector.exchange]
+    recorded = [said(text) for text in vector.exchange]
     visit = bounded.visit(source.place, address, wanted)
-    found, said = rehearsal.rehearse(visit, rehearsal.recorded(recorded), source.line.baud)
-    if _of_us(said) != _of_us([one for one in recorded if isinstance(one, Said)]):
-        raise ValueError(f"we say {' | '.join(data.hex(' ') for data in _of_us(said))}")
+    found, spoken = rehearsal.rehearse(visit, rehearsal.recorded(recorded), source.line.baud)
+    if _of_us(spoken) != _of_us([one for one in recorded if isinstance(one, Said)]):
+        raise ValueError(f"we say {' | '.join(data.hex(' ') for data in _of_us(spoken))}")
     decoded = decode_parts(inside, bounded.told(found))
     twin = rehearsal.device(plugins.find(source.protocol), address, encode_parts(inside, decoded.values))
     again, _ = rehearsal.rehearse(bounded.visit(source.place, address, wanted), twin, source.line.baud)
@@ -244,9 +244,10 @@ def _decode_visit(
     return inside, decoded
 
 
-def _said(text: str) -> Said | SetBaud:
+def said(text: str) -> Said | SetBaud:
+    """One line of an `exchange`."""
     return SetBaud(int(text[2:])) if text[0] == "=" else Said(text[0] == ">", hex_bytes(text[2:]))
 
 
-def _of_us(said: Sequence[Said]) -> list[bytes]:
-    return [one.data for one in rehearsal.joined(said) if one.ours]
+def _of_us(spoken: Sequence[Said]) -> list[bytes]:
+    return [one.data for one in rehearsal.joined(spoken) if one.ours]
