@@ -5,14 +5,14 @@ A talk ends as a failure when it takes more steps, sends or asks for more bytes,
 protocol needs; a step that is none is not done. What no bound can end is a module that never yields.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.errors import DeviceError, ProtocolFailed
 from gateway.protocols import framing
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Step, Talk
 from gateway.protocols.parse import Parts
-from gateway.protocols.plugin import load
+from gateway.protocols.plugin import SerialProtocol, load
 
 STEPS_MAX = 1024
 BYTES_MAX = 1 << 18  # sent, and asked for at most
@@ -28,7 +28,7 @@ def visit(place: str, address: str, parts: Sequence[str]) -> Talk:
     bill = _Bill()
     talk: Talk | None = None
     try:
-        talk = load(place).poll(address, parts)
+        talk = _talk(load(place), address, parts)
         step = next(talk)
         while True:
             answer = yield bill.allowed(step)
@@ -42,6 +42,13 @@ def visit(place: str, address: str, parts: Sequence[str]) -> Talk:
         raise ProtocolFailed(_words(error)) from error
     finally:
         _close(talk)
+
+
+def _talk(protocol: SerialProtocol, address: str, parts: Sequence[str]) -> Talk:
+    talk = protocol.poll(address, parts)
+    if not isinstance(talk, Generator):  # a strange module's
+        raise ProtocolFailed(f"its poll makes no talk, but {type(talk).__name__}")
+    return talk
 
 
 def told(parts: object) -> Parts:
