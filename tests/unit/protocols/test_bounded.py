@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from gateway.errors import BadReply, NoReply, ProtocolFailed
 from gateway.protocols import bounded
-from gateway.protocols.conversation import Pause, Receive, Send, SetBaud
+from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Talk
 from gateway.protocols.framing import Framing
 
 LINE = Framing("line", 16, end=b"\r")
@@ -22,6 +23,10 @@ def _raise(_: bytes) -> bool:
 def _endless() -> Iterator[Any]:
     while True:
         yield Pause(0)
+
+
+def _nothing() -> Iterator[Any]:
+    yield from ()
 
 
 def _cling() -> Iterator[Any]:
@@ -43,25 +48,23 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "takes an odd speed": (lambda: (step for step in [SetBaud(7)]), "no step"),
     "yields no step": (lambda: (step for step in ["Send"]), "no step"),
     "raises in fits": (lambda: (step for step in [Receive(LINE, 1, _raise)]), "RuntimeError: from fits"),
-    "ends with nothing": (lambda: (step for step in ()), "NoneType"),
+    "ends with nothing": (_nothing, "NoneType"),
 }
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, poll: Callable[[], Any]) -> str:
-    class Module:
-        def check(self, address: str, parts: Any) -> None: ...
-        def alone(self, address: str) -> bool:
-            return True
-
-        def poll(self, address: str, parts: Any) -> Any:
-            return poll()
-
-        def answer(self, address: str, told: Any) -> Any: ...
-
     module = ModuleType("someone")
-    module.PROTOCOL = Module()  # type: ignore[attr-defined] - made here
+    unused = Mock()
+    protocol = SimpleNamespace(check=unused, alone=unused, answer=unused, poll=lambda _address, _parts: poll())
+    vars(module)["PROTOCOL"] = protocol
     monkeypatch.setitem(sys.modules, "someone", module)
     return "someone:PROTOCOL"
+
+
+def _follow(visit: Talk) -> None:
+    for step in visit:
+        if isinstance(step, Receive) and step.fits:
+            assert step.fits(b"x") is False
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
@@ -70,9 +73,7 @@ def test_whatever_it_does_it_is_the_modules_failure(monkeypatch: pytest.MonkeyPa
     poll, why = CASES[case]
     visit = bounded.visit(_install(monkeypatch, poll), "", ())
     with pytest.raises(ProtocolFailed, match=why):
-        for step in visit:
-            if isinstance(step, Receive) and step.fits:
-                assert step.fits(b"x") is False
+        _follow(visit)
 
 
 @pytest.mark.parametrize(

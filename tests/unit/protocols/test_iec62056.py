@@ -38,7 +38,7 @@ def test_it_is_a_protocol() -> None:
 @pytest.mark.parametrize(("digit", "baud"), [("0", 300), ("3", 2400), ("5", 9600), ("6", 19200)])
 def test_both_change_their_speed(digit: str, baud: int) -> None:
     """The meter offers one, we take it, the readout comes at it."""
-    exchange = [
+    exchange: list[Said | SetBaud] = [
         _ours(b"/?!\r\n"),
         _theirs(f"/LGZ{digit}ZMD\r\n".encode()),
         _ours(f"\x060{digit}0\r\n".encode()),

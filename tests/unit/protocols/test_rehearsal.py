@@ -1,14 +1,12 @@
 """gateway.protocols.rehearsal: two sides played against each other."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from gateway.errors import NoReply
 from gateway.protocols import dlt645, iec62056, vedirect
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Talk
 from gateway.protocols.framing import Framing
+from gateway.protocols.plugin import Twin
 from gateway.protocols.rehearsal import Said, device, joined, recorded, rehearse, silent_ms, took_ms
 
 LINE = Framing("line", 16, end=b"\r")
@@ -31,19 +29,19 @@ def test_what_stands_behind_a_frame_is_the_next_ones() -> None:
 def test_who_waits_too_long_is_told_that_nothing_came() -> None:
     """A pause of the other side is time that goes by."""
 
-    def slow(ms: int) -> Iterator[Any]:
+    def slow(ms: int) -> Twin:
         yield Receive(LINE, 1000)
         yield Pause(ms)
         yield Send(b"B\r")
         yield Receive(LINE, 1000)
 
-    assert rehearse(_ask(), slow(100))[0] == {"first": b"B\r", "second": b""}  # type: ignore[arg-type] - a twin
-    assert rehearse(_ask(), slow(101))[0]["first"] == b""  # type: ignore[arg-type] - a twin
+    assert rehearse(_ask(), slow(100))[0] == {"first": b"B\r", "second": b""}
+    assert rehearse(_ask(), slow(101))[0]["first"] == b""
 
 
 def test_bytes_at_another_speed_are_lost() -> None:
     """As on a wire."""
-    exchange = [Said(ours=True, data=b"A\r"), SetBaud(9600), Said(ours=False, data=b"B\r")]
+    exchange: list[Said | SetBaud] = [Said(ours=True, data=b"A\r"), SetBaud(9600), Said(ours=False, data=b"B\r")]
     assert rehearse(_ask(), recorded(exchange), 300)[0]["first"] == b""
 
 
