@@ -16,6 +16,7 @@ ENTRY_POINTS = "gateway.protocols"
 OWN: Mapping[str, str] = {
     "dlt645-2007": "gateway.protocols.dlt645:PROTOCOL",
     "iec62056-21": "gateway.protocols.iec62056:PROTOCOL",
+    "mbus": "gateway.protocols.mbus:PROTOCOL",  # needs the extra [mbus]
     "vedirect": "gateway.protocols.vedirect:PROTOCOL",
 }
 Twin: TypeAlias = Generator[Step, bytes, None]

@@ -1,15 +1,16 @@
 """Protocol modules, whatever comes: no crash, no hang, nothing beyond bounds, no value whose checksum fails."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadReply, NoReply
-from gateway.protocols import bounded, dlt645, iec62056, vedirect
+from gateway.protocols import bounded, dlt645, iec62056, mbus, vedirect
 from gateway.protocols.conversation import Receive, Send, SetBaud, Step
-from gateway.protocols.framing import FrameReader
+from gateway.protocols.framing import FrameReader, encode
 from gateway.protocols.plugin import OWN, SerialProtocol
 from gateway.protocols.rehearsal import Said, device, recorded, rehearse
 
@@ -113,6 +114,19 @@ def _with_speeds(said: tuple[Said, ...]) -> list[Said | SetBaud]:
             baud = one.baud
         found.append(one)
     return found
+
+
+@given(body=st.binary(max_size=200), ci=st.sampled_from([0x72, 0x7A, 0x78, 0x73, 0x00]))
+@settings(max_examples=300, deadline=None)
+def test_any_telegram_is_read_or_refused(body: bytes, ci: int) -> None:
+    """The library is somebody else's: nothing but BadReply comes out of it, and numbers are numbers."""
+    whole = bytes((0x08, 1, ci)) + body
+    telegram = encode(mbus.LONG, bytes((0x68, len(whole), len(whole), 0x68)) + whole)
+    try:
+        told = mbus.told_in(telegram)
+    except BadReply:
+        return
+    assert all(isinstance(value, int) or Decimal(value).is_finite() for value in told.values())
 
 
 @given(parts=st.lists(st.text(max_size=12), max_size=4), address=st.text(max_size=14))
