@@ -174,23 +174,26 @@ class _Compiler:
 
     def _address(self, n: int, entry: DeviceConfig, profile: Profile) -> str:
         """What stands for {address} in its profile; "" where nothing does."""
-        if isinstance(profile.source, ProtocolSource):
-            return self._protocol_address(n, entry, profile.source)
-        poll = profile.source.poll if isinstance(profile.source, SerialSource) else None
-        if poll is None or not poll.address:
+        source = profile.source
+        if isinstance(source, ProtocolSource):
+            return self._protocol_address(n, entry, source)
+        poll = source.poll if isinstance(source, SerialSource) else None
+        if not isinstance(source, SerialSource) or poll is None or not poll.address:
             if entry.address is not None:
                 self._findings.report("bad_value", f"{profile.ref} has no address", "device", n, "address")
             return ""
         address = entry.address or poll.address
+        try:
+            request = _request(poll, address)
+            declared.reply_framing(poll, source.framing, address)
+        except ValueError as error:
+            self._findings.report("bad_value", str(error), "device", n, "address")
+            return address
         for m, other in enumerate(self._config.device[:n]):
-            if other.bus == entry.bus and self._asked_by(other, poll) == address:
+            if other.bus == entry.bus and self._asked(other) == request:
                 detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
                 self._findings.report("doubled_address", detail, "device", n, "address")
                 break
-        try:
-            declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
-        except ValueError as error:
-            self._findings.report("bad_value", str(error), "device", n, "address")
         return address
 
     def _protocol_address(self, n: int, entry: DeviceConfig, source: ProtocolSource) -> str:
@@ -209,13 +212,15 @@ class _Compiler:
             self._findings.report("bad_value", detail, "device", n, "address")
         return address
 
-    def _asked_by(self, entry: DeviceConfig, poll: Poll) -> str | None:
-        """The address of a device that is asked in the same way."""
+    def _asked(self, entry: DeviceConfig) -> bytes | None:
+        """What a serial device is asked first; two that are asked the same would both answer."""
         profile = self._profile(entry)
         source = profile.source if profile else None
-        if not isinstance(source, SerialSource) or source.poll is None or source.poll.send != poll.send:
-            return None
-        return entry.address or source.poll.address
+        poll = source.poll if isinstance(source, SerialSource) else None
+        try:
+            return _request(poll, entry.address or "") if poll else None
+        except ValueError:
+            return None  # told where it stands
 
     def _wants(self, entry: DeviceConfig) -> int | None:
         profile = self._profile(entry)
@@ -269,6 +274,11 @@ def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
     """The hidden fields that these are read with: not reported, so not in their group."""
     wanted = {field.scale_from for field in fields}
     return (field for field in profile.fields if field.hidden and field.name in wanted)
+
+
+def _request(poll: Poll, address: str) -> bytes:
+    """The first one; raises ValueError for an address that does not fit."""
+    return declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
 
 
 def _poll_of(device: Device) -> Poll | None:

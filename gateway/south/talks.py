@@ -102,6 +102,7 @@ class TalkLoop:
             step = self._schedule.step(self._clock.boot_ms())
             if isinstance(step, Poll | Probe):
                 if not await self._ask(step, link):
+                    self._counters.add("bus_reopened", bus=self._bus.name)
                     return
             elif isinstance(step, Idle):
                 await self._idle(step.until)

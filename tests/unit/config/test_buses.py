@@ -104,6 +104,10 @@ def test_serial_devices_that_are_asked_share_a_line(tmp_path: Path) -> None:
     ("text", "found"),
     [
         (device("a", "vaisala/wxt520@1") + device("b", "vaisala/wxt520@1"), [("doubled_address", "device[1].address")]),
+        (
+            device("a", "lufft/ws-umb@1") + device("b", "lufft/ws-umb@1", 'address = "28673"'),
+            [("doubled_address", "device[1].address")],
+        ),
         (device("a", "lufft/ws-umb@1", 'address = "0x17001"'), [("bad_value", "device[0].address")]),
         (device("a", "megatec/q1@1", 'address = "1"'), [("bad_value", "device[0].address")]),
         (device("a", "xy/md02@1", 'address = "1"'), [("bad_value", "device[0].address")]),

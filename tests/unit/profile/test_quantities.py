@@ -8,7 +8,7 @@ from gateway.profile.types import field_name
 UCUM = {
     "V", "A", "W", "V.A", "V.A{reactive}", "1", "deg", "Hz", "kW.h", "kV.A.h{reactive}", "%", "Cel", "hPa", "lx", "m/s",
     "mm", "ug/m3", "{count}/dL", "m", "dB", "W/m2", "mm/h", "[ppm]", "[ppb]", "mg/L", "[pH]", "[NTU]", "m3/h", "m3",
-    "uS/cm", "mg/kg", "mg/m3", "min", "A.h",
+    "uS/cm", "mg/kg", "min", "A.h",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Polled
 from gateway.south.links.conversation_link import TalkStream
+from gateway.south.links.owed import Owed
 from gateway.south.talks import TalkLoop
 from gateway.testing.clock import FakeClock, turns
 from gateway.testing.memory import MemoryStream
@@ -158,6 +159,23 @@ async def test_a_late_reply_is_not_taken_for_the_next_one(late_ms: int) -> None:
         assert row.at - bench.start - float(str(row.values[0])) == 30
     assert bench.counters.get("talks_uncertain", bus="bus-1") == 3
     assert bench.counters.get("talks_late", bus="bus-1") == 3
+
+
+async def test_without_its_bar_a_late_reply_would_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule is what keeps it out: with the rule asleep an old answer is a row of the next question."""
+    monkeypatch.setattr(Owed, "bar", lambda *_: None)
+    wrong = 0
+    for late_ms in range(900, 1700, 100):
+        bench = Bench(a_talker("air-1", "0", 1000))
+
+        def late(_: bytes, bench: Bench = bench, late_ms: int = late_ms) -> Iterable[tuple[float, bytes]]:
+            yield late_ms, f"0,T={bench.clock.boot_ms() - bench.start},U=1\r".encode()
+
+        bench.stream.script = late
+        async with bench.running(5000):
+            pass
+        wrong += sum(row.at - bench.start - float(str(row.values[0])) == late_ms for row in bench.rows)
+    assert wrong > 0
 
 
 async def test_a_dead_device_does_not_stall_its_line() -> None:

@@ -138,5 +138,9 @@ def test_a_stream_is_text() -> None:
     (other,) = decoded((False, b"ab\n"), transport="stream")
     assert (one.word, one.data, one.values) == ("trace_text", b"$1.5,M\r\nx", {"text": "$1.5,M··x"})
     assert other.values == {"text": "ab·"}
+    asked, told = decoded((True, b"0R0\r\n"), (False, b"0R0,Ta=1C\r\n"), transport="talk")
+    assert [(one.sent, one.values) for one in (asked, told)] == [
+        (True, {"text": "0R0··"}), (False, {"text": "0R0,Ta=1C··"}),
+    ]  # fmt: skip
     (cut,) = Decoder("stream").feed(Chunk(0, False, b"x" * (HELD_MAX_BYTES + 1)))
     assert len(cut.data) == HELD_MAX_BYTES + 1
