@@ -39,7 +39,7 @@ soak: $(READY)
 	$(BIN)/python -m tests.gauntlet.soak --hours $(HOURS) $(ARGS)
 
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra modbus --extra ioc --extra web --extra demo --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra modbus --extra mbus --extra ioc --extra web --extra demo --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --output-file requirements-build.lock scripts/build.in
 
 $(READY): requirements.lock requirements-build.lock pyproject.toml scripts/venv.sh

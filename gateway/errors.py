@@ -2,7 +2,7 @@
 
     GatewayError
     +-- Invalid            the author of a config or profile: all its problems at once
-    +-- DeviceError        the device: NoReply, BadReply, DeviceException
+    +-- DeviceError        the device: NoReply, BadReply, DeviceException; ProtocolFailed (its module)
     +-- LinkDown           the bus: port gone, endpoint unreachable; BusBusy (no time for this exchange)
     +-- SpoolError         the disk: SpoolFull, SpoolFailed, SpoolInUse
     +-- PeerError          the broker or the IOC: ConnectionLost, Refused, Malformed
@@ -66,6 +66,12 @@ class DeviceException(DeviceError):
     def __init__(self, exception: int) -> None:
         super().__init__(exception)
         self.exception = exception
+
+
+class ProtocolFailed(DeviceError):
+    """The module that speaks the device's protocol cannot be loaded, raised, or knew no end."""
+
+    code = "protocol_failed"
 
 
 class LinkDown(GatewayError):

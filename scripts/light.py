@@ -15,6 +15,7 @@ HEAVY = {
     "jinja2",
     "numpy",
     "pydantic",
+    "pymbusparser",
     "pymodbus",
     "rich",
     "starlette",

@@ -25,7 +25,7 @@ from gateway.cli.main import app
 from gateway.config.gateway import GatewayConfig
 from gateway.config.ioc import IocFile
 from gateway.profile import load, vectors
-from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, Setup
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, Setup
 from gateway.profile.quantities import Quantity, quantities
 from gateway.profile.schema import ProfileSchema
 from gateway.profile.units import Unit, units
@@ -192,6 +192,8 @@ def _transport(profile: Profile) -> str:
         return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
     if isinstance(source, LocalSource):
         return "handed in by a program of the box"
+    if isinstance(source, ProtocolSource):
+        return f"protocol {source.protocol}, {_line(source.line)}, address {source.address or 'none'}"
     if source.poll:
         return f"serial, asked, {_line(source.line)}, address {source.poll.address or 'none'}"
     return f"serial stream, {_line(source.line)}, a frame every {source.period_ms / 1000:g} s"

@@ -7,13 +7,13 @@ A stream is a device that speaks by itself: its frames are made of the same prof
 answers with such a frame to exactly what its profile says that it is asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import BadReply
 from gateway.model import UtcMs
-from gateway.profile.parts import encode_parts
-from gateway.profile.profile import Field, ModbusSource, SerialSource
+from gateway.profile.parts import Part, encode_parts
+from gateway.profile.profile import Field, ModbusSource, ProtocolSource, SerialSource
 from gateway.protocols import declared, framing, parse
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import (
@@ -30,6 +30,7 @@ from gateway.protocols.modbus_pdu import (
     refusal,
 )
 from gateway.protocols.parse import Parse
+from gateway.protocols.plugin import Twin, load
 from gateway.site import Device
 from simulators.identity import identified, identity_of
 from simulators.registers import Registers, Reported, Served
@@ -144,6 +145,77 @@ class TalkDevice:
         """The whole reply to one of `requests`."""
         name, told = self.requests[request]
         return self._says.frame(self._framing, told, name, utc_ms)
+
+
+class TwinDevice:
+    """Speaks a protocol that has a module: the other side of it."""
+
+    def __init__(self, device: Device, signals: Mapping[str, Signal]) -> None:
+        source = device.profile.source
+        if not isinstance(source, ProtocolSource):
+            raise TypeError(f"{device.name} has no protocol of its own")
+        self.name = device.name
+        self.kind = device.profile.kind
+        self._address = device.address
+        self._protocol = load(source.place)
+        self._fields = fields_of(device)
+        self._groups = groups_of(device)
+        self._signals = signals
+        self._n = 0
+
+    def round(self, utc_ms: Callable[[], UtcMs]) -> "tuple[Twin, Told]":
+        """One question, or one beat of what speaks by itself, and what is told in it."""
+        self._n += 1
+        told = Told(self._values, self._n, utc_ms)
+        return self._protocol.answer(self._address, told), told
+
+    def _values(self, now: Moment) -> Mapping[str, tuple[Part, Served]]:
+        values = [self._signals[field.name](now) for field in self._fields]
+        parts = encode_parts(self._fields, values)
+        return {
+            field.part: (
+                parts[field.part],
+                Served(field.name, str(parts[field.part]).encode(), value, self._groups.get(field.name)),
+            )
+            for field, value in zip(self._fields, values, strict=True)
+        }
+
+
+class Told(Mapping[str, Part]):
+    """What a device measures at the moment when it is looked up; remembers what was."""
+
+    def __init__(
+        self, values: Callable[[Moment], Mapping[str, tuple[Part, Served]]], n: int, utc_ms: Callable[[], UtcMs]
+    ) -> None:
+        self._make = values
+        self._n = n
+        self._utc_ms = utc_ms
+        self._made: Mapping[str, tuple[Part, Served]] | None = None
+        self._served: dict[str, Served] = {}
+
+    def __getitem__(self, part: str) -> Part:
+        value, self._served[part] = self._all[part]
+        return value
+
+    def __contains__(self, part: object) -> bool:
+        return part in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def answer(self, data: bytes) -> Answer:
+        """These bytes say what was looked up since the last ones."""
+        served, self._served = tuple(self._served.values()), {}
+        return Answer(data, self._n, served)
+
+    @property
+    def _all(self) -> Mapping[str, tuple[Part, Served]]:
+        if self._made is None:
+            self._made = self._make(Moment(self._utc_ms(), self._n))
+        return self._made
 
 
 class _Says:

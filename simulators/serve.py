@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 import orjson
 
+from gateway.profile.profile import ProtocolSource
 from gateway.site import Bus, Device, Site
 from simulators.commands import Commands
 from simulators.control import Control
-from simulators.device import ModbusDevice, StreamDevice, TalkDevice, fields_of
+from simulators.device import ModbusDevice, StreamDevice, TalkDevice, TwinDevice, fields_of
 from simulators.fault import Bent, Fault
 from simulators.in_force import InForce
 from simulators.knobs import Knob
@@ -25,6 +26,7 @@ from simulators.serve_rtu import RtuServer
 from simulators.serve_stream import StreamServer
 from simulators.serve_talk import TalkServer
 from simulators.serve_tcp import Desk, TcpServer
+from simulators.serve_twin import TwinServer
 from simulators.signals import Signal, UnknownSignal, powers, signal_for
 from simulators.targets import targets_of
 from simulators.truth import TruthLog
@@ -33,7 +35,7 @@ ON_A_PTY = ("rtu", "stream", "talk")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STATE_NS = 20_000_000  # how often to see whether a bus changes its state
 
-Server: TypeAlias = TcpServer | RtuServer | StreamServer | TalkServer
+Server: TypeAlias = TcpServer | RtuServer | StreamServer | TalkServer | TwinServer
 Tables: TypeAlias = Mapping[str, Mapping[str, object]]  # the [signal] tables, by "device.field"
 Signals: TypeAlias = Mapping[str, Mapping[str, Signal]]  # by device, by field
 NO_CONVERTERS: Mapping[str, Converter] = {}
@@ -139,6 +141,8 @@ def _server(
     if bus.transport == "stream":
         (device,) = bus.devices
         return StreamServer(bus, StreamDevice(device, signals(device)), run)
+    if any(isinstance(device.profile.source, ProtocolSource) for device in bus.devices):
+        return TwinServer(bus, [TwinDevice(device, signals(device)) for device in bus.devices], run)
     if bus.transport == "talk":
         return TalkServer(bus, [TalkDevice(device, signals(device)) for device in bus.devices], run)
     devices = {device.unit_id: ModbusDevice(device, signals(device), tells=run.truth.kept) for device in bus.devices}

@@ -14,7 +14,7 @@ from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.errors import Invalid
 from gateway.profile import load
 from gateway.profile.load import Library
-from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource
 from gateway.profile.schema import ProfileSchema
 from gateway.text import words
 from gateway.toml_file import read_located
@@ -26,7 +26,7 @@ TEXT: Final = {
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
         "local": "handed in by a program of the box",
-        "talk": "is asked, {}, address {}", "alone": "none",
+        "talk": "is asked, {}, address {}", "protocol": "protocol {}, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
         "writable": "may be written", "wiring": "Wiring: {}", "replaces": "replaces {}",
         "deprecated": "deprecated by {}", "note": "note",
@@ -36,7 +36,7 @@ TEXT: Final = {
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
         "local": "do một chương trình trên hộp đưa vào",
-        "talk": "được hỏi, {}, địa chỉ {}", "alone": "không có",
+        "talk": "được hỏi, {}, địa chỉ {}", "protocol": "giao thức {}, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
         "writable": "ghi được", "wiring": "Đấu dây: {}", "replaces": "thay thế {}",
         "deprecated": "đã được thay bằng {}", "note": "lưu ý",
@@ -123,6 +123,8 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
         yield text["local"]
     elif isinstance(source, ModbusSource):
         yield text["modbus"].format(source.unit_id, _line(source.line))
+    elif isinstance(source, ProtocolSource):
+        yield text["protocol"].format(source.protocol, _line(source.line), source.address or text["alone"])
     elif source.poll:
         yield text["talk"].format(_line(source.line), source.poll.address or text["alone"])
     else:

@@ -8,7 +8,8 @@ from typing import TypeAlias
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.model import Group
-from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, SerialSource
+from gateway.profile import plugins
+from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
 from gateway.protocols.declared import Poll
@@ -122,7 +123,7 @@ class _Compiler:
 
     def _serial(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> str:
         """The transport where serial devices are on the bus, else ""; what they do not go with is reported."""
-        found = [device for device in devices if isinstance(device.profile.source, SerialSource)]
+        found = [device for device in devices if not isinstance(device.profile.source, ModbusSource | LocalSource)]
         if not found:
             return ""
         for device in found if len(devices) > 1 else ():
@@ -136,7 +137,7 @@ class _Compiler:
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
         if bus.mode == "listen":
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
-        return "talk" if _poll_of(found[0]) else "stream"
+        return "talk" if _is_asked(found[0]) else "stream"
 
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
@@ -206,6 +207,8 @@ class _Compiler:
     def _address(self, n: int, entry: DeviceConfig, profile: Profile) -> str:
         """What stands for {address} in its profile; "" where nothing does."""
         source = profile.source
+        if isinstance(source, ProtocolSource):
+            return self._protocol_address(n, entry, source)
         poll = source.poll if isinstance(source, SerialSource) else None
         if not isinstance(source, SerialSource) or poll is None or not poll.address or self._is_pushed(entry):
             if entry.address is not None:
@@ -223,6 +226,22 @@ class _Compiler:
                 detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
                 self._findings.report("doubled_address", detail, "device", n, "address")
                 break
+        return address
+
+    def _protocol_address(self, n: int, entry: DeviceConfig, source: ProtocolSource) -> str:
+        """By which a protocol asks for it."""
+        address = source.address if entry.address is None else entry.address
+        for m, other in enumerate(self._config.device[:n]):
+            profile = self._profile(other) if other.bus == entry.bus else None
+            theirs = profile.source if profile else None
+            if not isinstance(theirs, ProtocolSource) or theirs.protocol != source.protocol:
+                continue
+            if address == (theirs.address if other.address is None else other.address):
+                detail = f"address {address} is also that of {other.name} (device[{m}]) on {entry.bus}"
+                self._findings.report("doubled_address", detail, "device", n, "address")
+                break
+        for detail in plugins.complaints(plugins.find(source.protocol), address, ()):
+            self._findings.report("bad_value", detail, "device", n, "address")
         return address
 
     def _asked(self, entry: DeviceConfig) -> bytes | None:
@@ -302,8 +321,20 @@ def _poll_of(device: Device) -> Poll | None:
     return source.poll if isinstance(source, SerialSource) else None
 
 
+def _is_asked(device: Device) -> bool:
+    return isinstance(device.profile.source, ProtocolSource) or _poll_of(device) is not None
+
+
 def _not_shared(device: Device, others: Sequence[Device]) -> str:
     """Why this serial device has to be alone; "" when it may share its line with these."""
+    source = device.profile.source
+    if isinstance(source, ProtocolSource):
+        alike = all(
+            isinstance(other.profile.source, ProtocolSource) and other.profile.source.protocol == source.protocol
+            for other in others
+        )
+        alone = plugins.find(source.protocol).alone(device.address)
+        return f"{device.name} does not say its address" if alone else "" if alike else f"{device.name} is another kind"
     poll = _poll_of(device)
     if poll is None:
         return f"{device.name} sends by itself"

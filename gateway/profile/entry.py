@@ -44,7 +44,8 @@ class Entry:
         self._entry = entry
         self._modbus = profile.modbus
         self._is_local = profile.local is not None
-        self._is_text = profile.serial is not None and profile.serial.parse.kind != "binary"
+        serial = profile.serial
+        self._is_text = serial is not None and (serial.protocol is not None or serial.parse.kind != "binary")
         self._part_types = part_types(profile.serial)
         self._places = places
         self.problems: list[Problem] = []

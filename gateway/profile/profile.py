@@ -141,6 +141,16 @@ class LocalSource:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolSource:
+    """How a device is read that has a module for its protocol (`protocols.plugin`)."""
+
+    line: Line
+    protocol: str  # its name: "vedirect"
+    place: str  # where it is: "gateway.protocols.vedirect:PROTOCOL"
+    address: str = ""  # as it comes from its maker; "" = it has none
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One device model."""
 
@@ -149,7 +159,7 @@ class Profile:
     title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
     confidence: str
     fields: tuple[Field, ...]
-    source: ModbusSource | SerialSource | LocalSource
+    source: ModbusSource | SerialSource | ProtocolSource | LocalSource
 
     @property
     def reported(self) -> tuple[Field, ...]:

@@ -282,13 +282,17 @@ class ParseSchema(Strict):
 
 
 class SerialSchema(Strict):
-    """[serial]: a device that sends frames by itself, every `period`, or is asked for them, by `poll`."""
+    """[serial]: a device that sends frames by itself, every `period`, or is asked for them, by `poll`; or a `protocol`.
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"setup", "protocol"})
+    A protocol has a module of its own, and nothing to declare but the line and the address.
+    """
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"setup"})
 
     line: LineText
-    framing: FramingSchema
-    parse: ParseSchema
+    protocol: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] | None = None
+    framing: FramingSchema = FramingSchema(kind="line", max_bytes=1)  # as parse: never looked at with a protocol
+    parse: ParseSchema = ParseSchema(kind="split")
     period: Duration | None = None
     poll: Annotated[str, AfterValidator(template_text)] | None = None
     timeout: Duration = "1s"
@@ -299,8 +303,11 @@ class SerialSchema(Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> "SerialSchema":
-        if (self.period is None) == (self.poll is None):
-            raise refused("bad_value", "either period (it sends by itself) or poll (it is asked)")
+        if (self.period, self.poll, self.protocol).count(None) != 2:  # noqa: PLR2004 - one of the three is there
+            raise refused("bad_value", "one of period (it sends by itself), poll (it is asked) and protocol")
+        missing = {"framing", "parse"} - self.model_fields_set
+        if missing and self.protocol is None:
+            raise refused("missing_key", f"{' and '.join(sorted(missing))}: needed in [serial]")
         return self
 
 

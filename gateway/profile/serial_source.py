@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.errors import Problem
-from gateway.profile.profile import SerialSource
+from gateway.errors import Problem, ProtocolFailed
+from gateway.profile import plugins
+from gateway.profile.profile import ProtocolSource, SerialSource
 from gateway.profile.schema import FramingSchema, ParseSchema, ProfileSchema, SerialSchema
 from gateway.profile.types import duration_ms, hex_bytes, serial_line
 from gateway.profile.word import CODES
@@ -28,14 +29,18 @@ _KEYS = {
     "regex": _OF_TEXTS | {"pattern", "sample"},
     "binary": _OF_ALL | {"names", "layout"},
 }
+_OF_DECLARED = ("framing", "parse", "timeout", "channels", "wake", "wake_ms")
 _OF_POLLS = ("timeout", "address", "channels", "wake", "wake_ms")
 
 
-def serial_source(written: SerialSchema) -> SerialSource:
+def serial_source(written: SerialSchema) -> SerialSource | ProtocolSource:
     """To be used only when there are no problems."""
+    line, address = serial_line(written.line), written.address or ""
+    if written.protocol:
+        return ProtocolSource(line, written.protocol, plugins.places().get(written.protocol, ""), address)
     return SerialSource(
-        line=serial_line(written.line),
-        framing=_framing(written.framing, written.address or ""),
+        line=line,
+        framing=_framing(written.framing, address),
         parse=_parse(written.parse),
         period_ms=duration_ms(written.period) if written.period else 0,
         poll=_poll(written, written.poll) if written.poll else None,
@@ -44,6 +49,9 @@ def serial_source(written: SerialSchema) -> SerialSource:
 
 def serial_problems(profile: ProfileSchema, written: SerialSchema, places: Places) -> Iterator[Problem]:
     """What no single value of [serial] shows."""
+    if written.protocol:
+        yield from _protocol_problems(profile, written, written.protocol, places)
+        return
     yield from _parse_problems(written, places)
     yield from _framing_problems(written.framing, places)
     yield from _poll_problems(written, places)
@@ -52,7 +60,7 @@ def serial_problems(profile: ProfileSchema, written: SerialSchema, places: Place
 
 def part_types(serial: SerialSchema | None) -> Mapping[str, str]:
     """What each part of a binary frame is; the parts of a text frame have no type."""
-    if serial is None or serial.parse.kind != "binary":
+    if serial is None or serial.protocol or serial.parse.kind != "binary":
         return {}
     types = {name: TYPES[code] for name, code in zip(serial.parse.names, _codes(serial.parse), strict=False)}
     return {name: kind for channel in serial.channels or ("",) for name, kind in declared.named(channel, types).items()}
@@ -101,6 +109,33 @@ def _codes(written: ParseSchema) -> list[str]:
 
 
 # --- what is wrong with it --------------------------------------------------------------------------------------------
+
+
+def _protocol_problems(profile: ProfileSchema, written: SerialSchema, name: str, places: Places) -> Iterator[Problem]:
+    """Whether there is such a module, and it knows this address and these parts."""
+    for key in sorted(written.model_fields_set.intersection(_OF_DECLARED)):
+        yield places.problem("keys_clash", f"{key} means nothing with a protocol", "serial", key)
+    try:
+        protocol = plugins.find(name)
+    except LookupError as error:
+        yield places.problem("unknown_protocol", str(error.args[0]), "serial", "protocol")
+        return
+    except ProtocolFailed as error:
+        yield places.problem("protocol_failed", str(error), "serial", "protocol")
+        return
+    address, taken = written.address or "", dict[str, str]()
+    for detail in plugins.complaints(protocol, address, ()):
+        yield places.problem("bad_value", detail, "serial", "address" if written.address else "protocol")
+        return
+    for field, entry in profile.fields.items():
+        if entry.part is None:
+            continue
+        if entry.part in taken:
+            detail = f"{taken[entry.part]} is read from it already"
+            yield places.problem("address_overlap", detail, "fields", field, "part")
+        taken.setdefault(entry.part, field)
+        for detail in plugins.complaints(protocol, address, (entry.part,)):
+            yield places.problem("bad_layout", detail, "fields", field, "part")
 
 
 def _parse_problems(serial: SerialSchema, places: Places) -> Iterator[Problem]:

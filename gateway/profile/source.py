@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 
 from gateway.errors import Problem
-from gateway.profile.profile import WORDS, Identify, Line, LocalSource, ModbusSource, SerialSource, Setup
+from gateway.profile.profile import (
+    WORDS,
+    Identify,
+    Line,
+    LocalSource,
+    ModbusSource,
+    ProtocolSource,
+    SerialSource,
+    Setup,
+)
 from gateway.profile.schema import ModbusSchema, ProfileSchema, SetupSchema
 from gateway.profile.serial_source import serial_problems, serial_source
 from gateway.profile.types import duration_ms, hex_bytes
@@ -14,7 +23,7 @@ WAKE_BYTES_MAX = 16
 WORD_MAX = 0xFFFF  # of a setting
 
 
-def source(written: ProfileSchema) -> ModbusSource | SerialSource | LocalSource:
+def source(written: ProfileSchema) -> ModbusSource | SerialSource | ProtocolSource | LocalSource:
     """One of the three; the schema says that there is exactly one."""
     if written.local:
         return LocalSource()

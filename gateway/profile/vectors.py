@@ -10,25 +10,41 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator, model_validator
 from pydantic import Field as Bounds
-from pydantic import model_validator
 
 from gateway.errors import GatewayError, Problem
 from gateway.model import Value
+from gateway.profile import plugins
 from gateway.profile.codec import Block, Decoded, finish
 from gateway.profile.parts import decode_parts, encode_parts
-from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, SerialSource
+from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import HexText, Text, hex_bytes, refused
 from gateway.profile.word import FLOATS
-from gateway.protocols import checksums, declared, framing, modbus_pdu, parse
+from gateway.protocols import bounded, checksums, declared, framing, modbus_pdu, parse, rehearsal
+from gateway.protocols.conversation import SetBaud
 from gateway.protocols.modbus_pdu import ReadRequest
+from gateway.protocols.rehearsal import Said
 from gateway.toml_file import Located, Strict, read_located
 
 CRC_BYTES = 2
 
 
+def said_text(text: str) -> str:
+    """Who says it, and the bytes; or a speed."""
+    if text[:2] not in ("> ", "< ", "= ") or (text[0] == "=" and not text[2:].isdecimal()):
+        raise refused("bad_value", f"{text!r:.40}: begins with > (ours), < (the device's) or = (the speed)")
+    if text[0] != "=":
+        hex_bytes(text[2:])
+    return text
+
+
 class VectorSchema(Strict):
-    """One frame (of what sends by itself) or one exchange, and its meaning."""
+    """One frame (of what sends by itself), one request and response, or all that is said in one visit; its meaning.
+
+    `exchange`: "> " and the bytes that we send, "< " and those that the device does, in their order; "= 9600"
+    where both change their speed.
+    """
 
     about: Text
     evidence: Literal["captured", "printed", "constructed"]  # from a device; in a maker's paper; by us, from the layout
@@ -36,15 +52,18 @@ class VectorSchema(Strict):
     request: HexText | None = None
     response: HexText | None = None
     frame: HexText | None = None
+    exchange: tuple[Annotated[str, AfterValidator(said_text)], ...] = ()
+    address: str | None = None  # of an exchange; the profile's where it says none
     variant: str | None = None
     values: dict[str, float | bool | str] = Bounds(default_factory=dict)
     quality: dict[str, str] = Bounds(default_factory=dict)  # fields without a value, and why
 
     @model_validator(mode="after")
     def _either_or(self) -> "VectorSchema":
-        exchange = (self.request is not None, self.response is not None)
-        if exchange not in ((True, True), (False, False)) or (self.frame is None) != exchange[0]:
-            raise refused("bad_value", "either request and response, or frame")
+        if (self.request is None) != (self.response is None):
+            raise refused("bad_value", "request and response belong together")
+        if [self.request is None, self.frame is None, not self.exchange].count(False) != 1:
+            raise refused("bad_value", "one of request and response, frame, and exchange")
         return self
 
 
@@ -92,6 +111,8 @@ def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, s
         raise ValueError("what is handed in has no frames")  # noqa: TRY004 - of the file, not of a type
     if isinstance(profile.source, ModbusSource):
         fields, decoded = _decode_exchange(profile.fields, vector)
+    elif isinstance(profile.source, ProtocolSource):
+        fields, decoded = _decode_visit(profile.source, profile.fields, vector)
     else:
         fields, decoded = _decode_frame(profile.source, profile.fields, vector)
     got = dict(zip([field.name for field in fields], decoded.values, strict=True))
@@ -201,3 +222,37 @@ def _decode_bytes(source: SerialSource, told: parse.Parse, fields: Sequence[Fiel
     if len(frames) != 1:
         raise ValueError(f"{len(frames)} good frames in it, not 1")
     return decode_parts(fields, declared.named(name, parse.parts(told, frames[0])))
+
+
+# --- protocols --------------------------------------------------------------------------------------------------------
+
+
+def _decode_visit(
+    source: ProtocolSource, fields: Sequence[Field], vector: VectorSchema
+) -> tuple[Sequence[Field], Decoded]:
+    """The fields that the vector names, read in the recorded visit; raises ValueError when the way back differs."""
+    if not vector.exchange:
+        raise ValueError("all that is said in one visit is needed: exchange")
+    address = source.address if vector.address is None else vector.address
+    inside = [field for field in fields if field.name in vector.values or field.name in vector.quality]
+    wanted = tuple(field.part for field in inside)
+    recorded = [said(text) for text in vector.exchange]
+    visit = bounded.visit(source.place, address, wanted)
+    found, spoken = rehearsal.rehearse(visit, rehearsal.recorded(recorded), source.line.baud)
+    if _of_us(spoken) != _of_us([one for one in recorded if isinstance(one, Said)]):
+        raise ValueError(f"we say {' | '.join(data.hex(' ') for data in _of_us(spoken))}")
+    decoded = decode_parts(inside, bounded.told(found))
+    twin = rehearsal.device(plugins.find(source.protocol), address, encode_parts(inside, decoded.values))
+    again, _ = rehearsal.rehearse(bounded.visit(source.place, address, wanted), twin, source.line.baud)
+    if decode_parts(inside, bounded.told(again)).values != decoded.values:
+        raise ValueError("encoded and decoded again it has other values")
+    return inside, decoded
+
+
+def said(text: str) -> Said | SetBaud:
+    """One line of an `exchange`."""
+    return SetBaud(int(text[2:])) if text[0] == "=" else Said(text[0] == ">", hex_bytes(text[2:]))
+
+
+def _of_us(spoken: Sequence[Said]) -> list[bytes]:
+    return [one.data for one in rehearsal.joined(spoken) if one.ours]

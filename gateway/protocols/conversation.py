@@ -11,7 +11,7 @@ A talk that cannot go on raises NoReply (nothing came) or BadReply (what came is
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from gateway.protocols.framing import Framing
 
@@ -30,6 +30,7 @@ class Receive:
     framing: Framing
     timeout_ms: int
     fits: Callable[[bytes], bool] | None = field(default=None, compare=False)  # None: every frame; never raises
+    dates: bool = True  # it is of the values' time; False: of a frame that comes before there are any (a name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,3 @@ class Pause:
 
 Step: TypeAlias = Send | Receive | SetBaud | Pause
 Talk: TypeAlias = Generator[Step, bytes, Mapping[str, bytes] | Mapping[str, object]]
-
-
-class SerialProtocol(Protocol):
-    """One named protocol: the entry points `gateway.protocols`."""
-
-    name: str
-
-    def poll(self, address: str) -> Talk:
-        """One visit to the device with this address, "" where it has none."""
-        ...

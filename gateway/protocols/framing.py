@@ -31,6 +31,7 @@ class Framing:
     max_bytes: int  # of a whole frame: a reader never holds more
     start: bytes = b""
     end: bytes = b""  # line: what ends a frame; otherwise what its last bytes have to be
+    after: int = 0  # line: bytes behind its end that are of the frame too (a checksum)
     length: int = 0  # fixed: bytes in all
     length_at: int = 0  # length: where the length field is
     length_bytes: int = 1  # length: its size, big-endian
@@ -130,7 +131,7 @@ class FrameReader:
         del self._held[:count]
 
     def _is_good(self, frame: bytes) -> bool:
-        if not frame.endswith(self._framing.end):
+        if not frame.endswith(self._framing.end, 0, len(frame) - self._framing.after):
             return False
         if _is_marked(self._framing, frame) and _says(self._framing, frame) == _checksum(self._framing, frame):
             return True
@@ -148,7 +149,8 @@ def encode(framing: Framing, content: bytes) -> bytes:
     at = framing.checksum_at
     if at < 0:
         at += len(content) + size + tail
-    frame = content[:at] + bytes(size) + content[at:] + framing.end
+    whole = content + framing.end
+    frame = whole[:at] + bytes(size) + whole[at:]
     return frame[:at] + _checksum(framing, frame) + frame[at + size :]
 
 
@@ -172,6 +174,8 @@ def check(framing: Framing) -> None:
         (framing.checksum not in CHECKSUMS, f"no such checksum: {framing.checksum}"),
         (framing.max_bytes < max(len(framing.start) + len(framing.end), 1), "max_bytes is too small"),
         (framing.kind == "line" and not framing.end, "a line needs an end"),
+        (framing.after and framing.kind != "line", "only a line has something behind its end"),
+        (framing.after < 0, "after is negative"),
         (framing.kind == "fixed" and not 0 < framing.length <= framing.max_bytes, "length is not in 1..max_bytes"),
         (
             bool(framing.checksum_mark) and framing.checksum == "none",
@@ -188,7 +192,7 @@ def _line_length(framing: Framing, held: bytearray) -> int | None:
     at = held.find(framing.end, len(framing.start))
     if at < 0:
         return None
-    return at + len(framing.end)
+    return at + len(framing.end) + framing.after
 
 
 def _fixed_length(framing: Framing, _held: bytearray) -> int | None:

@@ -5,14 +5,15 @@ line; which device may still answer an old question is `links.owed`'s.
 """
 
 from collections.abc import Callable, Coroutine
+from math import ceil
 from random import Random
 from typing import Any
 
 from gateway.counters import Counters
 from gateway.model import BootMs, Event, Row
-from gateway.profile.profile import SerialSource
+from gateway.profile.profile import ProtocolSource, SerialSource
 from gateway.seams import Clock
-from gateway.site import Bus
+from gateway.site import Bus, Device
 from gateway.south.door import Door
 from gateway.south.links.conversation_link import ConversationLink, TalkStream
 from gateway.south.links.late import late_max_ns
@@ -21,6 +22,7 @@ from gateway.south.links.owed import Owed
 from gateway.south.links.ports import open_port
 from gateway.south.links.trace import Trace
 from gateway.south.reads.talk import Talker
+from gateway.south.reads.talk_cost import unanswered_ms
 from gateway.south.rows import Rows
 from gateway.south.schedule.schedule import Idle, Poll, Probe, Schedule
 from gateway.south.stop import Stop
@@ -123,7 +125,13 @@ class TalkLoop:
 
 def _late_max_ms(bus: Bus) -> int:
     """How late the reply of any of its devices may come, counted from now."""
-    sources = (device.profile.source for device in bus.devices)
-    polls = (source.poll for source in sources if isinstance(source, SerialSource) and source.poll)
-    longest_ms = max((poll.timeout_ms for poll in polls), default=0)
+    longest_ms = max((_patience_ms(bus, device) for device in bus.devices), default=0)
     return longest_ms + late_max_ns(longest_ms * NS_PER_MS) // NS_PER_MS
+
+
+def _patience_ms(bus: Bus, device: Device) -> int:
+    """How long a reply is waited for."""
+    source = device.profile.source
+    if isinstance(source, ProtocolSource):
+        return ceil(unanswered_ms(bus, device, source))
+    return source.poll.timeout_ms if isinstance(source, SerialSource) and source.poll else 0

@@ -9,7 +9,7 @@ from gateway.clock.kernel import SystemClock
 from gateway.config.compile import compile_simulator_file
 from gateway.counters import Counters
 from gateway.profile.load import load
-from gateway.profile.profile import LocalSource, Profile, SerialSource
+from gateway.profile.profile import LocalSource, ModbusSource, Profile
 from gateway.site import Site
 from gateway.sources import shipped
 from gateway.south.bus import loops
@@ -47,9 +47,9 @@ def _devices(folder: Path) -> Iterator[str]:
 def _device(folder: Path, name: str, ref: str, profile: Profile, variant: str) -> str:
     source = profile.source
     assert not isinstance(source, LocalSource)
-    wired = isinstance(source, SerialSource) or source.wake  # what has to be woken is on a line
+    wired = not isinstance(source, ModbusSource) or source.wake  # what has to be woken is on a line
     where = f'port = "{folder}/{name}"\nline = "{source.line.baud} 8N1"' if wired else 'host = "127.0.0.1:0"'
-    unit_id = "" if isinstance(source, SerialSource) else f"unit_id = {source.unit_id}\n"
+    unit_id = "" if not isinstance(source, ModbusSource) else f"unit_id = {source.unit_id}\n"
     return f"""[[bus]]
 name = "to-{name}"
 {where}

@@ -9,8 +9,8 @@
   the beginning.
 - A talk that ends without the reply to what it sent last leaves its device barred (`owed`).
 - The speed is that of the bus when a talk begins, however the one before it ended.
-The time of a talk is that of the first byte of the first frame it was given. Nothing but NoReply, BadReply and LinkDown
-comes out, whatever a protocol module does.
+The time of a talk is that of the first byte of the first frame it was given that dates its values. Nothing
+but a DeviceError and LinkDown comes out, whatever a protocol module does.
 """
 
 from collections import deque
@@ -189,7 +189,7 @@ class ConversationLink:
                 for frame, began in frames.feed(bytes((byte,)), at_ns):
                     if step.fits is None or step.fits(frame):
                         self._keep(data[at:], at_ns)
-                        now.first_ns, now.asked = now.first_ns or began, False
+                        now.first_ns, now.asked = now.first_ns or (began if step.dates else 0), False
                         return frame
             quiet_ns = max(quiet_ns, at_ns + now.timeout_ns)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.profile.profile import SerialSource
+from gateway.profile.profile import LocalSource, ModbusSource, ProtocolSource, SerialSource
 from gateway.site import Bus, Device
 from gateway.south.outlook.feasible import Task, Verdict, feasibility
 from gateway.south.reads.talk_cost import answered_ms
@@ -25,7 +25,8 @@ def talks_outlook(bus: Bus) -> tuple[Sequence[TalkOutlook], Verdict]:
     talks = []
     for device in bus.devices:
         source = device.profile.source
-        if isinstance(source, SerialSource) and source.poll and device.polled:
+        asked = isinstance(source, ProtocolSource) or (isinstance(source, SerialSource) and source.poll)
+        if asked and not isinstance(source, ModbusSource | LocalSource) and device.polled:
             cost_ms = answered_ms(bus, device, source, LATENCY_MS)
             talks.append(TalkOutlook(device, cost_ms, min(polled.period_ms for polled in device.polled)))
     return talks, feasibility([Task(talk.cost_ms, talk.period_ms, talk.cost_ms) for talk in talks])

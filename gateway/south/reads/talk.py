@@ -4,14 +4,15 @@ All groups of a device are answered by the same talk. A field whose part did not
 `bad_reply`; one good field makes the row of its group. A device that still owes a reply is not asked (`waits_until`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.counters import Counters
-from gateway.errors import BadReply, DeviceError, LinkDown, NoReply
+from gateway.errors import BadReply, DeviceError, LinkDown, NoReply, ProtocolFailed
 from gateway.model import BootMs, Event, Quality, Row
-from gateway.profile.parts import Part, decode_parts
-from gateway.profile.profile import SerialSource
-from gateway.protocols import declared
+from gateway.profile.parts import decode_parts
+from gateway.profile.profile import ProtocolSource, SerialSource
+from gateway.protocols import bounded, declared
 from gateway.protocols.conversation import Talk
 from gateway.seams import Clock
 from gateway.site import Device, Polled
@@ -26,12 +27,13 @@ class Talker:
 
     def __init__(self, bus: str, device: Device, clock: Clock, counters: Counters, owed: Owed) -> None:
         self._bus = bus
-        talk_of(device).close()
+        talk_of(device, device.polled).close()
         self._device = device
         self._clock = clock
         self._counters = counters
         self._owed = owed
         self._barren: set[Polled] = set()
+        self._failure = ""  # of its protocol module: told once
 
     async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
         """One talk for these groups, an outcome for each; never raises: a lost bus is in the outcomes."""
@@ -46,22 +48,21 @@ class Talker:
             return [Outcome(None, None, answered=False, waits_until=waits_until) for _ in groups]
         self._counters.add("reads", bus=self._bus, device=name)
         try:
-            told = await link.talk(name, talk_of(self._device))
+            told = await link.talk(name, talk_of(self._device, groups))
         except LinkDown as error:
             self._count_failure(error.code)
             return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
-        except (NoReply, BadReply) as error:
+        except DeviceError as error:
             self._count_failure(error.code)
-            return [Outcome(None, Quality(error.code), answered=False) for _ in groups]
-        except DeviceError as error:  # a protocol module's: the device said no
-            self._count_failure(error.code)
-            return [Outcome(None, Quality.REFUSED, answered=True) for _ in groups]
-        self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
+            return self._failed(groups, error)
+        self._failure = ""
+        if told.t_sent_ns:  # what speaks by itself answers nothing
+            self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
         return [self._outcome(polled, told) for polled in groups]
 
     def _outcome(self, polled: Polled, told: Told) -> Outcome:
         at = BootMs(told.t_first_ns // NS_PER_MS)
-        decoded = decode_parts(polled.fields, plain(told.parts))
+        decoded = decode_parts(polled.fields, bounded.told(told.parts))
         if any(value is not None for value in decoded.values):
             self._barren.discard(polled)
             return Outcome(Row(polled.group, at, decoded.values, decoded.quality), None, answered=True)
@@ -70,24 +71,32 @@ class Talker:
         self._barren.add(polled)
         return Outcome(None, cause, answered=True, events=news)
 
+    def _failed(self, groups: Sequence[Polled], error: DeviceError) -> list[Outcome]:
+        """What a failed talk means. A protocol module that fails makes its device as good as dead; why is told once."""
+        if isinstance(error, NoReply | BadReply):
+            return [Outcome(None, Quality(error.code), answered=False) for _ in groups]
+        if not isinstance(error, ProtocolFailed):  # a protocol module's: the device said no
+            return [Outcome(None, Quality.REFUSED, answered=True) for _ in groups]
+        why, known = str(error), self._failure
+        self._failure = why
+        event = Event(self._clock.boot_ms(), self._device.name, error.code, why, urgent=True)
+        first, *others = (Outcome(None, Quality.BAD_REPLY, answered=False) for _ in groups)
+        return [replace(first, events=() if why == known else (event,)), *others]
+
     def _count_failure(self, cause: str) -> None:
         self._counters.add("read_failures", bus=self._bus, device=self._device.name, cause=cause)
 
 
-def talk_of(device: Device) -> Talk:
-    """What is said to it in one visit; raises TypeError for a device that is not asked so."""
+def talk_of(device: Device, groups: Sequence[Polled]) -> Talk:
+    """What is said to it in one visit for these groups; raises TypeError for a device that is not asked so."""
     source = device.profile.source
+    if isinstance(source, ProtocolSource):
+        return bounded.visit(source.place, device.address, parts_of(groups))
     if not isinstance(source, SerialSource) or source.poll is None:
         raise TypeError(f"{device.name} is not asked")
     return declared.talk(source.poll, source.framing, source.parse, device.address)
 
 
-def plain(parts: Mapping[str, object]) -> dict[str, Part]:
-    """The parts as fields take them: a protocol module may tell bytes; what else it tells is no part."""
-    found: dict[str, Part] = {}
-    for name, part in parts.items():
-        if isinstance(part, bytes) and part.isascii():
-            found[name] = part.decode("ascii")
-        elif isinstance(part, str | int | float):
-            found[name] = part
-    return found
+def parts_of(groups: Sequence[Polled]) -> tuple[str, ...]:
+    """Those that their fields name, each once."""
+    return tuple(dict.fromkeys(field.part for polled in groups for field in polled.fields))

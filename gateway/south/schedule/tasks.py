@@ -15,7 +15,7 @@ from math import ceil
 from typing import TypeAlias
 
 from gateway.model import BootMs
-from gateway.profile.profile import ModbusSource, SerialSource
+from gateway.profile.profile import LocalSource, ModbusSource
 from gateway.protocols.modbus_pdu import Table
 from gateway.site import Bus, Device, Polled
 from gateway.south.reads.plan import BITS, REGISTERS_MAX, REPLY_CHARS, REQUEST_CHARS, Span, line_cost, span_of
@@ -252,10 +252,10 @@ def _on_grid(due: BootMs, period_ms: int) -> BootMs:
 
 def _probe_ms(bus: Bus, device: Device) -> int:
     source = device.profile.source
-    if isinstance(source, SerialSource):
-        return ceil(unanswered_ms(bus, device, source)) + PROBE_MARGIN_MS
-    if not isinstance(source, ModbusSource):
+    if isinstance(source, LocalSource):
         raise TypeError(f"{device.name} is never asked")
+    if not isinstance(source, ModbusSource):
+        return ceil(unanswered_ms(bus, device, source)) + PROBE_MARGIN_MS
     registers = min(_registers(device), source.max_registers, REGISTERS_MAX)
     characters = REQUEST_CHARS + REPLY_CHARS + 2 * registers
     return ceil(source.timeout_ms + characters * line_cost(bus, source).char_ms) + PROBE_MARGIN_MS

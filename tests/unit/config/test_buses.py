@@ -367,3 +367,43 @@ def test_only_a_bus_of_modbus_is_served_and_each_at_its_own_port(tmp_path: Path)
     assert [(one.code, one.path) for one in problems] == [("wrong_bus", "bus[0].serve")]
     _, problems, _ = compiled(tmp_path, BUS + serve + HOST + serve)
     assert [(one.code, one.path) for one in problems] == [("doubled_endpoint", "bus[1].serve.tcp")]
+
+
+METER = "generic/dlt645-2007@1"
+
+
+def test_devices_with_a_protocol_share_a_line(tmp_path: Path) -> None:
+    """By their own addresses; who has none, or is asked as whoever is there, is alone."""
+    text = BUS + device("m-1", METER, 'address = "123456789012"') + device("m-2", METER, 'address = "123456789013"')
+    line = bus(tmp_path, text)
+    assert (line.transport, line.line) == ("talk", Line(2400, 8, "E"))
+    assert [(one.unit_id, one.address) for one in line.devices] == [(0, "123456789012"), (0, "123456789013")]
+    assert bus(tmp_path, BUS + device("m-1", METER)).devices[0].address == "AAAAAAAAAAAA"
+    assert bus(tmp_path, BUS + device("sun", "victron/mppt@1")).transport == "talk"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (device("a", METER) + device("b", METER, 'address = "123456789012"'), [("not_alone", "bus[0]")]),
+        (
+            device("a", METER, 'address = "123456789012"') + device("b", METER, 'address = "123456789012"'),
+            [("doubled_address", "device[1].address")],
+        ),
+        (device("a", METER, 'address = "12"'), [("bad_value", "device[0].address")]),
+        (device("a", METER, "unit_id = 1"), [("bad_value", "device[0].unit_id")]),
+        (device("a", "victron/mppt@1", 'address = "1"'), [("bad_value", "device[0].address")]),
+        (
+            device("a", METER, 'address = "123456789012"') + device("b", "generic/iec62056-21@1", 'address = "7"'),
+            [("lines_differ", "bus[0]"), ("not_alone", "bus[0]")],
+        ),
+        (
+            device("a", "vaisala/wxt520@1") + device("b", "generic/iec62056-21@1", 'address = "7"'),
+            [("lines_differ", "bus[0]"), ("not_alone", "bus[0]")],
+        ),
+    ],
+)
+def test_who_cannot_share_by_a_protocol(tmp_path: Path, text: str, found: list[tuple[str, str]]) -> None:
+    """Another protocol, no address of its own, one that is taken or does not fit."""
+    problems = compiled(tmp_path, BUS + text)[1]
+    assert sorted((one.code, one.path) for one in problems) == found

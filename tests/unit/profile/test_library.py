@@ -1,14 +1,19 @@
 """device_profiles: what is wrong in any shipped profile turns one of its vectors red."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
+from gateway.errors import BadReply, NoReply
 from gateway.profile import vectors
 from gateway.profile.load import Library, load
-from gateway.profile.profile import Field, LocalSource, Profile, SerialSource
+from gateway.profile.parts import decode_parts
+from gateway.profile.profile import Field, LocalSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.schema import ProfileSchema
+from gateway.protocols import bounded, plugin, rehearsal
+from gateway.protocols.conversation import SetBaud
+from gateway.protocols.rehearsal import Said
 from gateway.sources import shipped
 from gateway.toml_file import read_located
 
@@ -22,6 +27,10 @@ OTHER_CHECKSUM = {
     "crc16_sdi12": "crc16_modbus",
 }
 LIBRARY: Library = load([shipped()])
+
+
+def _is_protocol(ref: str) -> bool:
+    return isinstance(LIBRARY.profiles[ref].source, ProtocolSource)
 
 
 def test_there_are_forty() -> None:
@@ -51,12 +60,45 @@ def test_what_is_broken_is_seen(ref: str) -> None:
     assert unseen == []
 
 
+@pytest.mark.parametrize("ref", sorted(ref for ref in LIBRARY.profiles if _is_protocol(ref)))
+def test_a_flipped_bit_of_a_visit_is_never_a_value(ref: str) -> None:
+    """Of any byte that the device sends, one at a time: the values are those of the vector, or fewer, or none."""
+    profile = LIBRARY.profiles[ref]
+    source = profile.source
+    assert isinstance(source, ProtocolSource)
+    for vector in vectors.read(vectors.path_of(LIBRARY.files[ref])).value.vector:
+        fields = [field for field in profile.fields if field.name in vector.values | vector.quality]
+        said = [vectors.said(text) for text in vector.exchange]
+        address = source.address if vector.address is None else vector.address
+        for spoiled in _spoiled(said):
+            visit = bounded.visit(source.place, address, tuple(field.part for field in fields))
+            try:
+                told, _ = rehearsal.rehearse(visit, rehearsal.recorded(spoiled), source.line.baud)
+            except (NoReply, BadReply):
+                continue
+            found = decode_parts(fields, bounded.told(told)).values
+            wanted = [vector.values.get(field.name) for field in fields]
+            assert all(value in (None, want) for value, want in zip(found, wanted, strict=True)), (vector.about, found)
+
+
+def _spoiled(said: Sequence[Said | SetBaud]) -> Iterator[list[Said | SetBaud]]:
+    for at, one in enumerate(said):
+        if isinstance(one, Said) and not one.ours:
+            for n in range(len(one.data)):
+                data = bytearray(one.data)
+                data[n] ^= 1 << n % 7
+                yield [*said[:at], Said(ours=False, data=bytes(data)), *said[at + 1 :]]
+
+
 def _broken(profile: Profile) -> Iterator[tuple[str, Profile]]:
     for at, field in enumerate(profile.fields):
         for what, wrong in _broken_field(field):
             fields = (*profile.fields[:at], wrong, *profile.fields[at + 1 :])
             yield f"{field.name}: {what}", replace(profile, fields=fields)
     source = profile.source
+    if isinstance(source, ProtocolSource):
+        others = sorted(set(plugin.OWN.values()) - {source.place})
+        yield "protocol", replace(profile, source=replace(source, place=others[0]))
     if isinstance(source, SerialSource) and source.framing.checksum != "none":
         framing = replace(source.framing, checksum=OTHER_CHECKSUM[source.framing.checksum])
         yield "checksum", replace(profile, source=replace(source, framing=framing))

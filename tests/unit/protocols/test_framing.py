@@ -243,3 +243,24 @@ def test_the_start_of_an_answer_may_stand_in_its_content() -> None:
     answer = b"0,T=10,U=1\r"
     assert list(FrameReader(framing, in_step=True).feed(answer)) == [answer]
     assert list(FrameReader(framing).feed(answer)) == [b"0,U=1\r"]
+
+
+BEHIND = Framing("line", 32, start=b"\x02", end=b"!\x03", after=1, checksum="xor", checksum_from=1,
+                 checksum_until=-1, checksum_at=-1)  # fmt: skip
+
+
+def test_a_checksum_may_stand_behind_the_end() -> None:
+    """It is of the frame: made there, waited for, checked."""
+    frame = encode(BEHIND, b"\x021.8.0(1)")
+    assert frame == b"\x021.8.0(1)!\x03" + bytes((frame[-1],))
+    reader = FrameReader(BEHIND)
+    assert list(reader.feed(b"noise" + frame[:-1])) == []
+    assert list(reader.feed(frame[-1:] + frame)) == [frame, frame]
+    assert list(FrameReader(BEHIND).feed(frame[:-1] + b"\x7f" + frame)) == [frame]
+
+
+def test_only_a_line_has_something_behind_its_end() -> None:
+    """And not less than nothing."""
+    for wrong in (Framing("fixed", 9, start=b"x", length=9, after=1), Framing("line", 9, end=b"x", after=-1)):
+        with pytest.raises(ValueError, match=r"end|negative"):
+            check(wrong)

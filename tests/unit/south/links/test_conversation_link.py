@@ -235,3 +235,17 @@ async def test_a_cancel_leaves_the_device_barred() -> None:
         await bench.clock.advance(10)
         task.cancel()
     assert bench.barred()
+
+
+async def test_a_name_does_not_date_the_values() -> None:
+    """The time of a talk is that of the first frame that carries some."""
+
+    def named() -> Talk:
+        yield Send(b"?\r")
+        name = yield Receive(LINE, 200, dates=False)
+        frame = yield Receive(LINE, 200)
+        return {"name": name, "frame": frame}
+
+    told = await Bench((20, b"#me\r"), (150, b"#1.5\r")).made(named())
+    assert told.parts == {"name": b"#me\r", "frame": b"#1.5\r"}
+    assert told.t_first_ns - told.t_sent_ns == 150 * NS_PER_MS
