@@ -11,7 +11,8 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.errors import SpoolInUse
 from gateway.model import BatchId, BootMs, SeqRanges, Trust
-from gateway.spool.spool import SETTLED_MAX, Spool, open_spool
+from gateway.spool.spool import Spool, open_spool
+from gateway.spool.untold import SETTLED_MAX
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as wire_batch
@@ -30,7 +31,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
 
 def unsaved(box: Box) -> bool:
     """Whether a receipt is only in RAM."""
-    return box.spool._snapshot.unsaved
+    return box.spool.steps.snapshot.unsaved
 
 
 async def test_the_first_batch_of_a_new_epoch_is_its_start(box: Box) -> None:
