@@ -12,7 +12,7 @@ def segment(number: int, boot: str, offset_ms: int | None = None) -> Segment:
 
 
 @pytest.mark.parametrize(("blind", "numbers"), [(False, [1]), (True, [1, 2, 10])])
-def test_this_boot_is_strange_only_if_its_disk_was_never_seen(blind: bool, numbers: list[int]) -> None:  # noqa: FBT001 - a parameter of the case
+def test_this_boot_is_strange_only_if_its_disk_was_never_seen(blind: bool, numbers: list[int]) -> None:
     """TIME-3, RING-4: earlier boots always; this boot's own, with its clock, when the disk was away at the start."""
     outage = Outage("gone", BootMs(0), blind=blind)
     there = [segment(1, "before"), segment(2, "now"), segment(9, "now")]
