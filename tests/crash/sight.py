@@ -36,19 +36,24 @@ def sight(files: Mapping[str, bytes], folder: Path) -> bytes:
     return digest.digest()
 
 
-def without_room(page: bytes, start: int) -> bytes:
-    """A page of a tree, less what lies between its pointers and its cells; any other page as it is."""
+def in_room(db: bytes) -> list[int]:
+    """Where in a file without a WAL nobody reads."""
+    return [at + inside for at in range(0, len(db), PAGE_BYTES) for inside in _room(db[at : at + PAGE_BYTES], at)]
+
+
+def _room(page: bytes, at: int) -> range:
+    """Of a page of a tree, what lies between its pointers and its cells; of any other, nothing."""
+    start = 0 if at else HEADER_BYTES
     header_bytes = TREES.get(page[start])
     if header_bytes is None:
-        return page
-    cells, content = (int.from_bytes(page[start + at : start + at + 2], "big") for at in (3, 5))
-    end = start + header_bytes + 2 * cells
-    return page[:end] + page[content:] if end <= content <= len(page) else page
+        return range(0)
+    cells, content = (int.from_bytes(page[start + field : start + field + 2], "big") for field in (3, 5))
+    return range(start + header_bytes + 2 * cells, content)
 
 
 def _without_room(data: bytes) -> bytes:
-    starts = range(0, len(data), PAGE_BYTES)
-    return b"".join(without_room(data[at : at + PAGE_BYTES], 0 if at else HEADER_BYTES) for at in starts)
+    pages = ((at, data[at : at + PAGE_BYTES]) for at in range(0, len(data), PAGE_BYTES))
+    return b"".join(page[: room.start] + page[room.stop :] if (room := _room(page, at)) else page for at, page in pages)
 
 
 def _padded(data: bytes) -> bytes:
