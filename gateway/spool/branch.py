@@ -19,7 +19,10 @@ T = TypeVar("T")
 class Trunk(Protocol):
     """What a branch needs of its `Spool`."""
 
-    rewound: int
+    @property
+    def rewound(self) -> int:
+        """Times that batches below orders once passed came into sight."""
+        ...
 
     @property
     def last_order(self) -> int:

@@ -28,14 +28,14 @@ from pathlib import Path
 
 from gateway.errors import SpoolFailed
 from gateway.model import Batch, BootMs, Draft, Gap, Given, Segment, SeqRanges, UtcMs
-from gateway.spool import gaps
+from gateway.spool import gaps, reading
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import MEMORY, Damaged, Database, Ranges
 from gateway.spool.mark import Mark, news
 from gateway.spool.meta import VERSION, Meta, differ, merged_mark, rebuilt, risen
 from gateway.spool.migrate import NewerVersion
 from gateway.spool.retention import Room
-from gateway.spool.row import OWN, Record, Stretch, batch_of
+from gateway.spool.row import Record, Stretch, batch_of
 from gateway.spool.view import FIRST, SETTLED, View, Whom
 from gateway.wire.body import encode_gaps
 
@@ -154,7 +154,7 @@ class SpoolFile:
         """Drop pending batches and append the one that names them, behind `before`; unreadable ones are `corrupt`."""
         records, missing = self.records(ids)
         named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
-        timeless = self._timeless(missing)
+        timeless = reading.timeless(self.db, missing)
         silent = missing.minus(SeqRanges.of_seqs(record.id for record in timeless))
         lost = [gaps.unreadable(*seqs) for seqs in self.view.unanswered(missing, silent)]
         named += [gap for record in timeless for gap in gaps.carried(record)]
@@ -232,26 +232,11 @@ class SpoolFile:
         self, within: SeqRanges, limit: int, *, urgent: bool = False, whom: Whom = FIRST
     ) -> tuple[list[Batch], SeqRanges]:
         """Offered, dated batches of `within`, rising, and ids found damaged; `Spool.read` says where it stops."""
-        out: list[Batch] = []
-        damaged = SeqRanges()
-        for first, last in self.view.offered(whom).intersection(within).ranges:
-            at = first
-            while at <= last and len(out) < limit:
-                records, bad, at = self._page(at, last, limit - len(out), urgent=urgent)
-                damaged = damaged.union(bad)
-                for record in records:
-                    batch = self.batch_of(record)
-                    if batch is not None:
-                        out.append(batch)
-                    elif urgent or not record.pri:
-                        return out, damaged
-        return out, damaged
+        return reading.read(self.db, self.view, within, limit, urgent=urgent, whom=whom)
 
     def records(self, ids: SeqRanges) -> tuple[list[Record], SeqRanges]:
         """Intact rows whose segment is known, and the ids without one."""
-        rows = (row for a, b in ids.ranges for row in self.db.rows(a, b, b - a + 1))
-        found = [record for _, record in rows if record and self._whole(record)]
-        return found, ids.minus(SeqRanges.of_seqs(record.id for record in found))
+        return reading.records(self.db, self.view, ids)
 
     def batch_of(self, record: Record) -> Batch | None:
         """As it is sent; None while it is undated."""
@@ -373,22 +358,6 @@ class SpoolFile:
         elif before:
             self.db.drop_stretch(before[-1])
         self.db.put_stretch(stretch)
-
-    def _page(self, first: int, last: int, limit: int, *, urgent: bool) -> tuple[list[Record], SeqRanges, int]:
-        """Records from `first`, ids that should be there intact and are not, and where to go on."""
-        rows = self.db.rows(first, last, limit, urgent=urgent)
-        whole = [record for _, record in rows if record and self._whole(record)]
-        at = rows[-1][0] + 1 if len(rows) == limit else last + 1
-        expected = SeqRanges.of_seqs(id_ for id_, _ in rows) if urgent else SeqRanges.of([(first, at - 1)])
-        return whole, expected.minus(SeqRanges.of_seqs(record.id for record in whole)), at
-
-    def _timeless(self, ids: SeqRanges) -> list[Record]:
-        """Whole rows whose segment is lost: not to be sent, but what a gap batch names can still be read."""
-        rows = (row for a, b in ids.ranges for row in self.db.rows(a, b, b - a + 1))
-        return [record for _, record in rows if record]
-
-    def _whole(self, record: Record) -> bool:
-        return record.segment == OWN or record.segment in self.view.segments
 
     def _span(self, record: Record) -> tuple[UtcMs, UtcMs] | None:
         return record.span(self.view.segments.get(record.segment))

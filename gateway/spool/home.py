@@ -10,8 +10,9 @@ from gateway.site import SpoolSettings
 from gateway.spool.database import MEMORY, Damaged
 from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
-from gateway.spool.keeper import RING_PAGES, Keeper, Moment, Place
+from gateway.spool.keeper import RING_PAGES, Keeper, Place
 from gateway.spool.lock import Lock
+from gateway.spool.moment import Moment
 from gateway.spool.retention import max_pages
 from gateway.spool.salvage import Salvage
 

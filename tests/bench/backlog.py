@@ -140,7 +140,7 @@ async def _fill(folder: Path, drafts: Iterable[Draft], *, read_back: bool) -> Se
     try:
         waiting = iter(drafts)
         while some := [(draft, None) for draft in islice(waiting, A_TRANSACTION)]:
-            await spool._step(lambda keeper, some=some: keeper.append(some))  # type: ignore[misc]  # a loop's own value
+            await spool.step(lambda keeper, some=some: keeper.append(some))  # type: ignore[misc]  # a loop's own value
         return await _all(spool) if read_back else ()
     finally:
         await spool.close()

@@ -1,4 +1,19 @@
-"""What a batch costs the card: flushes and bytes to the device, in the steady state of appends and receipts."""
+"""What a batch costs the card: flushes and bytes to the device, in the steady state of appends and receipts.
+
+Where the bytes of a batch of 8 KiB go, with the tables of version 1 (measured: 5.25 pages a transaction):
+
+    WAL         page 1 (the file grew), meta, the leaf of its row, 2 pages of body        5.00 frames of 4120 bytes
+                the page above the leaves, and table settled, each with every 8th          0.25
+                                                                                         = 21.1 KiB
+                the block in which one transaction ends and the next begins, twice          1.0 (ext4 of 1 KiB blocks)
+    checkpoint  2 pages of body, a leaf for 8 rows, the few others once in 190 batches      8.7
+    ext4        journal and inodes                                                          0.4
+                                                                                         = 31.2 KiB
+
+No index, no split: leaves are only appended. Settled ranges written after 20 seqs instead of with the next append would
+save 0.3. What would reach 30 is a transaction without meta, its counters read from the newest row instead (SEQ-1 and
+the recovery of a lost meta stand on it), and that is another version of the file.
+"""
 
 import asyncio
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from gateway.model import SeqRanges
-from gateway.spool.spool import RETRY_MS
+from gateway.spool.steps import RETRY_MS
 from tests.crash.truth import gaps_in, named, numbered
 from tests.support.spools import Box
 
@@ -112,8 +112,7 @@ async def _seen(box: Box) -> dict[str, SeqRanges]:
     seen = named(gap for batch in batches for gap in gaps_in(batch))
     for batch in batches:
         seen[batch.id.epoch] = seen.get(batch.id.epoch, SeqRanges()).union(SeqRanges.of_seqs([batch.id.seq]))
-    assert box.spool._keeper is not None
-    for epoch, seqs in box.spool._keeper.file.view.settled.items():
+    for epoch, seqs in box.spool.steps.keeper.file.view.settled.items():
         seen[epoch] = seen.get(epoch, SeqRanges()).union(seqs)
     return seen
 

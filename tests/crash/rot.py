@@ -77,7 +77,7 @@ async def _made(folder: Path, *, running: bool) -> Spool:
     box, truth = Box(folder, quota_bytes=MB), Truth()
     await box.start()
     await _fill(box, truth, range(1, 8))
-    await box.spool._step(lambda keeper: keeper._give_up(SeqRanges.of([(3, 4)]), "quota"))
+    await box.spool.step(lambda keeper: keeper.relief.give_up(SeqRanges.of([(3, 4)]), "quota"))
     await _settle(box, truth, 2)
     await box.spool.close()
     box.boot, box.clock = "b2", FakeClock(20_000, box.clock.utc_ms() + 60_000, synchronised=False)

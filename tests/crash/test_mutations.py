@@ -41,7 +41,7 @@ async def given_up(ids: list[tuple[int, int]]) -> list[str]:
             seq = await box.spool.append(draft)
             truth.add(Fact("appended", box.spool.epoch, seq, (draft.body, box.clock.utc_ms())))
         for pair in ids:
-            await box.spool._step(lambda keeper, pair=pair: keeper._give_up(SeqRanges.of([pair]), "quota"))  # type: ignore[misc]  # bound at once
+            await box.spool.step(lambda keeper, pair=pair: keeper.relief.give_up(SeqRanges.of([pair]), "quota"))  # type: ignore[misc]  # bound at once
         await box.spool.close()
         return wrongs(truth, await stand_up(folder))
 
@@ -53,7 +53,7 @@ async def emptied() -> list[str]:
         await box.start()
         before = await box.append()
         box.spool.settle(box.spool.epoch, SeqRanges.of([(1, before)]))
-        await box.spool._step(lambda keeper: keeper.file.drop(SeqRanges.of([(1, before)])))
+        await box.spool.step(lambda keeper: keeper.file.drop(SeqRanges.of([(1, before)])))
         after = await box.append()
         await box.spool.close()
         return [f"used twice: {after}"] if after <= before else []

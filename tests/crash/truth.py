@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from gateway.errors import Malformed
 from gateway.model import Batch, BootMs, Draft, Gap, Seq, SeqRanges, UtcMs
-from gateway.spool.spool import RETRY_MS
+from gateway.spool.steps import RETRY_MS
 from gateway.testing.clock import NOON_MS, FakeClock
 from gateway.wire.body import decode
 from tests.crash.recorder import Fact
@@ -146,12 +146,12 @@ async def stand_up(folder: Path, *, machine: str = "m1", quota_bytes: int = MB) 
 async def _all(box: Box) -> list[Batch]:
     """All that is on offer, once reading finds nothing more to give up and nothing waits to be fetched."""
     for _ in range(SALVAGE_TICKS_MAX):
-        if not box.spool._snapshot.salvaging:
+        if not box.spool.steps.snapshot.salvaging:
             break
         await box.spool.tick()
     seen, before = await box.spool.read(0, None, 100_000), -1
     for _ in range(READS_MAX):
-        if box.spool.last_order == before and not box.spool._snapshot.salvaging:
+        if box.spool.last_order == before and not box.spool.steps.snapshot.salvaging:
             break
         before = box.spool.last_order
         await box.spool.tick()

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 from gateway.model import Batch, SeqRanges
-from gateway.spool.spool import RETRY_MS
+from gateway.spool.steps import RETRY_MS
 from gateway.testing.clock import FakeClock
 from tests.crash.recorder import Fact
 from tests.crash.truth import gaps_in, numbered

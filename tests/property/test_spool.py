@@ -163,11 +163,11 @@ class SpoolAgainstAList(RuleBasedStateMachine):
 
     def kill(self) -> None:
         """The process is gone, with what it had in RAM."""
-        keeper = self.box.spool._keeper
+        keeper = self.box.spool.steps.keeper
         assert keeper is not None
         keeper.file.db.close()
         self.forgotten = set(self.settled)
-        self.box.spool._home.close()
+        self.box.spool.steps.home.close()
 
 
 def gaps_of(batch: Batch) -> tuple[Gap, ...]:

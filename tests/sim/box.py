@@ -37,6 +37,7 @@ from gateway.spool.folder import Folder
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
 from gateway.spool.spool import Spool
+from gateway.spool.steps import Steps
 from gateway.testing.memory import MemoryStream
 from gateway.testing.simclock import SimClock
 from gateway.testing.simloop import Process, SimLoop
@@ -137,38 +138,38 @@ class StepWorker:
         """Nothing to end."""
 
 
+class SimSteps(Steps):
+    """The real ones; the disk may fail under them."""
+
+    disk: Disk
+
+    async def act(self, act: Callable[[Keeper], T]) -> T:
+        """As the real one, if the disk answers, before or after."""
+        if self.failing:
+            return await super().act(act)
+        late = self.disk.random.random() < 0.5
+        if not late:
+            self.disk.check()
+        result = await super().act(act)
+        self.disk.check()
+        return result
+
+
 class SimSpool(Spool):
-    """The real one; the disk may fail under it, and the history watches."""
+    """The real one; the history watches."""
 
-    def watch(self, disk: Disk, history: History) -> None:
-        """Once, before it is opened."""
-        self._disk, self._history = disk, history
-
-    @property
-    def failing(self) -> str:
-        """Why there is a ring; "" without one."""
-        return self._failing
+    history: History
 
     async def append(self, draft: Draft) -> Seq:
         """As the real one."""
         seq = await super().append(draft)
-        self._history.append_returned(self.epoch, seq, draft.enc, draft.body)
+        self.history.append_returned(self.epoch, seq, draft.enc, draft.body)
         return seq
 
     def settle(self, epoch: str, seqs: SeqRanges) -> None:
         """As the real one."""
-        self._history.settles(epoch, seqs)
+        self.history.settles(epoch, seqs)
         super().settle(epoch, seqs)
-
-    async def _act(self, act: Callable[[Keeper], T]) -> T:
-        if self._failing:
-            return await super()._act(act)
-        late = self._disk.random.random() < 0.5
-        if not late:
-            self._disk.check()
-        result = await super()._act(act)
-        self._disk.check()
-        return result
 
 
 class SimHome(Home):
@@ -258,11 +259,11 @@ class Box:
         spool, self.spool = self.spool, None
         if spool is None:
             return
-        if spool.failing:
+        if spool.steps.failing:
             self._history.ring_lost.add(spool.epoch)
-        if spool._keeper is not None:
-            spool._keeper.close()
-        spool._home.close()
+        if spool.steps._keeper is not None:
+            spool.steps._keeper.close()
+        spool.steps.home.close()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._process = None
@@ -279,11 +280,12 @@ class Box:
         home = SimHome(settings, GATEWAY, "machine", self._epoch, self.random.randrange, self.disk.folder)
         home.disk = self.disk
         segment_of = timeline.segment_of
-        spool = SimSpool(home, self._boot, self._worker, lazy, counters, segment_of, inbox.put, estimate)
-        spool.watch(self.disk, self._history)
+        steps = SimSteps(home, self._boot, self._worker, lazy, counters, segment_of, inbox.put, estimate)
+        spool, steps.disk = SimSpool(steps), self.disk
+        spool.history = self._history
         self.spool = spool
         await spool.open()
-        self._history.blind |= bool(spool.failing)
+        self._history.blind |= bool(spool.steps.failing)
         await spool.date(timeline.resume(clock.boot_ms(), spool.segments, spool.given))
         await spool.unpark_all("unanswered")
         await apply(observe(clock, timeline), spool.date, inbox.put)
@@ -314,7 +316,7 @@ class Box:
             for service in services:
                 service.cancel()
         await spool.close()
-        if spool.failing:
+        if spool.steps.failing:
             self._history.ring_lost.add(spool.epoch)
         self.spool = None
 

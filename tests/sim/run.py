@@ -74,7 +74,7 @@ async def _drain(world: World) -> float:
         await asyncio.sleep(min(STEP_S_MAX, world.form.days * 8_640))  # noqa: TID251 - virtual time
         if not world.box.running:
             world.box.start()
-        elif world.box.spool is not None and not world.box.spool.failing and world.box.spool.status.pending <= 1:
+        elif world.box.spool is not None and not world.box.spool.steps.failing and world.box.spool.status.pending <= 1:
             return world.loop.time() - began
     world.history.breaks("run", f"not everything was sent within {DRAIN_DAYS_MAX} days of peace")
     return world.loop.time() - began

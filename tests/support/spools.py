@@ -9,8 +9,9 @@ from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Group, Row, Segment, SeqRanges, Stamp, Trust, UtcMs
 from gateway.site import SpoolSettings
 from gateway.spool.home import Home
-from gateway.spool.keeper import Moment
+from gateway.spool.moment import Moment
 from gateway.spool.spool import Spool
+from gateway.spool.steps import Steps
 from gateway.spool.view import SETTLED, uplink_number
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
@@ -72,7 +73,16 @@ class Box:
         home = Home(kept, self.gateway, self.machine, self._epoch, others=others)
         timeline = self.timeline
         self.spool = Spool(
-            home, self.boot, self.worker, self.clock, self.counters, timeline.segment_of, self.events.append, estimate
+            Steps(
+                home,
+                self.boot,
+                self.worker,
+                self.clock,
+                self.counters,
+                timeline.segment_of,
+                self.events.append,
+                estimate,
+            )
         )
         await self.spool.open()
         await self.spool.date(timeline.resume(self.clock.boot_ms(), self.spool.segments, self.spool.given))

@@ -113,7 +113,7 @@ async def test_salvage_keeps_both(box: Box, damage: str) -> None:
     db.close()
     await box.start()
     await box.append()
-    while box.spool._snapshot.salvaging:
+    while box.spool.steps.snapshot.salvaging:
         await box.spool.tick()
 
     async def of_old(uplink: Branch | Spool) -> list[int]:
@@ -133,7 +133,7 @@ async def test_salvage_with_lost_ranges_skips_nothing(box: Box) -> None:
         db.execute("UPDATE settled SET row_crc = row_crc + 1")
     db.close()
     await box.start()
-    while box.spool._snapshot.salvaging:
+    while box.spool.steps.snapshot.salvaging:
         await box.spool.tick()
     offered = await box.spool.branch(NAME).read(0, None, 100)
     assert [batch.id.seq for batch in offered if batch.id.epoch == "epoch1"] == [1, 2]

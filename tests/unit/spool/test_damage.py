@@ -145,10 +145,9 @@ async def test_a_segment_lost_in_both_copies_makes_gaps(box: Box) -> None:
 async def test_a_damaged_gap_batch_is_answered_for(box: Box, damage: str) -> None:
     """GAP-5: what it named is named again: by its own records where they can be read, else as all that is not kept."""
     await box.start()
-    await box.spool._step(lambda keeper: keeper._give_up(SeqRanges.of([(5, 6)]), "quota"))
+    await box.spool.step(lambda keeper: keeper.relief.give_up(SeqRanges.of([(5, 6)]), "quota"))
     carrier = box.spool.last_order
-    assert box.spool._keeper is not None
-    record = box.spool._keeper.file.db.record(carrier)
+    record = box.spool.steps.keeper.file.db.record(carrier)
     assert record is not None
     await box.spool.close()
     crc = row_crc(replace(record, segment=77).columns())
@@ -161,7 +160,7 @@ async def test_a_damaged_gap_batch_is_answered_for(box: Box, damage: str) -> Non
 
 async def salvaged(box: Box) -> None:
     """Until the old file is done with."""
-    while box.spool._snapshot.salvaging:
+    while box.spool.steps.snapshot.salvaging:
         await box.spool.tick()
 
 
@@ -285,9 +284,9 @@ async def test_salvage_goes_on_after_a_restart(box: Box) -> None:
     await box.start()
     await box.seqs()
     await box.spool.tick()
-    assert box.spool._snapshot.salvaging
+    assert box.spool.steps.snapshot.salvaging
     await box.restart()
-    assert box.spool._snapshot.salvaging
+    assert box.spool.steps.snapshot.salvaging
     await salvaged(box)
     batches = await box.spool.read(0, None, 1000)
     lost = (await gaps(box)).get("corrupt", SeqRanges())
@@ -297,7 +296,7 @@ async def test_salvage_goes_on_after_a_restart(box: Box) -> None:
 
 
 async def _append_closed(box: Box) -> None:
-    if box.spool._closed:
+    if box.spool.steps._closed:
         await box.start()
     await box.append(size=300)
     if box.spool.last_order == 210:
@@ -309,7 +308,7 @@ async def test_reading_stops_where_salvage_has_not_been(box: Box) -> None:
     overwrite_page_of(box, 6)
     await box.start()
     await box.seqs()
-    assert box.spool._snapshot.salvaging
+    assert box.spool.steps.snapshot.salvaging
     newest = await box.append()
     assert await box.seqs() == []
     assert await box.seqs(after=10) == [newest]

@@ -165,5 +165,5 @@ async def test_a_page_of_the_file_that_cannot_be_read_costs_its_own_rows(box: Bo
     page = await box.spool.export(Wanted(ALL), 0)
     assert 0 < page.damaged < 5
     assert len(page.lines) + page.damaged == 47
-    assert not box.spool._snapshot.salvaging
+    assert not box.spool.steps.snapshot.salvaging
     await box.spool.close()

@@ -56,7 +56,7 @@ async def test_page_1_is_written_anew(tmp_path: Path) -> None:
     data[:4096] = b"\xaa" * 4096
     (tmp_path / "spool.db").write_bytes(data)
     await box.start()
-    while box.spool._snapshot.salvaging:
+    while box.spool.steps.snapshot.salvaging:
         await box.spool.tick()
     assert (box.spool.epoch, await box.seqs()) == (epoch, [1, 2, 3, 4, 5, 6])
     await box.spool.close()

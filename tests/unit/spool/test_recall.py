@@ -38,8 +38,7 @@ async def test_what_is_kept_of_what_is_asked_for(box: Box) -> None:
 
 async def test_what_made_room_is_gone(box: Box) -> None:
     """And so is all of an epoch that this box knows nothing of."""
-    assert box.spool._keeper is not None
-    box.spool._keeper.file.drop(ranges((1, 2)))
+    box.spool.steps.keeper.file.drop(ranges((1, 2)))
     kept = await box.spool.kept(box.spool.epoch, ranges((1, 3)))
     assert kept == Kept(ranges((3, 3)), gone=ranges((1, 2)))
     assert await box.spool.kept("nobody", ranges((1, 3))) == Kept(gone=ranges((1, 3)))

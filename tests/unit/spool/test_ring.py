@@ -13,7 +13,9 @@ from gateway.model import Segment, SeqRanges
 from gateway.spool.database import Damaged, Database
 from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
-from gateway.spool.spool import RETRY_MS, SETTLED_MS_MAX, TEND_MS
+from gateway.spool.spool import TEND_MS
+from gateway.spool.steps import RETRY_MS
+from gateway.spool.untold import SETTLED_MS_MAX
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
 from tests.support.spools import MB, Box
@@ -174,10 +176,9 @@ async def test_a_full_disk_costs_a_young_spool_nothing(tmp_path: Path) -> None:
     spool = await box.start()
     for _ in range(5):
         await box.append()
-    spool._home.settings = replace(spool._home.settings, reserve_bytes=1 << 60)
-    assert spool._keeper is not None
-    assert spool._keeper._folder is not None
-    spool._keeper._folder.reserve_bytes = 1 << 60
+    spool.steps.home.settings = replace(spool.steps.home.settings, reserve_bytes=1 << 60)
+    assert spool.steps.keeper._folder is not None
+    spool.steps.keeper._folder.reserve_bytes = 1 << 60
     pending = spool.status.pending
     await box.append()
     assert spool.status.failing == "disk_full"
@@ -231,7 +232,7 @@ async def test_close_saves_the_ring_if_it_can(box: Box, disk: Disk) -> None:
 
 def no_more_pages(box: Box) -> None:
     """Somebody else filled the disk: SQLite gets no page, and the quota does not know."""
-    keeper = box.spool._keeper
+    keeper = box.spool.steps.keeper
     assert keeper is not None
     keeper.file.db.limit_pages(keeper.file.db.pages()[0])
 
@@ -296,8 +297,7 @@ async def test_the_reserve_is_never_used(tmp_path: Path) -> None:
         await box.append(size=60_000)
     assert box.counters.get("spool_given_up", reason="disk_full") > 0
     assert box.spool.status.failing == ""
-    assert box.spool._keeper is not None
-    assert box.spool._keeper.file.db.pages()[0] * 4096 <= size + 16 * 4096
+    assert box.spool.steps.keeper.file.db.pages()[0] * 4096 <= size + 16 * 4096
     await box.spool.close()
 
 
@@ -343,7 +343,7 @@ async def test_a_disk_that_comes_back_damaged_is_salvaged(
     assert box.spool.status.failing
     await retry(box)
     assert (box.spool.status.failing, box.spool.epoch) == ("", old)
-    while box.spool._snapshot.salvaging:
+    while box.spool.steps.snapshot.salvaging:
         await box.spool.tick()
     assert [(b.id.epoch, b.id.seq) for b in await box.spool.read(0, None, 10)] == [
         *((old, seq) for seq in (1, 2, 3)),

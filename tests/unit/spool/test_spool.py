@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.errors import SpoolInUse
 from gateway.model import BatchId, BootMs, SeqRanges, Trust
-from gateway.spool.spool import SETTLED_MAX, Spool, open_spool
+from gateway.spool.spool import Spool, open_spool
+from gateway.spool.untold import SETTLED_MAX
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as wire_batch
@@ -30,7 +32,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
 
 def unsaved(box: Box) -> bool:
     """Whether a receipt is only in RAM."""
-    return box.spool._snapshot.unsaved
+    return box.spool.steps.snapshot.unsaved
 
 
 async def test_the_first_batch_of_a_new_epoch_is_its_start(box: Box) -> None:
@@ -228,6 +230,23 @@ async def test_the_next_boot_estimates_what_was_left_undated(tmp_path: Path) -> 
     assert (last.id.seq, last.stamp.clock) == (3, "estimated")
     assert last.stamp.t0 == trusted + 1 + 20_000
     await spool.close()
+
+
+async def test_two_boots_with_the_same_false_clock_never_share_a_time(tmp_path: Path) -> None:
+    """TIME-5: both `unset`, by a wall clock that said the same; the second boot begins after all the first gave out."""
+    box, times = Box(tmp_path, patience_ms=1), list[tuple[str, int]]()
+    for boot in ("b1", "b2", "b3"):
+        box.boot, box.clock = boot, FakeClock(boot_ms=20_000, synchronised=False)
+        spool = await box.start()
+        for _ in range(3):
+            await box.append()
+            await box.clock.advance(1_000)
+            await box.observe()
+        times = [(batch.stamp.clock, batch.stamp.t0) for batch in await spool.read(0, None, 100) if batch.n]
+        await spool.close()
+    unset = [t0 for clock, t0 in times if clock == "unset"]
+    assert len(unset) >= 6
+    assert all(earlier < later for earlier, later in pairwise(unset))
 
 
 async def test_two_daemons_never_share_a_spool(box: Box) -> None:

@@ -126,10 +126,10 @@ async def test_what_salvage_has_not_fetched_is_not_missing(box: Box) -> None:
     path.write_bytes(data)
     spool = await box.start()
     await box.seqs()
-    assert spool._snapshot.salvaging
+    assert spool.steps.snapshot.salvaging
     _, findings = await looked(spool)
     assert [finding for finding in findings if finding[2] != "body"] == []
     page = await spool.export(Wanted(ALL), 0)
-    assert (page.damaged, page.unfetched) == (0, len(spool._kept()._unfetched()))
+    assert (page.damaged, page.unfetched) == (0, len(spool.steps.keeper.unfetched))
     assert page.unfetched > 0
     await spool.close()
