@@ -14,6 +14,7 @@ nor a refusal ends `run`: both are told (event, status) and tried again.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
@@ -46,71 +47,83 @@ PLAIN_PUBLISHES_MAX = 2  # batches that are opened: 10 messages each are on thei
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What an uplink lives between: the spool, the broker's connections, and who is told.
+
+    `on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
+    """
+
+    topics: Topics
+    connect: Connect
+    backlog: Backlog
+    clock: Clock
+    counters: Counters
+    random: Random
+    on_event: Callable[[Event], None]
+    documents: Documents
+    on_receipt_now: OnReceiptNow = lambda _sent, _arrived, _now: None
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What the centre may ask for. `gate` says which of `carry_out` may run; None = each of them, once.
+
+    `trusted_now` is what their expiry is compared with; None = the clock's own word.
+    """
+
+    carry_out: Mapping[str, CarryOut] = field(default_factory=dict)
+    gate: CommandGate | None = None
+    trusted_now: Callable[[], UtcMs | None] | None = None
+
+    def desk(self, clock: Clock, counters: Counters) -> Desk:
+        """Where they are taken in."""
+        gate = self.gate or CommandGate(frozenset(self.carry_out))
+        return Desk(gate, self.carry_out, self.trusted_now or _word_of(clock), counters)
+
+
 class Uplink:
     """What the daemon runs for each `[[uplink]]`."""
 
     def __init__(
         self,
         settings: UplinkSettings,
-        topics: Topics,
-        connect: Connect,
-        backlog: Backlog,
-        clock: Clock,
-        counters: Counters,
-        random: Random,
-        on_event: Callable[[Event], None],
-        documents: Documents,
-        on_receipt_now: OnReceiptNow,
+        around: Around,
+        commands: Commands | None = None,
         *,
-        carry_out: Mapping[str, CarryOut] | None = None,
-        gate: CommandGate | None = None,
-        trusted_now: Callable[[], UtcMs | None] | None = None,
         batches_max: int = BATCHES_MAX,
     ) -> None:
-        """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
-
-        `gate` says which commands of `carry_out` may run; None = each of them, once. `trusted_now` is what their expiry
-        is compared with; None = the clock's own word.
-        """
-        self._settings = settings
-        self._topics = topics
-        self._connect = connect
-        self._clock = clock
-        self._counters = counters
-        self._on_event = on_event
-        self._documents = documents
+        """Without `commands` none is carried out."""
+        self._settings, self._around = settings, around
+        self._topics, self._clock, self._counters = around.topics, around.clock, around.counters
         self._window = (
             Window(lambda _: 0, batches_max=PLAIN_BATCHES_MAX, publishes_max=PLAIN_PUBLISHES_MAX)
             if settings.plain  # what fits is seen message by message
             else Window(self._packet_bytes, batches_max=batches_max)
         )
         self._tally = Tally()
-        self._doors = Doors(len(settings.servers), random)
+        self._doors = Doors(len(settings.servers), around.random)
         self._complaints = Complaints()
         self._takeovers: deque[BootMs] = deque(maxlen=2)
         self._stopping = asyncio.Event()
         self._session: Session | None = None
         self._moved: Connection | None = None  # to the first server, ready to be used
         self._refusal = ""
+        plain = Plain(settings.format, self._topics.root, settings.topic)
         self._parts = Parts(
-            topics=topics,
-            messages=Plain(settings.format, topics.root, settings.topic).messages if settings.plain else self._whole,
+            topics=around.topics,
+            messages=plain.messages if settings.plain else self._whole,
             settle=settings.settle,
             plain=settings.plain,
-            backlog=backlog,
+            backlog=around.backlog,
             window=self._window,
-            clock=clock,
-            counters=counters,
-            desk=Desk(
-                gate or CommandGate(frozenset(carry_out or ())),
-                carry_out or {},
-                trusted_now or _word_of(clock),
-                counters,
-            ),
+            clock=around.clock,
+            counters=around.counters,
+            desk=(commands or Commands()).desk(around.clock, around.counters),
             status_interval_ms=settings.status_interval_ms,
-            documents=documents,
-            on_event=on_event,
-            on_receipt_now=on_receipt_now,
+            documents=around.documents,
+            on_event=around.on_event,
+            on_receipt_now=around.on_receipt_now,
             tally=self._tally,
         )
 
@@ -182,9 +195,9 @@ class Uplink:
             return None
 
     async def _open(self, broker: Broker) -> Connection:
-        status, _ = self._documents()
+        status, _ = self._around.documents()
         will = None if self._settings.plain else (self._topics.status, encode_will(status.boot))
-        return await self._connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
+        return await self._around.connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
 
     async def _use(self, connection: Connection) -> None:
         since = self._clock.boot_ms()
@@ -242,7 +255,7 @@ class Uplink:
     def _say(self, code: str, detail: Detail) -> None:
         now = self._clock.boot_ms()
         for complaint in self._complaints.say(code, detail, now):
-            self._on_event(Event(now, "", complaint.code, complaint.detail))
+            self._around.on_event(Event(now, "", complaint.code, complaint.detail))
 
     def _whole(self, batch: Batch) -> tuple[tuple[str, bytes]]:
         return ((self._topics.data, wire_batch.encode(batch)),)
