@@ -43,6 +43,7 @@ def first_uplink(
     board: StatusBoard,
     fields: Fields,
     kept: journal.Kept,
+    on_version: Callable[[str], None],
 ) -> Uplink:
     """The IOC's way out: batches, receipts, commands."""
 
@@ -70,6 +71,7 @@ def first_uplink(
             inbox.put,
             board.documents,
             on_receipt_now,
+            on_version,
         ),
         Commands(
             {**commands.steps(fields), RESEND: again, commands.RENEW: renewal.step(spool, fields.journal)},

@@ -52,6 +52,7 @@ class Around:
     """What an uplink lives between: the spool, the broker's connections, and who is told.
 
     `on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
+    `on_version(version)`: the IOC's, at each receipt; "" when it does not tell.
     """
 
     topics: Topics
@@ -63,6 +64,7 @@ class Around:
     on_event: Callable[[Event], None]
     documents: Documents
     on_receipt_now: OnReceiptNow = lambda _sent, _arrived, _now: None
+    on_version: Callable[[str], None] = lambda _version: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Uplink:
             documents=around.documents,
             on_event=around.on_event,
             on_receipt_now=around.on_receipt_now,
+            on_version=around.on_version,
             tally=self._tally,
         )
 
