@@ -12,14 +12,13 @@ nor a refusal ends `run`: both are told (event, status) and tried again.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
 from gateway.counters import Counters
-from gateway.errors import ConnectionLost, PeerError, Refused
+from gateway.errors import PeerError, Refused
 from gateway.model import Batch, BootMs, Detail, Event, SeqRanges, UtcMs
 from gateway.north import puback
 from gateway.north.backlog import Backlog
@@ -28,6 +27,7 @@ from gateway.north.complaints import Complaints
 from gateway.north.desk import CarryOut, Desk
 from gateway.north.doors import HOME_AFTER_MS, Doors
 from gateway.north.session import Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
+from gateway.north.takeover import Takeover
 from gateway.north.window import BATCHES_MAX, Window
 from gateway.seams import Broker, Clock, Connect, Connection
 from gateway.site import UplinkSettings
@@ -37,9 +37,6 @@ from gateway.wire.plain import Plain
 from gateway.wire.topic import Topics
 
 RECEIVE_MAXIMUM = 20  # receipts and commands that may wait for our ack
-TAKEN_OVER = 0x8E  # DISCONNECT reason: somebody connected with our client id
-TAKEN_OVER_TWICE_MS = 60_000
-TAKEN_OVER_ALARM_MS = 600_000
 DISCONNECT_WITH_WILL = 4
 PLAIN_BATCHES_MAX = 8
 PLAIN_PUBLISHES_MAX = 2  # batches that are opened: 10 messages each are on their way
@@ -106,7 +103,7 @@ class Uplink:
         self._tally = Tally()
         self._doors = Doors(len(settings.servers), around.random)
         self._complaints = Complaints()
-        self._takeovers: deque[BootMs] = deque(maxlen=2)
+        self._takeover = Takeover()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
         self._moved: Connection | None = None  # to the first server, ready to be used
@@ -153,7 +150,7 @@ class Uplink:
     def alarms(self) -> frozenset[str]:
         """Codes of what is wrong now, for the Status document."""
         held = self._window.alarms if self._settings.settle == "receipt" else puback.alarms(self._window.alarms)
-        return held | ({"identity_used_twice"} if self._used_twice() else set())
+        return held | ({self._takeover.alarm(self._clock.boot_ms())} - {""})
 
     @property
     def recalls_full(self) -> bool:
@@ -193,6 +190,7 @@ class Uplink:
         try:
             return await self._open(self._settings.servers[self._doors.at])
         except PeerError as error:
+            self._takeover.not_connected()
             self._note_failure(error)
             await self._clock.sleep_until(BootMs(self._clock.boot_ms() + self._doors.failed()))
             return None
@@ -206,6 +204,8 @@ class Uplink:
         since = self._clock.boot_ms()
         self._refusal = ""
         self._say("uplink_up", _name(self._settings.servers[self._doors.at]))
+        self._takeover.connected()
+        self._say_if_taken_over()
         self._session = Session(connection, self._parts)
         if self._stopping.is_set():
             self._session.stop()
@@ -216,7 +216,10 @@ class Uplink:
         except PeerError as error:
             if self._moved is None:  # else: both servers are one cluster, and our second connection ended this one
                 self._note_failure(error)
-                wait_ms = self._doors.lost(self._clock.boot_ms() - since)
+                now = self._clock.boot_ms()
+                self._takeover.lost(error, now - since, now)
+                self._say_if_taken_over()
+                wait_ms = self._doors.lost(now - since)
         finally:
             self._session = None
             await connection.close(reason=goodbye)
@@ -244,16 +247,10 @@ class Uplink:
             self._say("uplink_refused", self._refusal)
             return
         self._say("uplink_down", str(error))
-        if isinstance(error, ConnectionLost) and error.reason == TAKEN_OVER:
-            self._takeovers.append(self._clock.boot_ms())
-            if self._used_twice():
-                self._say("identity_used_twice", "")
 
-    def _used_twice(self) -> bool:
-        if len(self._takeovers) < 2:  # noqa: PLR2004 - twice
-            return False
-        first, last = self._takeovers
-        return last - first <= TAKEN_OVER_TWICE_MS and self._clock.boot_ms() - last <= TAKEN_OVER_ALARM_MS
+    def _say_if_taken_over(self) -> None:
+        if code := self._takeover.alarm(self._clock.boot_ms()):
+            self._say(code, "")
 
     def _say(self, code: str, detail: Detail) -> None:
         now = self._clock.boot_ms()
