@@ -181,7 +181,7 @@ async def test_a_server_that_says_that_somebody_uses_our_name() -> None:
 
 
 async def test_two_boxes_with_one_name_at_a_server_that_says_nothing(mosquitto: Mosquitto) -> None:
-    """mosquitto 2.0.11 sends no 0x8E, it hangs up: both are told `hung_up_on`, and everything of both arrives."""
+    """Mosquitto 2.0.11 sends no 0x8E, it hangs up: both are told `hung_up_on`, and everything of both arrives."""
     ours, double = Way(), Way()
     with nothing_left_behind(), mosquitto:
         async with ours.running(mosquitto.port, ingest=mosquitto.port), double.running(mosquitto.port):
