@@ -117,14 +117,18 @@ class PeerError(GatewayError):
 
 
 class ConnectionLost(PeerError):
-    """The connection is over; make a new one. `reason` is the server's DISCONNECT reason, 0 when it gave none."""
+    """The connection is over; make a new one. `reason` is the server's DISCONNECT reason, 0 when it gave none.
+
+    `hung_up`: the server closed it, and said nothing.
+    """
 
     code = "connection_lost"
 
-    def __init__(self, detail: str = "", reason: int = 0) -> None:
+    def __init__(self, detail: str = "", reason: int = 0, *, hung_up: bool = False) -> None:
         super().__init__(f"{detail} ({reason})" if reason else detail)
         self.detail = detail
         self.reason = reason
+        self.hung_up = hung_up
 
 
 class Refused(PeerError):

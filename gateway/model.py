@@ -266,3 +266,4 @@ class Receipt:
     refused: tuple[tuple[Seq, str], ...]  # (seq, crc|schema|limit|version|gateway)
     by: str
     now: UtcMs
+    version: str = ""  # of the ingest; "" = it does not tell

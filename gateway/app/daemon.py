@@ -38,6 +38,7 @@ from gateway.app.inbox import Inbox
 from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
 from gateway.app.status import StatusBoard
+from gateway.app.upgrades import Upgrades
 from gateway.app.uplinks import PlainUplink, connect, first_uplink, plain_uplinks
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
@@ -116,9 +117,11 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         board = StatusBoard(
             site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
         )
+        upgrades = Upgrades(Path(site.spool.path), __version__, spool, clock, ThreadWorker("versions"), inbox.put)
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = first_uplink(
-            site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept
+            *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept),
+            upgrades.heard,
         )
         others = plain_uplinks(
             site, brokers, spool, connect(clock, timeline), clock, counters, random, inbox.put, board
@@ -131,7 +134,7 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
             *(buses, fields, uplink, board, folder, learned, others),
-            *(push.Waiting(clock, lambda: inbox.lost), boxes),
+            *(push.Waiting(clock, lambda: inbox.lost), boxes, upgrades),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
@@ -163,6 +166,7 @@ class Parts:
     others: Sequence[PlainUplink]
     waiting: push.Waiting
     boxes: Sequence[Box]  # one, or none
+    upgrades: Upgrades
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
@@ -182,6 +186,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             tasks.create_task(spool.run(), name="spool"),
             tasks.create_task(parts.fields.run(), name="fields"),
             tasks.create_task(parts.learned.run(), name="learned"),
+            tasks.create_task(parts.upgrades.run(), name="upgrades"),
             tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
             *(
                 tasks.create_task(_control(Server(parts.folder / push.SOCKET, pushes), parts), name="push")

@@ -177,7 +177,7 @@ def _batch(site: Site, draft: Draft) -> Batch:
 
 
 def _receipt_bytes(site: Site) -> int:
-    receipt = Receipt(site.gateway, EPOCH, ((SOME_SEQ, SOME_CRC),), (), (), "ingest-1", SOME_TIME)
+    receipt = Receipt(site.gateway, EPOCH, ((SOME_SEQ, SOME_CRC),), (), (), "ingest-1", SOME_TIME, __version__)
     return len(wire_receipt.encode(receipt))
 
 

@@ -20,7 +20,7 @@ from gateway.clock.timeline import Timeline
 from gateway.counters import Counters
 from gateway.model import BootMs, Event, UtcMs
 from gateway.mqtt.connection import PahoConnect
-from gateway.north.uplink import Uplink
+from gateway.north.uplink import Around, Commands, Uplink
 from gateway.seams import Broker, Clock, Connect
 from gateway.site import Site, UplinkSettings
 from gateway.spool.branch import Branch
@@ -43,6 +43,7 @@ def first_uplink(
     board: StatusBoard,
     fields: Fields,
     kept: journal.Kept,
+    on_version: Callable[[str], None],
 ) -> Uplink:
     """The IOC's way out: batches, receipts, commands."""
 
@@ -58,25 +59,25 @@ def first_uplink(
     async def again(command: Command) -> Outcome:
         return await resend(command, spool, uplink, fields.note)
 
-    topics = Topics(site.root, site.gateway)
     uplink = Uplink(
         replace(site.uplinks[0], servers=brokers, password_files=()),
-        topics,
-        connect(clock, timeline),
-        spool,
-        clock,
-        counters,
-        random,
-        inbox.put,
-        board.documents,
-        on_receipt_now,
-        carry_out={
-            **commands.steps(fields),
-            RESEND: again,
-            commands.RENEW: renewal.step(spool, fields.journal),
-        },
-        gate=commands.gate(site.commands, kept),
-        trusted_now=trusted_now,
+        Around(
+            Topics(site.root, site.gateway),
+            connect(clock, timeline),
+            spool,
+            clock,
+            counters,
+            random,
+            inbox.put,
+            board.documents,
+            on_receipt_now,
+            on_version,
+        ),
+        Commands(
+            {**commands.steps(fields), RESEND: again, commands.RENEW: renewal.step(spool, fields.journal)},
+            commands.gate(site.commands, kept),
+            trusted_now,
+        ),
     )
     return uplink
 
@@ -142,15 +143,16 @@ def plain_uplinks(
         branch = spool.branch(settings.name)
         uplink = Uplink(
             replace(settings, servers=servers, password_files=()),
-            Topics(site.root, site.gateway),
-            connect,
-            branch,
-            clock,
-            counters,
-            random,
-            _named(settings.name, on_event),
-            board.documents,
-            lambda _sent, _arrived, _now: None,  # a broker tells no time
+            Around(
+                Topics(site.root, site.gateway),
+                connect,
+                branch,
+                clock,
+                counters,
+                random,
+                _named(settings.name, on_event),
+                board.documents,
+            ),
         )
         made.append(PlainUplink(settings, uplink, branch))
     return tuple(made)

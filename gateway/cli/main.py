@@ -56,12 +56,12 @@ app.add_typer(kept, name="spool", rich_help_panel=CABINET)
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status; Typer's own are kept (2 for wrong usage)."""
+    """Exit status; Typer's own are kept (2 for wrong usage), and 130 is Ctrl-C, whenever it comes."""
     try:
         result = app(arguments, prog_name="gateway", standalone_mode=False)
     except typer.Exit as done:
         return done.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):  # the latter before there is a command
         return 130
     except typer.TyperException as usage:
         if said := usage.format_message():  # nothing is to be said when the help was what was asked for

@@ -1,6 +1,7 @@
 """gateway scan: find every device of a port or host, name it, and print what to copy into gateway.toml."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.prompt import Confirm
 
 from gateway import sources
-from gateway.cli import endpoint, found
+from gateway.cli import endpoint, found, interrupts
 from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.cli.endpoint import Endpoint
 from gateway.clock.kernel import SystemClock
@@ -61,7 +62,8 @@ def show(wanted: Wanted, lang: str, *, as_json: bool) -> int:
     try:
         numbers = unit_ids(wanted.unit_ids) if wanted.unit_ids else tuple(UNIT_IDS)
         ways = (Way("rtu", serial_line(wanted.line)),) if wanted.line else ()
-        library = load.load(sources.search_path(wanted.profiles))
+        with interrupts.held():
+            library = load.load(sources.search_path(wanted.profiles))
     except Invalid as invalid:
         sys.stderr.writelines(paragraph(problem, lang) for problem in invalid.problems)
         return WRONG_FILE
@@ -106,12 +108,13 @@ class _Shown:
         self._out = Console()
         self._findings: list[Finding] = []
         self._place: Endpoint | None = None
+        self._stopped = False
 
     def run(self) -> int:
         try:
-            asyncio.run(self._scan(likely=True, everything=self._wanted.everything))
+            self._run(likely=True, everything=self._wanted.everything)
             if self._nobody and not self._wanted.everything and self._may_go_on():
-                asyncio.run(self._scan(likely=False, everything=True))
+                self._run(likely=False, everything=True)
         except KeyboardInterrupt:
             self._told.print(f"[yellow]{self._said['stopped']}[/]")
             self._conclude()
@@ -125,11 +128,34 @@ class _Shown:
         self._conclude()
         return EXIT_NOBODY if self._nobody else 0
 
+    def _run(self, *, likely: bool, everything: bool) -> None:
+        """Raises KeyboardInterrupt if Ctrl-C came, whatever else became of the scan because of it."""
+        try:
+            asyncio.run(self._scan(likely=likely, everything=everything))
+        except (GatewayError, asyncio.CancelledError):
+            if not self._stopped:
+                raise
+        if self._stopped:
+            raise KeyboardInterrupt
+
+    def _stop_on_interrupt(self) -> None:
+        """As `asyncio.run` does it, but remembered: a cancelled question may end in an error, or be the last one."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a bug of ours
+
+        def stop() -> None:
+            self._stopped = True
+            task.cancel()
+
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+
     @property
     def _nobody(self) -> bool:
         return not any(isinstance(finding, Found) for finding in self._findings)
 
     async def _scan(self, *, likely: bool, everything: bool) -> None:
+        self._stop_on_interrupt()
         place = self._place or await endpoint.find(self._wanted.target, self._client, self._clock)
         self._place = place
         ways = self._ways_of(place)

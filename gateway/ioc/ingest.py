@@ -16,6 +16,7 @@ from collections.abc import Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from random import Random
 
+from gateway import __version__
 from gateway.counters import Counters
 from gateway.errors import ConnectionLost, GatewayError, Refused, StoreBusy
 from gateway.ioc.breaker import Breaker
@@ -161,7 +162,7 @@ class Ingest:
         for refuse in refused:
             self._counters.add("ingest_refused", why=refuse.why)
             _log.warning("refused batch=%s why=%s detail=%s", refuse.batch_id, refuse.why, refuse.detail)
-        await self._give(connection, receipts(settled, refused, self._name, self._clock.utc_ms()))
+        await self._give(connection, receipts(settled, refused, self._name, self._clock.utc_ms(), __version__))
         for arrived in gathered.arrived:
             connection.ack(arrived.message)
 

@@ -23,7 +23,9 @@ class _Entries:
     refused: dict[tuple[Seq, str], None] = field(default_factory=dict)
 
 
-def receipts(settled: Sequence[Settled], refused: Sequence[Refuse], by: str, now: UtcMs) -> list[Receipt]:
+def receipts(
+    settled: Sequence[Settled], refused: Sequence[Refuse], by: str, now: UtcMs, version: str = ""
+) -> list[Receipt]:
     """In the order in which the gateways first appear; small because a request is (`gather.MESSAGES_MAX`)."""
     entries: dict[tuple[str, str], _Entries] = {}
     for done in settled:
@@ -36,6 +38,8 @@ def receipts(settled: Sequence[Settled], refused: Sequence[Refuse], by: str, now
         batch_id = refuse.batch_id
         entries.setdefault((batch_id.gateway, batch_id.epoch), _Entries()).refused[batch_id.seq, refuse.why] = None
     return [
-        Receipt(gateway, epoch, tuple(entry.stored), tuple(entry.rejected.items()), tuple(entry.refused), by, now)
+        Receipt(
+            gateway, epoch, tuple(entry.stored), tuple(entry.rejected.items()), tuple(entry.refused), by, now, version
+        )
         for (gateway, epoch), entry in entries.items()
     ]

@@ -274,7 +274,7 @@ class PahoConnection:
 
     def _lost(self) -> ConnectionLost:
         if isinstance(self._cause, ConnectionLost):
-            return ConnectionLost(self._cause.detail, self._cause.reason)
+            return ConnectionLost(self._cause.detail, self._cause.reason, hung_up=self._cause.hung_up)
         return ConnectionLost(str(self._cause))
 
 
@@ -349,7 +349,8 @@ class _Client(paho.Client):
         if self._end is None and flags.is_disconnect_packet_from_server:
             self._end = ConnectionLost(f"server: {reason}", reason.value)
         elif self._end is None:
-            self._end = ConnectionLost(self._said or (str(reason) if reason.value != FAILURE else "cut off"))
+            said = self._said or (str(reason) if reason.value != FAILURE else "cut off")
+            self._end = ConnectionLost(said, hung_up=reason.value == FAILURE and not self._is_cut)
 
     def _noted(self, _c: paho.Client, _u: object, level: int, text: str) -> None:
         if level == paho.MQTT_LOG_ERR:

@@ -7,7 +7,7 @@ brought less than it asked for and the spool had no news since the read was aske
 
 from collections.abc import Sequence
 
-from gateway.model import Batch
+from gateway.model import Batch, BatchId
 from gateway.north.effects import Fetch, Rank
 
 
@@ -21,6 +21,7 @@ class Intake:
         self._drained: set[Rank] = set()
         self._news = 0
         self._overtaken: set[Rank] = set()  # reads under way since before a rewind
+        self._left: dict[Rank, set[BatchId]] = {}  # left the window while this read was under way: it may bring them
 
     def connected(self, tail: int) -> None:
         """Read all from the start; what is newer than `tail` is fresh."""
@@ -33,6 +34,12 @@ class Intake:
         """Reads that were under way will bring nothing."""
         self._asked.clear()
         self._drained.clear()
+        self._left.clear()
+
+    def left(self, id_: BatchId) -> None:
+        """It is not here any more: what is being read now is older than that."""
+        for rank in self._asked:
+            self._left.setdefault(rank, set()).add(id_)
 
     def woken(self) -> None:
         """The spool has news."""
@@ -53,7 +60,7 @@ class Intake:
         return [Fetch(rank, self._after[rank], self._tail if rank is Rank.BACKLOG else None, limit)]
 
     def took(self, rank: Rank, batches: Sequence[Batch]) -> Sequence[Batch]:
-        """What of an answer was asked for."""
+        """What of an answer was asked for, and did not leave meanwhile."""
         limit, news = self._asked.pop(rank, (0, -1))
         taken = batches[:limit]
         if taken and rank not in self._overtaken:
@@ -61,7 +68,8 @@ class Intake:
         self._overtaken.discard(rank)
         if len(taken) < limit and news == self._news:
             self._drained.add(rank)
-        return taken
+        left = self._left.pop(rank, ())
+        return [batch for batch in taken if batch.id not in left]
 
     def asked(self, *ranks: Rank) -> int:
         """How many batches the reads under way may bring."""

@@ -3,6 +3,10 @@
     ask -> queued -> next: being read -> came -> in the window -> done
                         ^------------- put_back, disconnected ----'
 
+One is read when all other ranks are drained and nothing of them is due, and sent when its bytes have their time. A
+receipt just lets it go; refused, it is let go of with a complaint; unanswered while others are answered, or while the
+window is mute, it goes back to be read again, three times at most. It was settled before and stays so, whatever comes.
+
 A seq is in at most one of these places, so nothing is recalled twice at once, however often it is asked for. It is kept
 in RAM only: the centre knows from its own ledger what it still misses, and asks again after a restart.
 

@@ -68,6 +68,7 @@ class Parts:
     documents: Documents
     on_event: Callable[[Event], None]
     on_receipt_now: OnReceiptNow
+    on_version: Callable[[str], None]
     tally: Tally
 
 
@@ -211,6 +212,7 @@ class Session:
         counters = self._parts.counters
         self._parts.tally.last_receipt_ms = self._parts.clock.utc_ms()
         counters.add("receipts")
+        self._parts.on_version(receipt.version)
         counters.add("rows_rejected", sum(len(rows) for _, rows in receipt.rejected))
         for seq, _ in receipt.stored + receipt.refused:
             if BatchId(receipt.gateway, receipt.epoch, seq) not in self._out:

@@ -1,4 +1,6 @@
-"""Whose turn it is to be sent: urgent, then fresh in order, then backlog from the oldest on. Pure.
+"""Whose turn it is to be sent: urgent, then fresh in order, then backlog from the oldest on, then recalled ones. Pure.
+
+Fresh is what is newer than what the spool held when the connection came up.
 
 While backlog waits, every fourth send that is not urgent is one of it: it arrives however many fresh ones come.
 """

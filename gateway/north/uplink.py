@@ -12,13 +12,13 @@ nor a refusal ends `run`: both are told (event, status) and tried again.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
 from gateway.counters import Counters
-from gateway.errors import ConnectionLost, PeerError, Refused
+from gateway.errors import PeerError, Refused
 from gateway.model import Batch, BootMs, Detail, Event, SeqRanges, UtcMs
 from gateway.north import puback
 from gateway.north.backlog import Backlog
@@ -27,6 +27,7 @@ from gateway.north.complaints import Complaints
 from gateway.north.desk import CarryOut, Desk
 from gateway.north.doors import HOME_AFTER_MS, Doors
 from gateway.north.session import Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
+from gateway.north.takeover import Takeover
 from gateway.north.window import BATCHES_MAX, Window
 from gateway.seams import Broker, Clock, Connect, Connection
 from gateway.site import UplinkSettings
@@ -36,14 +37,48 @@ from gateway.wire.plain import Plain
 from gateway.wire.topic import Topics
 
 RECEIVE_MAXIMUM = 20  # receipts and commands that may wait for our ack
-TAKEN_OVER = 0x8E  # DISCONNECT reason: somebody connected with our client id
-TAKEN_OVER_TWICE_MS = 60_000
-TAKEN_OVER_ALARM_MS = 600_000
 DISCONNECT_WITH_WILL = 4
 PLAIN_BATCHES_MAX = 8
 PLAIN_PUBLISHES_MAX = 2  # batches that are opened: 10 messages each are on their way
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What an uplink lives between: the spool, the broker's connections, and who is told.
+
+    `on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
+    `on_version(version)`: the IOC's, at each receipt; "" when it does not tell.
+    """
+
+    topics: Topics
+    connect: Connect
+    backlog: Backlog
+    clock: Clock
+    counters: Counters
+    random: Random
+    on_event: Callable[[Event], None]
+    documents: Documents
+    on_receipt_now: OnReceiptNow = lambda _sent, _arrived, _now: None
+    on_version: Callable[[str], None] = lambda _version: None
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What the centre may ask for. `gate` says which of `carry_out` may run; None = each of them, once.
+
+    `trusted_now` is what their expiry is compared with; None = the clock's own word.
+    """
+
+    carry_out: Mapping[str, CarryOut] = field(default_factory=dict)
+    gate: CommandGate | None = None
+    trusted_now: Callable[[], UtcMs | None] | None = None
+
+    def desk(self, clock: Clock, counters: Counters) -> Desk:
+        """Where they are taken in."""
+        gate = self.gate or CommandGate(frozenset(self.carry_out))
+        return Desk(gate, self.carry_out, self.trusted_now or _word_of(clock), counters)
 
 
 class Uplink:
@@ -52,65 +87,43 @@ class Uplink:
     def __init__(
         self,
         settings: UplinkSettings,
-        topics: Topics,
-        connect: Connect,
-        backlog: Backlog,
-        clock: Clock,
-        counters: Counters,
-        random: Random,
-        on_event: Callable[[Event], None],
-        documents: Documents,
-        on_receipt_now: OnReceiptNow,
+        around: Around,
+        commands: Commands | None = None,
         *,
-        carry_out: Mapping[str, CarryOut] | None = None,
-        gate: CommandGate | None = None,
-        trusted_now: Callable[[], UtcMs | None] | None = None,
         batches_max: int = BATCHES_MAX,
     ) -> None:
-        """`on_receipt_now(sent, arrived, now)`: boot ms of a batch's send and of its receipt, and the IOC's clock.
-
-        `gate` says which commands of `carry_out` may run; None = each of them, once. `trusted_now` is what their expiry
-        is compared with; None = the clock's own word.
-        """
-        self._settings = settings
-        self._topics = topics
-        self._connect = connect
-        self._clock = clock
-        self._counters = counters
-        self._on_event = on_event
-        self._documents = documents
+        """Without `commands` none is carried out."""
+        self._settings, self._around = settings, around
+        self._topics, self._clock, self._counters = around.topics, around.clock, around.counters
         self._window = (
             Window(lambda _: 0, batches_max=PLAIN_BATCHES_MAX, publishes_max=PLAIN_PUBLISHES_MAX)
             if settings.plain  # what fits is seen message by message
             else Window(self._packet_bytes, batches_max=batches_max)
         )
         self._tally = Tally()
-        self._doors = Doors(len(settings.servers), random)
+        self._doors = Doors(len(settings.servers), around.random)
         self._complaints = Complaints()
-        self._takeovers: deque[BootMs] = deque(maxlen=2)
+        self._takeover = Takeover()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
         self._moved: Connection | None = None  # to the first server, ready to be used
         self._refusal = ""
+        plain = Plain(settings.format, self._topics.root, settings.topic)
         self._parts = Parts(
-            topics=topics,
-            messages=Plain(settings.format, topics.root, settings.topic).messages if settings.plain else self._whole,
+            topics=around.topics,
+            messages=plain.messages if settings.plain else self._whole,
             settle=settings.settle,
             plain=settings.plain,
-            backlog=backlog,
+            backlog=around.backlog,
             window=self._window,
-            clock=clock,
-            counters=counters,
-            desk=Desk(
-                gate or CommandGate(frozenset(carry_out or ())),
-                carry_out or {},
-                trusted_now or _word_of(clock),
-                counters,
-            ),
+            clock=around.clock,
+            counters=around.counters,
+            desk=(commands or Commands()).desk(around.clock, around.counters),
             status_interval_ms=settings.status_interval_ms,
-            documents=documents,
-            on_event=on_event,
-            on_receipt_now=on_receipt_now,
+            documents=around.documents,
+            on_event=around.on_event,
+            on_receipt_now=around.on_receipt_now,
+            on_version=around.on_version,
             tally=self._tally,
         )
 
@@ -138,7 +151,7 @@ class Uplink:
     def alarms(self) -> frozenset[str]:
         """Codes of what is wrong now, for the Status document."""
         held = self._window.alarms if self._settings.settle == "receipt" else puback.alarms(self._window.alarms)
-        return held | ({"identity_used_twice"} if self._used_twice() else set())
+        return held | ({self._takeover.alarm(self._clock.boot_ms())} - {""})
 
     @property
     def recalls_full(self) -> bool:
@@ -178,19 +191,22 @@ class Uplink:
         try:
             return await self._open(self._settings.servers[self._doors.at])
         except PeerError as error:
+            self._takeover.not_connected()
             self._note_failure(error)
             await self._clock.sleep_until(BootMs(self._clock.boot_ms() + self._doors.failed()))
             return None
 
     async def _open(self, broker: Broker) -> Connection:
-        status, _ = self._documents()
+        status, _ = self._around.documents()
         will = None if self._settings.plain else (self._topics.status, encode_will(status.boot))
-        return await self._connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
+        return await self._around.connect(broker, will=will, receive_maximum=RECEIVE_MAXIMUM)
 
     async def _use(self, connection: Connection) -> None:
         since = self._clock.boot_ms()
         self._refusal = ""
         self._say("uplink_up", _name(self._settings.servers[self._doors.at]))
+        self._takeover.connected()
+        self._say_if_taken_over()
         self._session = Session(connection, self._parts)
         if self._stopping.is_set():
             self._session.stop()
@@ -201,7 +217,10 @@ class Uplink:
         except PeerError as error:
             if self._moved is None:  # else: both servers are one cluster, and our second connection ended this one
                 self._note_failure(error)
-                wait_ms = self._doors.lost(self._clock.boot_ms() - since)
+                now = self._clock.boot_ms()
+                self._takeover.lost(error, now - since, now)
+                self._say_if_taken_over()
+                wait_ms = self._doors.lost(now - since)
         finally:
             self._session = None
             await connection.close(reason=goodbye)
@@ -229,21 +248,15 @@ class Uplink:
             self._say("uplink_refused", self._refusal)
             return
         self._say("uplink_down", str(error))
-        if isinstance(error, ConnectionLost) and error.reason == TAKEN_OVER:
-            self._takeovers.append(self._clock.boot_ms())
-            if self._used_twice():
-                self._say("identity_used_twice", "")
 
-    def _used_twice(self) -> bool:
-        if len(self._takeovers) < 2:  # noqa: PLR2004 - twice
-            return False
-        first, last = self._takeovers
-        return last - first <= TAKEN_OVER_TWICE_MS and self._clock.boot_ms() - last <= TAKEN_OVER_ALARM_MS
+    def _say_if_taken_over(self) -> None:
+        if code := self._takeover.alarm(self._clock.boot_ms()):
+            self._say(code, "")
 
     def _say(self, code: str, detail: Detail) -> None:
         now = self._clock.boot_ms()
         for complaint in self._complaints.say(code, detail, now):
-            self._on_event(Event(now, "", complaint.code, complaint.detail))
+            self._around.on_event(Event(now, "", complaint.code, complaint.detail))
 
     def _whole(self, batch: Batch) -> tuple[tuple[str, bytes]]:
         return ((self._topics.data, wire_batch.encode(batch)),)

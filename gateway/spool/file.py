@@ -220,11 +220,15 @@ class SpoolFile:
         for seq in gone:
             del self.view.parked[epoch][seq]
 
-    def unpark_all(self, why: str) -> None:
-        """Offered again: every one parked for this reason."""
+    def unpark_all(self, why: str) -> int:
+        """Offered again: every one parked for this reason, or for one of its kind (`why:…`); how many."""
+        count = 0
         for epoch, parked in self.view.parked.items():
-            for seq in [seq for seq, reason in parked.items() if reason == why]:
-                self.unpark(epoch, seq)
+            seqs = SeqRanges.of_seqs(seq for seq, reason in parked.items() if why in (reason, reason.split(":")[0]))
+            if seqs:
+                self.unpark_seqs(epoch, seqs)
+            count += len(seqs)
+        return count
 
     # -- reading
 

@@ -151,10 +151,17 @@ class Spool:
         await self.step(lambda keeper: keeper.file.unpark(batch_id.epoch, batch_id.seq))
         self.steps.sighted()
 
-    async def unpark_all(self, why: str) -> None:
-        """The same for every one parked for this reason."""
-        await self.step(lambda keeper: keeper.file.unpark_all(why))
-        self.steps.sighted()
+    async def unpark_all(self, why: str) -> int:
+        """The same for every one parked for this reason, or one of its kind (`why:…`); how many."""
+        count = await self.step(lambda keeper: keeper.file.unpark_all(why))
+        if count:
+            self.steps.sighted()
+        return count
+
+    @property
+    def whole(self) -> bool:
+        """Whether the disk is used, not the ring."""
+        return not self.steps.failing
 
     async def renew(self) -> tuple[str, str]:
         """Go on in a new epoch; (old, new). Raises SpoolFailed while the RAM ring is used: that is one already."""

@@ -1,7 +1,7 @@
 """A receipt as one message (docs/specs/wire.md, section 5): the IOC's word for batches of one epoch of one gateway.
 
     {"v":1,"gw":"hc-0001","epoch":"k3v9x2","stored":[[412,3735928559]],"rejected":[[412,[[0,17,"..."]]]],
-     "refused":[[413,"crc"]],"by":"ingest-1","now":1795484391102}
+     "refused":[[413,"crc"]],"by":"ingest-1","now":1795484391102,"version":"1.0.0"}
 
 A receipt always fits: when its rejected rows are many, fewer of them are named. They are dead letters at the IOC in
 any case; an entry of `rejected` without rows still says that there were some.
@@ -49,10 +49,12 @@ def decode(message: bytes) -> Receipt:
         ),
         by=checked.text(document.get("by"), "by", checked.WORD_BYTES_MAX),
         now=UtcMs(checked.utc(document.get("now"), "now")),
+        version=checked.text(document.get("version", ""), "version", checked.WORD_BYTES_MAX),
     )
 
 
 def _document(receipt: Receipt, named_rows: int) -> dict[str, object]:
+    told = {"version": checked.cleaned(receipt.version, checked.WORD_BYTES_MAX)} if receipt.version else {}
     return {
         "v": checked.VERSION,
         "gw": receipt.gateway,
@@ -65,6 +67,7 @@ def _document(receipt: Receipt, named_rows: int) -> dict[str, object]:
         "refused": receipt.refused,
         "by": checked.cleaned(receipt.by, checked.WORD_BYTES_MAX),
         "now": receipt.now,
+        **told,
     }
 
 

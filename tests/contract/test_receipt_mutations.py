@@ -83,8 +83,8 @@ def test_without_the_comparison_of_the_crc() -> None:
 def test_with_settle_on_puback() -> None:
     """The broker's word would settle what no database has."""
     assert not settled_by(window, puback=True)
-    rule = "        self._unacked.discard(id_)\n        effects: list[Effect] = []\n"
-    settle = "        effects.append(Settle(id_.epoch, SeqRanges.of_seqs([id_.seq])))\n        self._drop(id_)\n"
+    rule = "        self._held.unacked.discard(id_)\n        effects: list[Effect] = []\n"
+    settle = "        effects.append(Settle(id_.epoch, SeqRanges.of_seqs([id_.seq])))\n        self._held.drop(id_)\n"
     with without(window, rule, rule + settle) as code:
         assert settled_by(code, puback=True)
 

@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from gateway.model import Batch, BatchId, BootMs, Receipt, SeqRanges
+from gateway.north import suspects
 from gateway.north import window as north_window
 from gateway.north.effects import Effect, Settle
+from gateway.north.held import Held
 from gateway.north.window import Window
 from tests.property.test_window import WindowMachine
 
@@ -38,7 +40,7 @@ def any_crc(patch: pytest.MonkeyPatch) -> None:
     honest = Window.received
 
     def received(self: Window, receipt: Receipt, now: BootMs) -> list[Effect]:
-        crcs = {id_.seq: slot.batch.crc for id_, slot in self._slots.items()}
+        crcs = {id_.seq: slot.batch.crc for id_, slot in self._held.slots.items()}
         stored = tuple((seq, crcs.get(seq, crc)) for seq, crc in receipt.stored)
         return honest(self, replace(receipt, stored=stored), now)
 
@@ -47,13 +49,13 @@ def any_crc(patch: pytest.MonkeyPatch) -> None:
 
 def any_epoch(patch: pytest.MonkeyPatch) -> None:
     """A receipt of another epoch, or for another gateway, is taken for ours."""
-    honest = Window._out
-    patch.setattr(Window, "_out", lambda self, id_: honest(self, _ours(self, id_)))
+    honest = Held.out
+    patch.setattr(Held, "out", lambda self, id_: honest(self, _ours(self, id_)))
 
 
 def parked_at_once(patch: pytest.MonkeyPatch) -> None:
     """One overtaken send is enough."""
-    patch.setattr(north_window, "OVERTAKEN_MAX", 1)
+    patch.setattr(suspects, "OVERTAKEN_MAX", 1)
 
 
 def refused_once(patch: pytest.MonkeyPatch) -> None:
@@ -84,6 +86,6 @@ def test_a_window_without_this_rule_is_found_out(mutation: Callable[[pytest.Monk
             run_state_machine_as_test(WindowMachine, settings=QUICK)
 
 
-def _ours(window: Window, id_: BatchId) -> BatchId:
-    batches: list[Batch] = [slot.batch for slot in window._slots.values()]
+def _ours(held: Held, id_: BatchId) -> BatchId:
+    batches: list[Batch] = [slot.batch for slot in held.slots.values()]
     return next((batch.id for batch in batches if batch.id.seq == id_.seq), id_)

@@ -180,6 +180,19 @@ async def test_a_server_that_says_that_somebody_uses_our_name() -> None:
         assert way.codes().count("identity_used_twice") == 1
 
 
+async def test_two_boxes_with_one_name_at_a_server_that_says_nothing(mosquitto: Mosquitto) -> None:
+    """Mosquitto 2.0.11 sends no 0x8E, it hangs up: both are told `hung_up_on`, and everything of both arrives."""
+    ours, double = Way(), Way()
+    with nothing_left_behind(), mosquitto:
+        async with ours.running(mosquitto.port, ingest=mosquitto.port), double.running(mosquitto.port):
+            await until(lambda: all("hung_up_on" in way.uplink.alarms for way in (ours, double)))
+            ours.append(5)
+            await ours.all_stored()
+        for way in (ours, double):
+            assert "hung_up_on" in way.codes()
+            assert "identity_used_twice" not in way.codes()
+
+
 async def _taken_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(1_000)
     writer.write(bytes([0x20, 3, 0, 0, 0, 0xE0, 2, 0x8E, 0]))  # CONNACK, DISCONNECT

@@ -65,7 +65,7 @@ def test_an_hour_without_an_answer(tail: int, puback: int, receive_maximum: int,
     assert bench.parked == {}
     assert len(bench.sent) - before <= 2 * TRIES_MAX + urgent  # once all were tried in vain, each try fetches one more
     assert len(bench.window.in_flight) <= 20
-    assert all(slot.overtaken == 0 and slot.refusals == 0 for slot in bench.window._slots.values())
+    assert all(slot.overtaken == 0 and slot.refusals == 0 for slot in bench.window._held.slots.values())
     while not bench.window.idle or bench.places("aside"):
         bench.stored(*(id_.seq for id_ in bench.window.in_flight))
         bench.wait(1_000)
@@ -83,7 +83,7 @@ def test_suspects_hold_at_most_half_of_the_window(tail: int, batches_max: int, p
         bench.wait(10_000)
         bench.append()
         bench.stored(*(id_.seq for id_ in bench.window.in_flight if id_.seq not in poison or id_.seq > tail))
-        suspects = [slot for slot in bench.window._slots.values() if slot.overtaken > SUSPECT_AFTER]
+        suspects = [slot for slot in bench.window._held.slots.values() if slot.overtaken > SUSPECT_AFTER]
         assert len(suspects) <= batches_max // 2
         if good <= bench.gone and not bench.places("due"):
             break

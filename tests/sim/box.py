@@ -24,7 +24,7 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.counters import Counters
 from gateway.errors import LinkDown, SpoolFailed
 from gateway.model import BootMs, Draft, Event, Seq, SeqRanges, UtcMs
-from gateway.north.uplink import Uplink
+from gateway.north.uplink import Around, Uplink
 from gateway.north.window import BATCHES_MAX
 from gateway.protocols.modbus_frame import Frame, encode_rtu
 from gateway.seams import Broker, Clock
@@ -332,22 +332,24 @@ class Box:
 
         return Uplink(
             self.site.uplinks[0],
-            Topics(ROOT, GATEWAY),
-            self._broker.connect,
-            spool,
-            clock,
-            counters,
-            self.random,
-            inbox.put,
-            board.documents,
-            on_receipt_now,
+            Around(
+                Topics(ROOT, GATEWAY),
+                self._broker.connect,
+                spool,
+                clock,
+                counters,
+                self.random,
+                inbox.put,
+                board.documents,
+                on_receipt_now,
+            ),
         )
 
     async def _look(self, inbox: Inbox) -> None:
         """P6, while it runs."""
         while True:
             await asyncio.sleep(self._form.period_ms / 1000)  # noqa: TID251 - virtual time
-            out, waiting = len(self.uplink._window._slots), len(inbox._items)
+            out, waiting = len(self.uplink._window._held.slots), len(inbox._items)
             if out > BATCHES_MAX or waiting > ITEMS_MAX or self.size_bytes > 2 * QUOTA_BYTES + (9 << 20):
                 self._history.breaks("P6", f"{out} batches out, {waiting} items, {self.size_bytes} bytes")
 

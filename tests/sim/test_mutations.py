@@ -50,8 +50,8 @@ def test_settling_on_the_puback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def settling(self: Window, id_: BatchId, reason: int, now: BootMs) -> list[Effect]:
         effects = published(self, id_, reason, now)
-        if reason < FAILURE and self._out(id_) is not None:
-            self._drop(id_)
+        if reason < FAILURE and self._held.out(id_) is not None:
+            self._held.drop(id_)
             effects.append(Settle(id_.epoch, SeqRanges.of_seqs([id_.seq])))
         return effects
 
@@ -65,7 +65,7 @@ def test_not_comparing_the_crc_of_a_receipt(monkeypatch: pytest.MonkeyPatch) -> 
     received = Window.received
 
     def trusting(self: Window, receipt: Receipt, now: BootMs) -> list[Effect]:
-        crcs = {slot.batch.id.seq: slot.batch.crc for slot in self._slots.values()}
+        crcs = {slot.batch.id.seq: slot.batch.crc for slot in self._held.slots.values()}
         stored = tuple((seq, crcs.get(seq, crc)) for seq, crc in receipt.stored)
         return received(self, replace(receipt, stored=stored), now)
 

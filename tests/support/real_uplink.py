@@ -10,7 +10,7 @@ from gateway.counters import Counters
 from gateway.errors import PeerError
 from gateway.model import Event, Receipt, Seq, UtcMs
 from gateway.mqtt.connection import PahoConnect
-from gateway.north.uplink import Uplink
+from gateway.north.uplink import Around, Uplink
 from gateway.seams import Broker
 from gateway.site import UplinkSettings
 from gateway.wire import batch as wire_batch
@@ -66,9 +66,8 @@ def make_uplink(backlog: MemoryBacklog, events: list[Event], *ports: int, keepal
         status = Status(GATEWAY, "1", "b00t", clock.utc_ms(), "system", True, SouthStatus(), spool, north)
         return status, Catalog(GATEWAY, None, None, ())
 
-    uplink = Uplink(
-        settings, TOPICS, CONNECT, backlog, clock, Counters(), Random(3), events.append, documents, lambda *_: None
-    )
+    around = Around(TOPICS, CONNECT, backlog, clock, Counters(), Random(3), events.append, documents)
+    uplink = Uplink(settings, around)
     return uplink
 
 

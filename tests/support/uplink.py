@@ -8,7 +8,7 @@ from random import Random
 
 from gateway.counters import Counters
 from gateway.model import Batch, BootMs, Event, UtcMs
-from gateway.north.uplink import Uplink
+from gateway.north.uplink import Around, Commands, Uplink
 from gateway.seams import Broker
 from gateway.site import UplinkSettings
 from gateway.testing.broker import FakeBroker, FakeConnection
@@ -46,16 +46,18 @@ class UplinkBench:
         self.hold.set()
         self.uplink = Uplink(
             self.settings,
-            TOPICS,
-            self.broker.connect,
-            self.backlog,
-            self.clock,
-            self.counters,
-            Random(7),
-            self.events.append,
-            self.documents,
-            lambda sent, arrived, now: self.nows.append((sent, arrived, now)),
-            carry_out={"renew": self.renew},
+            Around(
+                TOPICS,
+                self.broker.connect,
+                self.backlog,
+                self.clock,
+                self.counters,
+                Random(7),
+                self.events.append,
+                self.documents,
+                lambda sent, arrived, now: self.nows.append((sent, arrived, now)),
+            ),
+            Commands({"renew": self.renew}),
         )
 
     @asynccontextmanager

@@ -176,3 +176,13 @@ def test_everything_else_goes_to_the_command_line(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(sys, "argv", ["gateway", *line])
         assert entry.main() == 42
     assert called.with_ == [(["check"],), (["run", "--help"],), ([],)]
+
+
+def test_ctrl_c_before_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """130 also while the command tree is built, and no traceback."""
+
+    def interrupted(*_: object, **_options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "app", interrupted)
+    assert main.main(["scan", "ttyUSB0"]) == 130

@@ -1,5 +1,6 @@
 """gateway scan: what a technician sees, and the exit status."""
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -169,6 +170,31 @@ def test_stopped_in_the_middle(
     assert "Stopped" in told.err
     assert "acme/probe@1" in told.out
     assert all(stream.closed for stream in cable.streams)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_stopped_whatever_becomes_of_the_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, last: bool
+) -> None:
+    """Ctrl-C in a question that then fails, or that is the last one: exit 130 all the same, not 1 or 0."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    cable = hang(monkeypatch, {NINE: {3: CLIMATE}})
+
+    def interrupt(unit_id: int) -> Slave | None:
+        if unit_id == 50:
+            signal.raise_signal(signal.SIGINT)
+            if not last:
+                raise LinkDown("unplugged")
+        return {3: CLIMATE}.get(unit_id)
+
+    cable._ways = {NINE: type("Ways", (), {"get": staticmethod(interrupt)})()}
+    asked = wanted(tmp_path, unit_ids="3,50") if last else wanted(tmp_path)
+    try:
+        assert show(asked, "en", as_json=False) == EXIT_INTERRUPTED
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "Stopped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [{"line": "9600"}, {"unit_ids": "0-999"}, {"profiles": ("broken",)}])

@@ -270,7 +270,7 @@ def test_an_answer_does_not_say_which_send_it_answers() -> None:
     bench.refused(1, "crc")
     bench.refused(1, "crc")
     assert bench.sent == [1, 2, 1, 1]
-    assert bench.window._slots[bench.batches[1].id].overtaken == 0
+    assert bench.window._held.slots[bench.batches[1].id].overtaken == 0
 
 
 def test_what_was_set_aside_comes_back_once_also_over_a_new_connection() -> None:
@@ -300,7 +300,7 @@ def test_batches_that_are_never_answered_hold_at_most_half_of_the_window() -> No
     for _ in range(24 * 3_600):
         bench.wait(1_000)
         bench.stored(*(id_.seq for id_ in bench.window.in_flight if id_.seq % 2 == 0))
-        assert sum(slot.suspect for slot in bench.window._slots.values()) <= 10
+        assert sum(slot.suspect for slot in bench.window._held.slots.values()) <= 10
         if len(bench.gone) == 50:
             break
     assert bench.gone == set(range(2, 101, 2))
@@ -444,4 +444,4 @@ def test_what_is_remembered_of_reads_is_bounded_by_the_reads_that_are_under_way(
             window.woken(now)
             window.received(make_receipt(*brought), now)
     assert window.idle is False
-    assert sum(len(left) for left in window._left.values()) <= 20
+    assert sum(len(left) for left in window._intake._left.values()) <= 20

@@ -135,13 +135,14 @@ def test_malformed_is_refused_by_name(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("receipts.json"))
 def test_receipt_both_ways(case: dict[str, Any]) -> None:
-    """W-50: a receipt means what the vector says, and is written byte for byte."""
+    """W-50, W-59: a receipt means what the vector says, and is written byte for byte."""
     found = receipt.decode(message(case))
     means = case["means"]
     assert (found.gateway, found.epoch, found.by, found.now) == (means["gw"], means["epoch"], means["by"], means["now"])
     assert [list(entry) for entry in found.stored] == means["stored"]
     assert [[seq, [[r.group, r.row, r.why] for r in rows]] for seq, rows in found.rejected] == means["rejected"]
     assert [list(entry) for entry in found.refused] == means["refused"]
+    assert found.version == means.get("version", "")
     assert receipt.encode(found) == message(case)
 
 
