@@ -21,7 +21,7 @@ def batch(rows: int, *, urgent: bool = False) -> Arrived:
 def test_waits_for_more() -> None:
     """A small batch waits 100 ms, no longer."""
     gathered = Gathered(BootMs(50))
-    gathered.add(batch(10))
+    gathered.add(batch(10), BootMs(50))
     assert not gathered.due(BootMs(149))
     assert gathered.closes_at == 150
     assert gathered.due(BootMs(150))
@@ -30,9 +30,9 @@ def test_waits_for_more() -> None:
 def test_a_thousand_rows() -> None:
     """Are written at once."""
     gathered = Gathered(BootMs(0))
-    gathered.add(batch(600))
+    gathered.add(batch(600), BootMs(0))
     assert not gathered.due(BootMs(0))
-    gathered.add(batch(400))
+    gathered.add(batch(400), BootMs(0))
     assert gathered.due(BootMs(0))
 
 
@@ -40,22 +40,22 @@ def test_events_count_too() -> None:
     """A thousand lines of any kind."""
     gathered = Gathered(BootMs(0))
     made = make_batch(1, [Event(BootMs(at), "meter-1", "told") for at in range(1000)])
-    gathered.add(arrived(check(message(made), ROOT, frozenset(), T0)))
+    gathered.add(arrived(check(message(made), ROOT, frozenset(), T0)), BootMs(0))
     assert gathered.due(BootMs(0))
 
 
 def test_bytes_are_bounded() -> None:
     """Few lines, and long ones: a database has a bound for one request."""
     gathered = Gathered(BootMs(0))
-    gathered.add(arrived(Document("hc-0001", (b"x" * BYTES,))))
+    gathered.add(arrived(Document("hc-0001", (b"x" * BYTES,))), BootMs(0))
     assert gathered.due(BootMs(0))
 
 
 def test_urgent() -> None:
     """One urgent batch takes what is there with it."""
     gathered = Gathered(BootMs(0))
-    gathered.add(batch(1))
-    gathered.add(batch(1, urgent=True))
+    gathered.add(batch(1), BootMs(0))
+    gathered.add(batch(1, urgent=True), BootMs(0))
     assert gathered.due(BootMs(0))
 
 
@@ -64,7 +64,7 @@ def test_many_messages_without_rows() -> None:
     gathered = Gathered(BootMs(0))
     for _ in range(MESSAGES_MAX):
         assert not gathered.due(BootMs(0))
-        gathered.add(arrived(DeadLetter("unreadable", "")))
+        gathered.add(arrived(DeadLetter("unreadable", "")), BootMs(0))
     assert gathered.due(BootMs(0))
 
 
