@@ -1,6 +1,6 @@
 """What goes into one request: at least 1,000 lines, or what came within 100 ms, or at once what is urgent. Pure.
 
-Sooner, when ten messages came and then none for 5 ms: a gateway that works a backlog off sends its window at once and
+Sooner, when eight messages came and then none for 5 ms: a gateway that works a backlog off sends its window at once and
 then nothing until it has receipts, so the rest of the 100 ms would be waited for in vain, window after window.
 
 Bounded in bytes too: what is there before the last message came, and that message (`check.LINES_MAX_BYTES`).
@@ -19,7 +19,7 @@ V = TypeVar("V", Accepted, Refuse, Document, DeadLetter)
 LINES = 1000
 BYTES = 4 << 20
 AGE_MS = 100
-RUN_MESSAGES = 10  # half the window of a gateway: with two workers, what one of them gets of it
+RUN_MESSAGES = 8  # less than half a gateway's window: with two workers, what one of them gets of it
 QUIET_MS = 5
 MESSAGES_MAX = 200  # of any kind: also bounds a receipt
 
@@ -74,5 +74,6 @@ class Gathered:
         return [arrived.verdict for arrived in self.arrived if isinstance(arrived.verdict, kind)]
 
     def _count(self, *parts: Sequence[bytes]) -> None:
-        self._lines += sum(map(len, parts))
-        self._bytes += sum(len(line) for lines in parts for line in lines)
+        for lines in parts:
+            self._lines += len(lines)
+            self._bytes += sum(map(len, lines))
