@@ -38,7 +38,7 @@ class Gathered:
 
     since: BootMs  # when the first of them came
     arrived: list[Arrived] = field(default_factory=list)
-    _last: BootMs = BootMs(0)  # when the last of them came
+    _last: BootMs | None = None  # when the last of them came
     _lines: int = 0
     _bytes: int = 0
     _urgent: bool = False
@@ -62,7 +62,7 @@ class Gathered:
     def closes_at(self) -> BootMs:
         """When it is due at the latest, if nothing more comes."""
         latest = self.since + AGE_MS
-        return BootMs(min(latest, self._last + QUIET_MS) if self.is_run else latest)
+        return BootMs(latest if self._last is None or not self.is_run else min(latest, self._last + QUIET_MS))
 
     @property
     def is_run(self) -> bool:

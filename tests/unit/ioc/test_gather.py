@@ -1,7 +1,7 @@
 """When a request is written."""
 
 from gateway.ioc.check import DeadLetter, Document, Verdict, check
-from gateway.ioc.gather import BYTES, MESSAGES_MAX, Arrived, Gathered
+from gateway.ioc.gather import BYTES, MESSAGES_MAX, RUN_MESSAGES, Arrived, Gathered
 from gateway.model import BootMs, Event
 from gateway.wire.receipt import MAX_ENTRIES
 from tests.support.ioc import ROOT, T0, make_batch, message, row
@@ -71,3 +71,17 @@ def test_many_messages_without_rows() -> None:
 def test_a_receipt_holds_a_request() -> None:
     """All batches of one request fit into one receipt."""
     assert MESSAGES_MAX <= MAX_ENTRIES
+
+
+def test_a_run_that_has_ended_waits_no_longer() -> None:
+    """Whoever sends a backlog waits for receipts: eight messages, then none for 5 ms, and never past the 100."""
+    gathered = Gathered(BootMs(0))
+    for _ in range(RUN_MESSAGES - 1):
+        gathered.add(batch(1), BootMs(3))
+    assert (gathered.is_run, gathered.closes_at) == (False, 100)
+    gathered.add(batch(1), BootMs(4))
+    assert (gathered.is_run, gathered.closes_at) == (True, 9)
+    assert not gathered.due(BootMs(8))
+    assert gathered.due(BootMs(9))
+    gathered.add(batch(1), BootMs(98))
+    assert gathered.closes_at == 100
