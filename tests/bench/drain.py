@@ -97,7 +97,7 @@ def _drained(filled: Path, influxd: Influxd, shape: tuple[int, int], workers: in
         names = [f"ingest-{at}" for at in range(workers)]
         ingests = [command(stack, folder, name, "gateway", "ioc", "ingest", str(ioc), "--name", name) for name in names]
         for ingest in ingests:  # what a start costs is not what a row costs
-            wait_until(lambda log=ingest.log: b"listening" in log.read_bytes(), READY_S, "an ingest")  # type: ignore[misc]  # a loop's own value
+            wait_until(lambda log=ingest.log: b"listening" in log.read_bytes(), READY_S, "an ingest")
         before_s = sum(cpu_s(ingest.pid) for ingest in ingests)
         gateway = command(stack, folder, "gateway", *run(site))
         per_s = _batches_per_s(influxd, database, batches, [gateway, *ingests])

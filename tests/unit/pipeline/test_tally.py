@@ -44,9 +44,8 @@ def test_a_device_that_answers_every_poll_is_whole(phase: int) -> None:
     for hour in range(3):
         begin = hour * 100_000
         rows(counted, "level-1", (begin + phase + 1000 * n + random.randrange(100) for n in range(100)))
-        assert told(counted, begin + 100_000 + phase // 2) == {
-            "": (200, 200, 100_000 + (phase // 2 if not hour else 0))
-        }
+        span_ms = 100_000 + (0 if hour else phase // 2)
+        assert told(counted, begin + 100_000 + phase // 2) == {"": (200, 200, span_ms)}
 
 
 def test_a_dead_device_owes_by_its_period() -> None:
@@ -69,9 +68,7 @@ def test_zeal_does_not_hide_what_is_missing(every_ms: int) -> None:
     counted = tally("level-1")
     rows(counted, "level-1", range(0, 20_000, every_ms))
     rows(counted, "level-1", range(40_000, 60_000, every_ms))
-    (due, good, _) = told(counted, 60_000)[""]  # type: ignore[misc]  # of numbers
-    assert due == 120
-    assert 80 <= good <= 84  # an edge of a silence may give one more
+    assert told(counted, 60_000)[""] in [(120, good, 60_000) for good in (80, 82, 84)]  # an edge may give one more
 
 
 def test_a_bus_without_time_for_all_is_seen() -> None:
