@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from gateway.app import (
     commands,
     field_requests,
     journal,
+    lastcount,
     lastrun,
     log,
     push,
@@ -52,6 +53,7 @@ from gateway.model import BootMs, Draft, Event, Row
 from gateway.north.uplink import Uplink
 from gateway.pipeline.judge import Judge
 from gateway.pipeline.packer import Packer
+from gateway.pipeline.tally import Tally
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
 from gateway.south.served import BusServer
@@ -108,6 +110,7 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     brokers = [uplink.brokers(secrets.read) for uplink in site.uplinks]
     folder, boot = _run_folder(site, clock)
     owed = lastrun.begin(folder, boot)
+    tally = Tally(site, lastcount.begin(folder, boot, clock.boot_ms()))
     inbox = Inbox(clock, counters)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
@@ -134,12 +137,13 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
             *(buses, fields, uplink, board, folder, learned, others),
-            *(push.Waiting(clock, lambda: inbox.lost), boxes, upgrades),
+            *(push.Waiting(clock, lambda: inbox.lost), boxes, upgrades, tally),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
             lastrun.end(folder)
         lived.end()
+        lastcount.end(folder, boot, tally.told_at)
     for name, labels, value in counters:
         _log.info("counted name=%s labels=%s value=%g", name, labels, value)
     clock.close()
@@ -167,6 +171,7 @@ class Parts:
     waiting: push.Waiting
     boxes: Sequence[Box]  # one, or none
     upgrades: Upgrades
+    tally: Tally
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
@@ -246,6 +251,7 @@ async def _collect(parts: Parts) -> None:
     inbox, spool, board, clock, counters = parts.inbox, parts.spool, parts.board, parts.clock, parts.counters
     waiting = parts.waiting
     judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
+    tally = parts.tally
     closed: deque[Draft] = deque()
     try:
         while not inbox.ended:
@@ -257,8 +263,8 @@ async def _collect(parts: Parts) -> None:
             await _write(spool, closed)
             push.tell(begun, stored=not spool.status.failing) if begun else None
     finally:  # told to stop, or another stage failed: that must not cost a reading
-        for item in inbox.rest():
-            closed += _packed(judge, packer, item, counters)
+        closed += _all_packed(judge, packer, tally, inbox.rest(), counters)
+        closed += _all_packed(judge, packer, tally, tally.tell(clock.boot_ms()), counters)
         closed += packer.flush()
         await _write(spool, closed)
         push.tell(waiting.begin(), stored=not spool.status.failing)
@@ -268,7 +274,17 @@ def _first(*moments: BootMs | None) -> BootMs | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _packed(judge: Judge, packer: Packer, item: Row | Event | None, counters: Counters) -> list[Draft]:
+def _sooner(one: BootMs | None, other: BootMs | None) -> BootMs | None:
+    return min((at for at in (one, other) if at is not None), default=None)
+
+
+def _all_packed(
+    judge: Judge, packer: Packer, tally: Tally, items: Iterable[Row | Event], counters: Counters
+) -> list[Draft]:
+    return [draft for item in items for draft in _packed(judge, packer, tally, item, counters)]
+
+
+def _packed(judge: Judge, packer: Packer, tally: Tally, item: Row | Event | None, counters: Counters) -> list[Draft]:
     """The drafts that this item closed. One that no message can carry costs itself: the next would come at once."""
     closed: list[Draft] = []
     for passed in _judged(judge, item, counters):
@@ -277,6 +293,9 @@ def _packed(judge: Judge, packer: Packer, item: Row | Event | None, counters: Co
         except ValueError as error:
             counters.add("items_not_packed", what=type(passed).__name__.lower())
             _log.error("item_not_packed error=%s", error)
+            continue
+        if isinstance(passed, Row):
+            tally.add(passed)
     return closed
 
 

@@ -116,7 +116,7 @@ class Importer:
         message = Message(Topics(settings.root, said.gateway).data, payload, 0, number)
         verdict = self._census.judge(check(message, settings.root, settings.relays, self._clock.utc_ms()))
         if isinstance(verdict, Accepted):
-            gathered.add(Arrived(message, verdict))
+            gathered.add(Arrived(message, verdict), gathered.since)
         else:
             where = f"{said.gateway} {said.epoch} {said.seq}: "
             found.refuse(number, where + (f"{verdict.why}: {verdict.detail}" if isinstance(verdict, Refuse) else ""))

@@ -14,7 +14,7 @@ import orjson
 from gateway.app import ingest as worker
 from gateway.app.imports import FileUnreadable, Importer
 from gateway.app.stores import open_store
-from gateway.cli import imported
+from gateway.cli import audited, imported, recall
 from gateway.cli.check import WRONG_FILE, paragraph
 from gateway.cli.progress import bar
 from gateway.cli.read import said
@@ -26,6 +26,7 @@ from gateway.ioc import commander
 from gateway.ioc.commander import GatewayOffline, NoOutcome
 from gateway.ioc.deadletter import DeadLetters
 from gateway.ioc.ledger import Account
+from gateway.ioc.measured import Measured
 from gateway.model import UtcMs
 from gateway.mqtt.connection import PahoConnect
 from gateway.text import words
@@ -33,6 +34,7 @@ from gateway.wire import checked
 from gateway.wire.command import COMMAND_ID, Command, Outcome, encode_command
 from gateway.wire.topic import Topics
 
+EVER = (UtcMs(0), UtcMs(checked.UTC_MS_MAX))
 NOTHING_KNOWN = 2
 STORE_AWAY = 3
 NOT_CARRIED_OUT = 1
@@ -47,20 +49,37 @@ def ingest(path: Path, name: str, lang: str = "en") -> int:
     return WRONG_FILE if settings is None else worker.main(settings, name)
 
 
-def audit(path: Path, gateway: str | None, out: TextIO, lang: str = "en") -> int:
-    """Exit 1 for unexplained batches, 2 for a gateway that nothing is known of, 3 when the store does not answer."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an audit is to show, as it was typed."""
+
+    gateway: str | None = None
+    from_: str = ""
+    to: str = ""
+    json: bool = False
+
+
+def audit(path: Path, look: Look, out: TextIO, lang: str = "en") -> int:
+    """Exit 1 for unexplained batches, 2 for wrong words and unknown gateways, 3 when the store does not answer."""
+    try:
+        from_ms = recall.times(look.from_) if look.from_ else EVER[0]
+        to_ms = recall.times(look.to) if look.to else EVER[1]
+    except (ValueError, OverflowError, OSError):
+        print(recall.TEXTS.get(lang, recall.TEXTS["en"])["time"].format(f"{look.from_} {look.to}"), file=sys.stderr)
+        return WRONG_USE
     settings = _settings(path, lang)
     if settings is None:
         return WRONG_FILE
     try:
-        accounts = asyncio.run(_accounts(settings, gateway))
+        accounts, measured = asyncio.run(_audit(settings, look, from_ms, to_ms))
     except StoreBusy as error:
         print(f"{words.title(error.code, lang)}: {error}\n{words.next_step(error, lang)}", file=sys.stderr)
         return STORE_AWAY
-    if gateway is not None and not accounts:  # a slip in a name is no proof that nothing is missing
-        print(f"nothing is known of {gateway}", file=sys.stderr)
+    if look.gateway is not None and not accounts:  # a slip in a name is no proof that nothing is missing
+        print(audited.text_of(lang)["unknown"].format(look.gateway), file=sys.stderr)
         return NOTHING_KNOWN
-    print(audits.text(accounts), file=out)
+    said = audited.document(accounts, measured).decode() if look.json else audited.text(accounts, measured, lang)
+    print(said, file=out)
     return audits.exit_code(accounts)
 
 
@@ -175,11 +194,16 @@ async def _import(settings: IocSettings, files: Sequence[Path], out: TextIO, lan
     return 0 if whole else imported.NOT_WHOLE
 
 
-async def _accounts(settings: IocSettings, gateway: str | None) -> list[Account]:
+async def _audit(
+    settings: IocSettings, look: Look, from_ms: UtcMs, to_ms: UtcMs
+) -> tuple[list[Account], list[Measured]]:
     clock = SystemClock("system")
     store = open_store(settings.store, clock, writable=False)
     try:
-        return await audits.audit(store, gateway, clock.utc_ms(), settings.retention_days)
+        accounts = await audits.audit(store, look.gateway, clock.utc_ms(), settings.retention_days)
+        if look.from_ or look.to:
+            accounts = await audits.within(store, accounts, from_ms, to_ms)
+        return accounts, await audits.measured(store, accounts, from_ms, to_ms)
     finally:
         await store.close()
 

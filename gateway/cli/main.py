@@ -238,10 +238,17 @@ def ingest(
 def audit(
     file: IOC_FILE = IOC_DEFAULT,
     gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="as 2026-11-24T10:00 (local) or ...Z")] = "",
+    to: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
+    *,
+    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     lang: LANG = "en",
 ) -> int:
-    """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones."""
-    return ioc.audit(file, gateway, sys.stdout, lang)
+    """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones.
+
+    Tells delivery and measurement completeness of each gateway.
+    """
+    return ioc.audit(file, ioc.Look(gateway, from_, to, json), sys.stdout, lang)
 
 
 @centre.command()

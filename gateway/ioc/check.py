@@ -12,15 +12,16 @@ the letter of that list, because the first to write a field gives it its type fo
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TypeAlias
 
 from gateway.errors import Malformed
-from gateway.model import Batch, BatchId, UtcMs
+from gateway.model import Batch, BatchId, Group, UtcMs
 from gateway.profile.quantities import quantities
 from gateway.seams import Message
 from gateway.wire import batch as batches
 from gateway.wire import command, documents, line_protocol
-from gateway.wire.body import Body, GroupRows
+from gateway.wire.body import Body
 from gateway.wire.line_protocol import Place
 from gateway.wire.topic import Topics, gateway_of
 
@@ -88,13 +89,11 @@ def _batch(payload: bytes, gateway: str, relays: AbstractSet[str]) -> Verdict:
         batch = batches.decode(payload)
         _check_sender(batch, gateway, relays)
         body = batches.open_body(batch)
-        for group in (its.group for its in body.groups):
-            _check_letters(group.fields, group.letters)
-        _check_lines(sum(_least_bytes(rows) for rows in body.groups))
+        _check_lines(sum([len(rows.rows) * _checked_names_bytes(rows.group) for rows in body.groups]))
         rows, places = line_protocol.rows(batch, body)
         gaps = line_protocol.gap_points(batch, body.gaps)
         events = line_protocol.event_points(batch, body.events)
-        _check_lines(sum(len(line) for lines in (rows, gaps, events) for line in lines))
+        _check_lines(sum(map(len, chain(rows, gaps, events))))
     except Malformed as error:
         return _named(payload, gateway, error)
     return Accepted(batch, body, tuple(rows), tuple(places), tuple(gaps), tuple(events))
@@ -107,13 +106,14 @@ def _check_sender(batch: Batch, gateway: str, relays: AbstractSet[str]) -> None:
         raise Malformed("gateway", f"{gateway} is no relay of ours")
 
 
-@lru_cache(maxsize=512)
-def _check_letters(fields: tuple[str, ...], letters: str) -> None:
-    """Of a model: once for all its devices."""
-    for name, letter in zip(fields, letters, strict=True):
+@lru_cache(maxsize=1024)
+def _checked_names_bytes(group: Group) -> int:
+    """The least bytes that a line of this group has: its names. Its letters are checked, once for many batches."""
+    for name, letter in zip(group.fields, group.letters, strict=True):
         fixed = _letter_of(name)
         if fixed not in {letter, ""}:
             raise Malformed("schema", f"{name} has the letter {fixed} in this city, not {letter}")
+    return sum(map(len, (group.kind, group.device, *group.fields)))
 
 
 @lru_cache(maxsize=4096)
@@ -121,12 +121,6 @@ def _letter_of(name: str) -> str:
     """Of the list; `relay_3` is one of several `relay`s; "" for a name of a profile's own."""
     listed = quantities().get(name) or quantities().get(name.rstrip("0123456789").removesuffix("_"))
     return listed.letter if listed else ""
-
-
-def _least_bytes(rows: GroupRows) -> int:
-    """Of its lines: the names alone. Known before any line is made, which is what costs a worker its time."""
-    group = rows.group
-    return len(rows.rows) * sum(map(len, (group.kind, group.device, *group.fields)))
 
 
 def _check_lines(size_bytes: int) -> None:

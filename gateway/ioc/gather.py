@@ -1,5 +1,8 @@
 """What goes into one request: at least 1,000 lines, or what came within 100 ms, or at once what is urgent. Pure.
 
+Sooner, when eight messages came and then none for 5 ms: a gateway that works a backlog off sends its window at once and
+then nothing until it has receipts, so the rest of the 100 ms would be waited for in vain, window after window.
+
 Bounded in bytes too: what is there before the last message came, and that message (`check.LINES_MAX_BYTES`).
 """
 
@@ -16,6 +19,8 @@ V = TypeVar("V", Accepted, Refuse, Document, DeadLetter)
 LINES = 1000
 BYTES = 4 << 20
 AGE_MS = 100
+RUN_MESSAGES = 8  # less than half a gateway's window: with two workers, what one of them gets of it
+QUIET_MS = 5
 MESSAGES_MAX = 200  # of any kind: also bounds a receipt
 
 
@@ -33,13 +38,15 @@ class Gathered:
 
     since: BootMs  # when the first of them came
     arrived: list[Arrived] = field(default_factory=list)
+    _last: BootMs | None = None  # when the last of them came
     _lines: int = 0
     _bytes: int = 0
     _urgent: bool = False
 
-    def add(self, arrived: Arrived) -> None:
+    def add(self, arrived: Arrived, now: BootMs) -> None:
         """One more."""
         self.arrived.append(arrived)
+        self._last = now
         if isinstance(verdict := arrived.verdict, Accepted):
             self._count(verdict.rows, verdict.gaps, verdict.events)
             self._urgent = self._urgent or verdict.batch.urgent
@@ -53,13 +60,20 @@ class Gathered:
 
     @property
     def closes_at(self) -> BootMs:
-        """When it is due at the latest."""
-        return BootMs(self.since + AGE_MS)
+        """When it is due at the latest, if nothing more comes."""
+        latest = self.since + AGE_MS
+        return BootMs(latest if self._last is None or not self.is_run else min(latest, self._last + QUIET_MS))
+
+    @property
+    def is_run(self) -> bool:
+        """Whether so many came that whoever sends them waits for us."""
+        return len(self.arrived) >= RUN_MESSAGES
 
     def verdicts(self, kind: type[V]) -> Sequence[V]:
         """Those of one kind, in the order they came."""
         return [arrived.verdict for arrived in self.arrived if isinstance(arrived.verdict, kind)]
 
     def _count(self, *parts: Sequence[bytes]) -> None:
-        self._lines += sum(map(len, parts))
-        self._bytes += sum(len(line) for lines in parts for line in lines)
+        for lines in parts:
+            self._lines += len(lines)
+            self._bytes += sum(map(len, lines))

@@ -135,21 +135,42 @@ class Ingest:
         raise ConnectionLost("no more messages")
 
     async def _work(self, connection: Connection, inbox: Inbox) -> None:
-        while (gathered := await self._gather(inbox)) is not None:
-            await self._answer(connection, gathered)
+        """One request at a time is written; the next one is gathered and checked meanwhile."""
+        gathered = await self._gather(inbox)
+        while gathered is not None:
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._gather(inbox), name="ingest.gather")
+                await self._answer(connection, gathered)
+            gathered = following.result()
 
     async def _gather(self, inbox: Inbox) -> Gathered | None:
         """The messages of the next request; None when the inbox is closed and empty."""
-        await inbox.wait()
+        while not (message := inbox.take()):
+            if inbox.closed:
+                return None
+            await inbox.wait()
         gathered = Gathered(self._clock.boot_ms())
-        while not (gathered.arrived and gathered.due(self._clock.boot_ms())):  # it may have stood still: due, empty
-            if (message := inbox.take()) is not None:
-                gathered.add(Arrived(message, self._check(message)))
-            elif inbox.closed:
-                break
-            else:
-                await _first_of(inbox.wait(), self._clock.sleep_until(gathered.closes_at))
-        return gathered if gathered.arrived else None
+        gathered.add(Arrived(message, self._check(message)), gathered.since)
+        async with asyncio.TaskGroup() as group:
+            timers = [group.create_task(self._nudge(inbox, gathered), name="ingest.timer")]
+            while not gathered.due(now := self._clock.boot_ms()):
+                if (message := inbox.take()) is not None:
+                    gathered.add(Arrived(message, self._check(message)), now)
+                elif inbox.closed:
+                    break
+                else:
+                    if gathered.is_run and len(timers) == 1:  # it may close sooner than the first timer rings
+                        timers.append(group.create_task(self._nudge(inbox, gathered), name="ingest.timer"))
+                    await inbox.wait()
+            for timer in timers:
+                timer.cancel()
+        return gathered
+
+    async def _nudge(self, inbox: Inbox, gathered: Gathered) -> None:
+        """When it is due; that moves while messages come."""
+        while not gathered.due(self._clock.boot_ms()):
+            await self._clock.sleep_until(gathered.closes_at)
+        inbox.nudge()
 
     def _check(self, message: Message) -> Verdict:
         return self._census.judge(check(message, self._root, self._relays, self._clock.utc_ms()))

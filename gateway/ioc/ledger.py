@@ -12,7 +12,7 @@ Every seq from 1 to the highest known falls into exactly one class, the first th
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
@@ -38,6 +38,11 @@ class Account:
     used_twice: SeqRanges = field(default_factory=SeqRanges)  # seqs with two contents, or issued again
     rows_given_up: int = 0  # by gap records that say so
     reasons: tuple[tuple[str, SeqRanges], ...] = ()  # `explained`, by why; disjoint
+
+    @property
+    def issued(self) -> int:
+        """How many seqs are classed: all, or those that `within` left."""
+        return sum(map(len, (self.stored, self.explained, self.pending, self.expired, self.unexplained)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,24 @@ def account(gateway: str, epoch: str, seen: Evidence, now: UtcMs, retention_days
         used_twice=seen.stored.two_crcs.union(_issued_again(seen.lasts)),
         rows_given_up=sum({gap: gap.rows or 0 for gap in seen.gaps}.values()),
         reasons=_reasons(seen.gaps, explained),
+    )
+
+
+def within(whole: Account, seqs: SeqRanges) -> Account:
+    """Only these seqs; the rows that gap records give up cannot be divided: all, where any seq of one is left."""
+    reasons = ((why, some.intersection(seqs)) for why, some in whole.reasons)
+    explained = whole.explained.intersection(seqs)
+    return replace(
+        whole,
+        stored=whole.stored.intersection(seqs),
+        explained=explained,
+        pending=whole.pending.intersection(seqs),
+        expired=whole.expired.intersection(seqs),
+        unexplained=whole.unexplained.intersection(seqs),
+        pending_old=whole.pending_old.intersection(seqs),
+        used_twice=whole.used_twice.intersection(seqs),
+        rows_given_up=whole.rows_given_up if explained else 0,
+        reasons=tuple((why, some) for why, some in reasons if some),
     )
 
 

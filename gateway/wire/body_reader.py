@@ -124,7 +124,7 @@ def _group_rows(value: object) -> GroupRows:
         raise Malformed("schema", f"r of {group.device}: not rows of {1 + len(group.fields)} values")
     times = [row[0] for row in rows]
     _check_times(times)
-    cells = [tuple(row[1:]) for row in rows]
+    cells: list[tuple[Value | None, ...]] = [tuple(row[1:]) for row in rows]
     codes = checked.items(entry.get("q", []), "q", len(rows) * len(group.fields))
     quality: tuple[tuple[int, int, str], ...] = ()
     if codes or not _all_floats(group, cells):
@@ -139,22 +139,30 @@ def _group_rows(value: object) -> GroupRows:
 
 def _all_floats(group: Group, cells: Sequence[tuple[Value | None, ...]]) -> bool:
     """What nearly all rows are, told without a look at each column."""
-    return set(group.letters) == {"f"} and set(map(type, chain.from_iterable(cells))) == {float}
+    return not group.letters.strip("f") and set(map(type, chain.from_iterable(cells))) == {float}
 
 
 def _group(entry: dict[str, Any]) -> Group:
     fields = checked.items(entry.get("f"), "f", MAX_FIELDS)
-    device, kind, profile, letters = (entry.get(key) for key in "dkpt")
+    try:
+        return _named(entry.get("d"), entry.get("k"), entry.get("p"), entry.get("t"), *fields)
+    except TypeError:  # lists and objects have no hash
+        raise Malformed("schema", "g: a name that is no text") from None
+
+
+@lru_cache(maxsize=1024)
+def _named(device: object, kind: object, profile: object, letters: object, *fields: object) -> Group:
+    """Only texts equal texts: what is kept here was checked, type by type."""
     if set(map(type, (device, kind, profile, letters, *fields))) != {str}:
         raise Malformed("schema", "g: a name that is no text")
-    return valid(Group(str(device), str(kind), str(profile), tuple(fields), str(letters)))
+    return valid(Group(str(device), str(kind), str(profile), tuple(map(str, fields)), str(letters)))
 
 
 def _check_times(times: Sequence[object]) -> None:
     if set(map(type, times)) != {int}:
         raise Malformed("schema", "r: a time that is no integer")
     numbers: Sequence[Any] = times
-    if any(later <= earlier for earlier, later in pairwise(numbers)):
+    if len(numbers) > 1 and any(later <= earlier for earlier, later in pairwise(numbers)):
         raise Malformed("schema", "r: times of one group do not rise")
     if numbers[0] < 0 or numbers[-1] > MAX_ROW_OFFSET_MS:
         raise Malformed("limit", f"r: a time outside 0..{MAX_ROW_OFFSET_MS}")

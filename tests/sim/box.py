@@ -26,6 +26,7 @@ from gateway.errors import LinkDown, SpoolFailed
 from gateway.model import BootMs, Draft, Event, Seq, SeqRanges, UtcMs
 from gateway.north.uplink import Around, Uplink
 from gateway.north.window import BATCHES_MAX
+from gateway.pipeline.tally import Tally
 from gateway.protocols.modbus_frame import Frame, encode_rtu
 from gateway.seams import Broker, Clock
 from gateway.site import Bus, Device, Site, SpoolSettings, UplinkSettings
@@ -294,7 +295,14 @@ class Box:
         self.uplink = board.north = self._uplink(spool, timeline, lazy, counters, inbox, board)
         inbox.put(Event(clock.boot_ms(), "", "restart", "sim"))
         parts = SimpleNamespace(
-            site=site, boot=self._boot, clock=clock, counters=counters, inbox=inbox, spool=spool, board=board
+            site=site,
+            boot=self._boot,
+            clock=clock,
+            counters=counters,
+            inbox=inbox,
+            spool=spool,
+            board=board,
+            tally=Tally(site, clock.boot_ms()),
         )
         async with asyncio.TaskGroup() as tasks:
             services = [

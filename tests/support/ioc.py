@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import orjson
 
 from gateway.errors import ConnectionLost, GatewayError, StoreBusy, StoreRefused
+from gateway.ioc.measured import StoredEvent
 from gateway.ioc.store.base import TYPE_CONFLICT, EpochStatusRow, Issued, Stored
 from gateway.model import (
     Batch,
@@ -219,6 +220,10 @@ class MemoryStore:
         raise NotImplementedError
 
     async def issued(self, gateway: str) -> Mapping[str, Issued]:
+        """See `gateways`."""
+        raise NotImplementedError
+
+    async def events(self, gateway: str, code: str, from_ms: UtcMs, to_ms: UtcMs) -> Sequence[StoredEvent]:
         """See `gateways`."""
         raise NotImplementedError
 

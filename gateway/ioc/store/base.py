@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.ioc.measured import StoredEvent
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
 
 TYPE_CONFLICT = "field type conflict"
@@ -89,6 +90,10 @@ class Store(Protocol):
 
     async def issued(self, gateway: str) -> Mapping[str, Issued]:
         """By epoch, also of those that no newer status names."""
+        ...
+
+    async def events(self, gateway: str, code: str, from_ms: UtcMs, to_ms: UtcMs) -> Sequence[StoredEvent]:
+        """Those of one code, both ends included, in time order."""
         ...
 
     def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from gateway.errors import StoreBusy, StoreRefused
 from gateway.ioc.ledger import LedgerSum
+from gateway.ioc.measured import StoredEvent
 from gateway.ioc.store import influxql, reading
 from gateway.ioc.store.answer import judge
 from gateway.ioc.store.base import EpochStatusRow, Issued, Stored
@@ -127,6 +128,18 @@ class InfluxStore:
             for record in await self._ask(influxql.issued(gateway, epoch)):
                 found[epoch] = Issued(reading.integer(record.columns.get("max")), influxql.milliseconds(record))
         return found
+
+    async def events(self, gateway: str, code: str, from_ms: UtcMs, to_ms: UtcMs) -> Sequence[StoredEvent]:
+        """In time order."""
+        asked = influxql.events(gateway, code, from_ms * NS_PER_MS, (to_ms + 1) * NS_PER_MS - 1)
+        return [
+            StoredEvent(
+                influxql.milliseconds(record),
+                str(record.columns.get("subject", "")),
+                str(record.columns.get("detail", "")),
+            )
+            for record in await self._ask(asked)
+        ]
 
     async def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:
         """Page by page, in time order."""

@@ -89,6 +89,12 @@ def issued(gateway: str, epoch: str) -> str:
     return f'SELECT max("last") FROM "gw_epoch"{_of(gateway, epoch)}'  # noqa: S608 (quoted)
 
 
+def events(gateway: str, code: str, from_ns: int, to_ns: int) -> str:
+    """The events of one code, in time order; `subject` is a tag."""
+    where = f'WHERE "gateway" = {_text(gateway)} AND "code" = {_text(code)} AND time >= {from_ns} AND time <= {to_ns}'
+    return f'SELECT "detail", "subject" FROM "gw_event" {where} ORDER BY time ASC'  # noqa: S608 (quoted)
+
+
 def rows(measurement: str, gateway: str, device: str, from_ns: int, limit: int) -> str:
     """A page of rows, in time order."""
     where = f'WHERE "gateway" = {_text(gateway)} AND "device" = {_text(device)} AND time >= {from_ns}'

@@ -17,6 +17,7 @@ import orjson
 
 from gateway.errors import StoreBusy, StoreRefused
 from gateway.ioc.ledger import LedgerSum
+from gateway.ioc.measured import StoredEvent
 from gateway.ioc.store import reading
 from gateway.ioc.store.base import TYPE_CONFLICT, UNPARSABLE, EpochStatusRow, Issued, Stored
 from gateway.ioc.store.point import Point, parse
@@ -80,6 +81,11 @@ ORDER BY time_ns DESC LIMIT ?
 _ISSUED = """
 SELECT json_extract(tags, '$.epoch'), json_extract(fields, '$.last'), time_ns FROM point JOIN series ON id = series
 WHERE measurement = 'gw_epoch' AND gateway = ? ORDER BY time_ns
+"""
+_EVENTS = """
+SELECT time_ns, json_extract(tags, '$.subject'), json_extract(fields, '$.detail') FROM point JOIN series ON id = series
+WHERE measurement = 'gw_event' AND gateway = ? AND json_extract(tags, '$.code') = ? AND time_ns BETWEEN ? AND ?
+ORDER BY time_ns, id
 """
 _ROWS = """
 SELECT time_ns, id, fields FROM point JOIN series ON id = series
@@ -171,6 +177,15 @@ class SqliteStore:
             if known is None or told.last > known.last:
                 found[str(epoch)] = told
         return found
+
+    async def events(self, gateway: str, code: str, from_ms: UtcMs, to_ms: UtcMs) -> Sequence[StoredEvent]:
+        """In time order."""
+        from_ns, to_ns = from_ms * NS_PER_MS, (to_ms + 1) * NS_PER_MS - 1
+        rows = await self._select(_EVENTS, gateway, code, from_ns, to_ns)
+        return [
+            StoredEvent(UtcMs(reading.integer(at) // NS_PER_MS), str(subject or ""), str(detail or ""))
+            for at, subject, detail in rows
+        ]
 
     async def rows(self, measurement: str, gateway: str, device: str) -> AsyncIterator[tuple[int, dict[str, object]]]:
         """Page by page, in time order."""

@@ -14,6 +14,7 @@ from gateway.app.daemon import Parts, _collect, _servers
 from gateway.app.inbox import Inbox
 from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Group, Row
+from gateway.pipeline.tally import Tally
 from gateway.site import Serve, Site, SpoolSettings, UplinkSettings
 from gateway.south.bus import BusLoop
 from gateway.testing.clock import FakeClock, turns

@@ -4,6 +4,7 @@ import asyncio
 from io import StringIO
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gateway.app import ingest as worker
@@ -45,7 +46,7 @@ def stored(folder: Path, *seqs: int) -> None:
 def audited(path: Path, gateway: str | None = None, lang: str = "en") -> tuple[int, str]:
     """Exit status and what was printed."""
     out = StringIO()
-    return ioc.audit(path, gateway, out, lang), out.getvalue()
+    return ioc.audit(path, ioc.Look(gateway), out, lang), out.getvalue()
 
 
 def test_all_is_stored(path: Path) -> None:
@@ -213,3 +214,26 @@ def test_a_command_needs_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """Exit 2, with its problems."""
     assert sent(tmp_path / "none.toml", order()) == (2, "")
     assert words.title("file_unreadable", "en") in capsys.readouterr().err
+
+
+def test_an_audit_for_programs_and_of_a_time(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both completenesses by their names; null is not told; a time that is none is exit 2."""
+    stored(path.parent, 1, 3)
+    out = StringIO()
+    assert ioc.audit(path, ioc.Look(json=True), out) == 1
+    (one,) = orjson.loads(out.getvalue())["gateways"]
+    assert (one["gateway"], one["measurement_completeness"], one["told_ms"]) == (GATEWAY, None, 0)
+    assert (one["delivery_completeness"], one["batches_known"], one["batches_issued"]) == (2 / 3, 2, 3)
+    assert one["epochs"][0]["unexplained"] == [[2, 2]]
+    assert ioc.audit(path, ioc.Look(from_="yesterday"), StringIO(), "vi") == 2
+    assert "không phải thời gian" in capsys.readouterr().err
+
+
+def test_an_audit_in_vietnamese(path: Path) -> None:
+    """Every sentence of it."""
+    stored(path.parent, 1, 3)
+    code, said = audited(path, lang="vi")
+    assert code == 1
+    assert "đã phát 3: đã lưu 2" in said
+    assert "CẢNH BÁO không giải thích được: 2" in said
+    assert "KHÔNG GIẢI THÍCH ĐƯỢC 1" in said

@@ -53,8 +53,14 @@ class Called:
         ("demo --seconds 3 --plain", demo, "show", (3.0, True)),
         ("demo", demo, "show", (None, False)),
         ("ioc ingest i.toml --name x", ioc, "ingest", (Path("i.toml"), "x", "en")),
-        ("ioc audit", ioc, "audit", (Path("/etc/gateway/ioc.toml"), None)),
-        ("ioc audit i.toml --gateway hc-1", ioc, "audit", (Path("i.toml"), "hc-1")),
+        ("ioc audit", ioc, "audit", (Path("/etc/gateway/ioc.toml"), ioc.Look())),
+        ("ioc audit i.toml --gateway hc-1", ioc, "audit", (Path("i.toml"), ioc.Look("hc-1"))),
+        (
+            "ioc audit --from A --to B --json",
+            ioc,
+            "audit",
+            (Path("/etc/gateway/ioc.toml"), ioc.Look(None, "A", "B", True)),
+        ),
         (
             "ioc import a.jsonl b.jsonl --file i.toml",
             ioc,

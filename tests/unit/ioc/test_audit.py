@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli import audited
 from gateway.ioc import audit
 from gateway.ioc.ledger import Account
 from gateway.ioc.store.sqlite import SqliteStore
 from gateway.model import Gap, Seq, SeqRanges, UtcMs
 from gateway.testing.worker import InlineWorker
 from gateway.wire import line_protocol
+from gateway.wire.body import BodyEvent
 from tests.support.ioc import EPOCH, GATEWAY, T0, make_batch
 
 NOW = UtcMs(T0 + 3_600_000)
@@ -52,7 +54,7 @@ async def test_complete(store: SqliteStore) -> None:
     await say(store, 3, [], T0)
     accounts = await audit.audit(store, None, NOW, None)
     assert audit.exit_code(accounts) == 0
-    text = audit.text(accounts)
+    text = audited.text(accounts, [], "en")
     assert f"{GATEWAY} {EPOCH}: issued 3: stored 3, explained 0, pending 0, expired 0, unexplained 0" in text
     assert "delivery completeness 100.000 % (3 of 3 batches stored or explained); nothing unexplained" in text
 
@@ -64,7 +66,7 @@ async def test_a_hole(store: SqliteStore) -> None:
     await say(store, 9, [[8, 8]], T0, age_ms=90_000_000)
     accounts = await audit.audit(store, GATEWAY, NOW, None)
     assert audit.exit_code(accounts) == 1
-    text = audit.text(accounts)
+    text = audited.text(accounts, [], "en")
     assert "stored 4, explained 2, pending 1, expired 0, unexplained 2" in text
     assert "ALARM unexplained: 3, 7" in text
     assert "pending for more than a day: 8" in text
@@ -97,7 +99,7 @@ async def test_used_twice(store: SqliteStore) -> None:
     await say(store, 8, [[4, 8]], T0 + 60_000)
     (one,) = await audit.audit(store, None, NOW, None)
     assert one.used_twice == SeqRanges(((2, 2), (9, 9)))
-    assert "ALARM seq_used_twice: 2, 9" in audit.text([one])
+    assert "ALARM seq_used_twice: 2, 9" in audited.text([one], [], "en")
 
 
 async def test_an_old_status_that_a_broker_kept_is_no_second_use(store: SqliteStore) -> None:
@@ -155,7 +157,7 @@ async def test_one_gateway_of_many(store: SqliteStore) -> None:
 
 def test_an_empty_store() -> None:
     """Says so, instead of 100 %."""
-    assert audit.text([]) == "nothing stored: no gateway is known"
+    assert audited.text([], [], "en") == "nothing stored: no gateway is known"
 
 
 def test_never_rounded_up() -> None:
@@ -163,22 +165,22 @@ def test_never_rounded_up() -> None:
     stored = SeqRanges(((1, 999_999),))
     none = SeqRanges()
     one = Account("g", "e", 1_000_000, stored, none, none, none, SeqRanges(((1_000_000, 1_000_000),)))
-    assert "99.999 % (999999 of 1000000" in audit.text([one])
+    assert "99.999 % (999999 of 1000000" in audited.text([one], [], "en")
 
 
 def test_many_ranges_are_cut() -> None:
     """A line stays a line."""
     holes = SeqRanges.of_seqs(range(2, 102, 2))
     one = Account("g", "e", 102, SeqRanges(), SeqRanges(), SeqRanges(), SeqRanges(), holes)
-    assert "and 30 more ranges" in audit.text([one])
+    assert "and 30 more ranges" in audited.text([one], [], "en")
 
 
 def test_the_age_of_the_newest_status_is_shown() -> None:
     """A gateway that fell silent has 100 % of what it told; when it told it stands beside that."""
     none = SeqRanges()
     one = Account("g", "e", 4, SeqRanges(((1, 4),)), none, none, none, none, status_at_ms=UtcMs(1_795_521_600_000))
-    assert "newest status: 2026-11-24 12:00:00 UTC" in audit.text([one])
-    assert "newest status: none names this epoch" in audit.text([replace(one, status_at_ms=None)])
+    assert "newest status: 2026-11-24 12:00:00 UTC" in audited.text([one], [], "en")
+    assert "newest status: none names this epoch" in audited.text([replace(one, status_at_ms=None)], [], "en")
 
 
 async def test_what_is_not_kept_is_explained_by_that(store: SqliteStore) -> None:
@@ -191,7 +193,7 @@ async def test_what_is_not_kept_is_explained_by_that(store: SqliteStore) -> None
     accounts = await audit.audit(store, None, NOW, None)
     assert audit.exit_code(accounts) == 0
     assert accounts[0].reasons == (("quota", SeqRanges(((2, 3),))), ("not_kept", SeqRanges(((4, 5),))))
-    said = audit.text(accounts)
+    said = audited.text(accounts, [], "en")
     assert "explained, not_kept: 4-5" in said
     assert "explained, quota: 2-3" in said
 
@@ -213,13 +215,61 @@ async def test_only_what_waits_for_a_day_is_named_so(store: SqliteStore) -> None
     (one,) = await audit.audit(store, None, NOW, None)
     assert one.pending == SeqRanges(((2, 9),))
     assert one.pending_old == SeqRanges(((2, 4),))
-    assert "pending for more than a day: 2-4" in audit.text([one])
+    assert "pending for more than a day: 2-4" in audited.text([one], [], "en")
 
 
 async def test_the_screen_says_what_it_counts(store: SqliteStore) -> None:
     """Delivery is not measurement; and what can be done about a hole stands beside it."""
     await put(store, 1, 3)
-    said = audit.text(await audit.audit(store, None, NOW, None))
+    accounts = await audit.audit(store, None, NOW, None)
+    said = audited.text(accounts, await audit.measured(store, accounts, UtcMs(0), NOW), "en")
     assert "gateway ioc recall --missing" in said
-    assert "measurement completeness (good values of all that were due): not known" in said
+    assert f"{GATEWAY}: measurement completeness: not told" in said  # as of a gateway of an older version
     assert "delivery completeness" in said
+
+
+async def tell(store: SqliteStore, seq: Seq, at: int, *told: tuple[str, int, int, int]) -> None:
+    """Events `measured` of a batch: (subject, due, good, span)."""
+    events = [BodyEvent(0, subject, "measured", counts) for subject, *counts_ in told for counts in [tuple(counts_)]]
+    await store.write(line_protocol.event_points(make_batch(seq, t0=at), events), "ns")
+
+
+async def test_measurement_is_what_gateways_tell(store: SqliteStore) -> None:
+    """W-49: the tellings of the time that is asked, added up; devices that missed some are named, worst first."""
+    await put(store, 1, 2, 3)
+    hour = 3_600_000
+    await tell(store, 1, T0, ("", 100, 100, hour))
+    await tell(store, 2, T0 + hour, ("", 100, 70, hour), ("level-1", 20, 0, hour), ("meter-1", 40, 30, hour))
+    await tell(store, 3, T0 + 2 * hour, ("", 50, 45, hour // 2), ("meter-1", 40, 35, hour // 2))
+    accounts = await audit.audit(store, None, NOW, None)
+    (all_,) = await audit.measured(store, accounts, UtcMs(0), UtcMs(T0 + 9 * hour))
+    assert (all_.due, all_.good, all_.told_ms, all_.until_ms) == (250, 215, hour * 5 // 2, T0 + 2 * hour)
+    assert all_.short == (("level-1", 20, 0), ("meter-1", 80, 65))
+    (one,) = await audit.measured(store, accounts, UtcMs(T0 + 1), UtcMs(T0 + hour))
+    assert (one.due, one.good) == (100, 70)
+    said = audited.text(accounts, [one], "en")
+    assert f"{GATEWAY}: delivery completeness 100.000 % (3 of 3 batches stored or explained)" in said
+    assert f"{GATEWAY}: measurement completeness 70.000 % (70 of 100 values due were good)" in said
+    assert "values missing: level-1: 0 of 20" in said
+    vi = audited.text(accounts, [one], "vi")
+    assert "độ đầy đủ đo 70.000 %" in vi
+    assert "độ đầy đủ truyền 100.000 %" in vi
+
+
+async def test_a_telling_that_comes_twice_counts_once(store: SqliteStore) -> None:
+    """W-57: a batch stored again writes the same points."""
+    await put(store, 1)
+    for _ in range(2):
+        await tell(store, 1, T0, ("", 10, 9, 1000))
+    (one,) = await audit.measured(store, await audit.audit(store, None, NOW, None), UtcMs(0), NOW)
+    assert (one.due, one.good) == (10, 9)
+
+
+async def test_a_time_that_is_asked_has_its_own_delivery(store: SqliteStore) -> None:
+    """Only the seqs that may be of it, by the ledger around it; a hole outside is not of it."""
+    await put(store, 1, 3, 4, 5, 6)
+    accounts = await audit.audit(store, None, NOW, None)
+    (one,) = await audit.within(store, accounts, UtcMs(T0 + 4), UtcMs(T0 + 5))
+    assert (one.stored, one.unexplained, one.issued) == (SeqRanges(((3, 6),)), SeqRanges(), 4)
+    (early,) = await audit.within(store, accounts, UtcMs(T0), UtcMs(T0 + 3))
+    assert early.unexplained == SeqRanges(((2, 2),))

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.ioc.inbox import Inbox
 from gateway.seams import Message
 from gateway.testing.clock import turns
@@ -44,3 +46,14 @@ async def test_closed_can_be_finished() -> None:
     assert inbox.take() == numbered(1)
     await inbox.wait()
     assert inbox.take() is None
+
+
+async def test_a_nudge_is_over_when_nothing_is_there() -> None:
+    """Who waits looks at the clock, and then sleeps again: a nudge that stayed would make it spin."""
+    inbox = Inbox(2)
+    inbox.nudge()
+    await inbox.wait()
+    assert inbox.take() is None
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await inbox.wait()

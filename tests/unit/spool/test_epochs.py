@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from gateway.cli import audited
 from gateway.counters import Counters
 from gateway.errors import SpoolFailed
 from gateway.ioc import audit
@@ -101,7 +102,7 @@ class City:
 
     async def said(self) -> str:
         """The audit."""
-        return audit.text(await audit.audit(self.store, None, self._clock.utc_ms(), None))
+        return audited.text(await audit.audit(self.store, None, self._clock.utc_ms(), None), [], "en")
 
     async def close(self) -> None:
         """Its files and its thread."""
