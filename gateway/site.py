@@ -31,6 +31,40 @@ class Polled:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """One named level of one field.
+
+    kind: above | below (`at` and `clear` are values), rise | fall (changes within `per_ms`), stuck (s without a change
+    beyond `within`). It goes on when `at` has been reached for `for_ms`, and off beyond `clear`.
+    """
+
+    field: str
+    level: str
+    kind: str
+    at: float
+    clear: float
+    for_ms: int = 0
+    per_ms: int = 0
+    within: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fast:
+    """A device is polled every `period_ms` while a condition holds, and for `hold_ms` after it last held.
+
+    The condition: an alarm of this `level` is on; or, where that is "", `field` is above (sign 1) or below (-1) `at`.
+    """
+
+    when: str  # as people wrote it
+    level: str
+    field: str
+    sign: int
+    at: float
+    period_ms: int
+    hold_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One instance of a profile at one unit_id on one bus."""
 
@@ -40,6 +74,8 @@ class Device:
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
+    alarms: tuple[Alarm, ...] = ()
+    fast: Fast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +213,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 3
+VERSION = 4
 POOLED = (Field, Profile)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
+from gateway.config.alarms import compile_alarms, compile_fast
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.model import Group
@@ -136,7 +137,9 @@ class _Compiler:
         polled = tuple(self._polled(n, entry, profile))
         writable = tuple(self._writable(n, entry, profile))
         unit_id = self._unit_id(n, entry, profile)
-        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "")
+        alarms = compile_alarms(n, entry, polled, self._findings)
+        fast = compile_fast(n, entry, bus, polled, self._findings)
+        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "", alarms, fast)
 
     def _profile(self, entry: DeviceConfig) -> Profile | None:
         """What the device is: its profile, or the variant of it that is named."""

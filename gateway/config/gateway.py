@@ -24,6 +24,8 @@ LOOPBACK = "127.0.0.1"
 LABEL_MAX = 63  # of one part of a host name, RFC 1035
 TOPIC_NAMES = re.compile(r"\{(root|gateway|kind|device)\}")
 TOPIC_MAX = 200
+CONDITION = re.compile(r"(?P<name>[a-z0-9][a-z0-9_-]{0,63})( *(?P<sign>[<>]) *(?P<number>-?[0-9]{1,9}(\.[0-9]{1,9})?))?")  # noqa: E501 - one pattern
+ALARMS_MAX = 16  # levels of one field
 QUOTA_MIN_BYTES = 16 * 10**6  # less is mostly write-ahead log, and gives readings up within the hour
 
 
@@ -91,6 +93,15 @@ def topic_template(text: str) -> str:
     return text
 
 
+def condition(text: str) -> tuple[str, int, float]:
+    """FIELD > NUMBER or FIELD < NUMBER as (field, 1 or -1, number); the level of an alarm as (level, 0, 0.0)."""
+    found = CONDITION.fullmatch(text)
+    if found is None:
+        raise refused("bad_condition", f"{text!r}: FIELD > NUMBER, FIELD < NUMBER, or the level of an alarm")
+    name, sign, number = found["name"], found["sign"], found["number"]
+    return (name, 1 if sign == ">" else -1, float(number)) if sign else (name, 0, 0.0)
+
+
 def _labels_fit(host: str) -> bool:
     """Whether DNS could be asked for it: an empty or too long part of a name is refused before any question."""
     return all(0 < len(label) <= LABEL_MAX for label in host.removesuffix(".").split("."))
@@ -99,6 +110,11 @@ def _labels_fit(host: str) -> bool:
 def _checked_size(text: str) -> str:
     if size_bytes(text) < QUOTA_MIN_BYTES:
         raise refused("out_of_bounds", f"{text!r}: at least {QUOTA_MIN_BYTES // 10**6} MB")
+    return text
+
+
+def _checked_condition(text: str) -> str:
+    condition(text)
     return text
 
 
@@ -264,19 +280,65 @@ class EveryConfig(Strict):
     slow: Duration | None = None
 
 
+class RateConfig(Strict):
+    """rate = { per = "10m", at = 0.3 } of an alarm: by how much a value changes in so long."""
+
+    per: Duration
+    at: Annotated[float, Field(gt=0)]
+    clear: Annotated[float, Field(gt=0)] | None = None
+
+
+class AlarmConfig(Strict):
+    """One named level: a limit (`at`), a rate of change (`rate`), or a value that does not move (`stuck`)."""
+
+    level: Id
+    at: float | None = None
+    clear: float | None = None
+    below: bool = False
+    for_: Annotated[Duration | None, Field(alias="for")] = None
+    rate: RateConfig | None = None
+    stuck: Duration | None = None
+    within: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "AlarmConfig":
+        if [self.at, self.rate, self.stuck].count(None) != 2:  # noqa: PLR2004 - all but one
+            raise refused("bad_value", "one of at, rate and stuck")
+        if self.clear is not None and self.at is None:
+            raise refused("bad_value", "clear is of at; that of a rate stands in it")
+        if self.stuck is None and self.within is not None:
+            raise refused("bad_value", "within is of stuck")
+        if self.stuck and (self.for_ or self.below):
+            raise refused("bad_value", "stuck says how long itself, and has no side")
+        if self.at is not None and self.clear is not None and (self.clear - self.at) * (1 if self.below else -1) < 0:
+            raise refused("bad_value", "clear lies below at, or with below = true above it")
+        if self.rate and self.rate.clear is not None and self.rate.clear > self.rate.at:
+            raise refused("bad_value", "clear lies below at")
+        return self
+
+
+class FastConfig(Strict):
+    """fast = { when = "level > 0.8", every = "1s" } of a device."""
+
+    when: Annotated[str, AfterValidator(_checked_condition)]
+    every: Duration
+    hold: Duration = "10m"
+
+
 class DeviceFieldConfig(Strict):
     """[device.fields.NAME]: what differs for one field of one device."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "alarm", "derived", "fast"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "derived"})
 
     every: Duration | None = None
     writable: bool = False
+    alarm: Annotated[tuple[AlarmConfig, ...], Field(max_length=ALARMS_MAX)] = ()
 
 
 class DeviceConfig(Strict):
     """[[device]]: a pinned profile at one unit_id on one bus."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "alarm", "derived", "fast", "serve"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "derived", "serve"})
 
     name: Id
     bus: str
@@ -284,13 +346,14 @@ class DeviceConfig(Strict):
     variant: Id | None = None
     unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
     every: Annotated[EveryConfig, BeforeValidator(_for_all)] = EveryConfig()
+    fast: FastConfig | None = None
     fields: dict[str, DeviceFieldConfig] = Field(default_factory=dict)
 
 
 class GatewayConfig(Strict):
     """The whole file."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"report", "alarm", "derived", "serve"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"report", "derived", "serve"})
 
     config_version: Literal[1]
     gateway: IdentityConfig
