@@ -22,12 +22,45 @@ from gateway.seams import Broker
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Which rows of a group are passed on: a window of `every_ms` is one row; else those that say something new."""
+
+    every_ms: int = 0  # 0: not folded
+    change: float | None = None  # a row is passed on when a value moved so far, in its own unit
+    at_least_ms: int = 0  # and at least so often, of what is read
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """A group with its fields and period; behind the group's fields, the hidden ones that they are read with."""
 
     group: Group
     fields: tuple[Field, ...]
     period_ms: int
+    report: Report | None = None  # none: each row as it is read
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """value = raw * slope + offset + datum, in the unit of the field."""
+
+    field: str
+    slope: float = 1.0
+    offset: float = 0.0
+    datum: float = 0.0
+    by: str = ""
+    on: str = ""  # the day, as 2026-11-24
+    due: str = ""  # the day after which it has to be done again
+    keep_raw: bool = False  # as the field NAME_raw
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A field that is computed for each row of the group that has `trigger` (docs/how-to/report-and-correct.md)."""
+
+    field: Field
+    formula: str  # gateway.profile.formula
+    trigger: str  # one of its own device's fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +73,8 @@ class Device:
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
+    corrections: tuple[Correction, ...] = ()
+    derived: tuple[Derived, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +212,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 3
+VERSION = 4
 POOLED = (Field, Profile)
 
 
