@@ -18,6 +18,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from operator import add, mul, sub, truediv
 from typing import Final, TypeAlias
 
 from gateway.model import Quality
@@ -26,6 +27,7 @@ LENGTH_MAX: Final = 1000
 DEPTH_MAX: Final = 16
 NAMES_MAX: Final = 16
 PAIRS_MIN, PAIRS_MAX = 2, 64
+OPERATIONS_MAX: Final = 64
 FUNCTIONS: Final = ("min", "max", "clamp", "table")
 
 _TOKEN: Final = re.compile(
@@ -34,6 +36,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<name>[a-z][a-z0-9_]*)"
     r"|(?P<sign>[-+*/(),:]))"
 )
+_OPERATIONS: Final[Mapping[str, Callable[[float, float], float]]] = {"+": add, "-": sub, "*": mul, "/": truediv}
 _Numbers: TypeAlias = Mapping[str, float]
 _Part: TypeAlias = Callable[[_Numbers], float]
 
@@ -56,12 +59,11 @@ class Formula:
     def value(self, numbers: _Numbers) -> float | Quality:
         """With a number for each name; or why there is no value: not_a_number (division by 0), out_of_range (a table)."""
         try:
-            found = self._part(numbers)
+            return _finite(self._part(numbers))
         except _OutsideTable:
             return Quality.OUT_OF_RANGE
         except (ZeroDivisionError, OverflowError):
             return Quality.NOT_A_NUMBER
-        return found if isfinite(found) else Quality.NOT_A_NUMBER
 
 
 def parse(text: str) -> Formula:
@@ -95,6 +97,7 @@ class _Parser:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self._tokens = tokens
         self._at = 0
+        self._operations = 0
         self.names: dict[str, None] = {}
 
     def formula(self, depth: int) -> _Part:
@@ -102,7 +105,7 @@ class _Parser:
             raise BadFormula(f"nested deeper than {DEPTH_MAX}")
         part = self._term(depth)
         while sign := self._take("+", "-"):
-            part = _joined(sign, part, self._term(depth))
+            part = self._joined(sign, part, self._term(depth))
         return part
 
     def expect_end(self) -> None:
@@ -112,7 +115,7 @@ class _Parser:
     def _term(self, depth: int) -> _Part:
         part = self._factor(depth)
         while sign := self._take("*", "/"):
-            part = _joined(sign, part, self._factor(depth))
+            part = self._joined(sign, part, self._factor(depth))
         return part
 
     def _factor(self, depth: int) -> _Part:
@@ -134,6 +137,12 @@ class _Parser:
             self.names.setdefault(text)
             return lambda numbers: numbers[text]
         raise BadFormula(f"unexpected {text!r}")
+
+    def _joined(self, sign: str, left: _Part, right: _Part) -> _Part:
+        self._operations += 1
+        if self._operations > OPERATIONS_MAX:
+            raise BadFormula(f"more than {OPERATIONS_MAX} operations")
+        return _joined(sign, left, right)
 
     def _call(self, function: str, depth: int) -> _Part:
         if function not in FUNCTIONS:
@@ -194,13 +203,15 @@ class _Parser:
 
 
 def _joined(sign: str, left: _Part, right: _Part) -> _Part:
-    if sign == "+":
-        return lambda numbers: left(numbers) + right(numbers)
-    if sign == "-":
-        return lambda numbers: left(numbers) - right(numbers)
-    if sign == "*":
-        return lambda numbers: left(numbers) * right(numbers)
-    return lambda numbers: left(numbers) / right(numbers)
+    join = _OPERATIONS[sign]
+    return lambda numbers: _finite(join(left(numbers), right(numbers)))
+
+
+def _finite(number: float) -> float:
+    """So that no min, max or clamp hides that something went beyond all numbers."""
+    if not isfinite(number):
+        raise OverflowError
+    return number
 
 
 def _constant(number: float) -> _Part:
