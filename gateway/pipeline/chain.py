@@ -5,13 +5,13 @@
                                added     is watched  news      at one ms
 
 Whatever is taken comes out, is open in a window (`closes_at`, `flush`), or is named in `Passed.dropped` for the caller
-to count: not_rising, no_values, wrong_shape (the judge's words), unchanged (a report policy's). Events pass as they are.
+to count: not_rising, no_values, wrong_shape (the judge's words), unchanged (a report policy's). Events pass unchanged.
 
 Windows are closed by time, and the time that counts is that of the items: what waits in the inbox has been read before.
 So an item closes what was over at its own time; only when nothing waits `due` does it by the clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.model import BootMs, Event, Group, Row
@@ -61,6 +61,8 @@ class Chain:
         self._judge = Judge(site)
         self._stages = {polled.group: _Stages.of(device, polled) for device in devices for polled in device.polled}
         self._newest = Newest(name for stages in self._stages.values() for name in stages.deriver.names)
+        reporters = [stages.reporter for stages in self._stages.values() if stages.reporter]
+        self._folding = [(reporter, reporter.windows) for reporter in reporters if reporter.windows]
         self._apart = Apart()
         self._left: dict[Group, BootMs] = {}  # the latest time of each group that left
         self._closes_at: BootMs | None = None
@@ -90,12 +92,8 @@ class Chain:
 
     def flush(self, now: BootMs) -> Passed:
         """Every open window as it stands, for a stop."""
-        parts = []
-        for stages in self._stages.values():
-            if stages.reporter and stages.reporter.windows:
-                parts.append(self._out(stages.reporter.news(stages.reporter.windows.flush(now))))
         self._closes_at = None
-        return _joined(parts)
+        return _joined([self._out(reporter.news(windows.flush(now))) for reporter, windows in self._folding])
 
     def believed(self, row: Row) -> Row:
         """As it would leave, without its report policy: what people may be shown. Remembers nothing."""
@@ -126,12 +124,11 @@ class Chain:
     def _closed(self, now: BootMs) -> Passed:
         if self._closes_at is None or now < self._closes_at:
             return Passed()
-        parts, self._closes_at = list[Passed](), None
-        for stages in self._stages.values():
-            if stages.reporter and stages.reporter.windows:
-                parts.append(self._out(stages.reporter.news(stages.reporter.windows.due(now))))
-                self._closes_at = _earlier(self._closes_at, stages.reporter.windows.closes_at)
-        return _joined(parts)
+        closed = _joined([self._out(reporter.news(windows.due(now))) for reporter, windows in self._folding])
+        self._closes_at = None
+        for _, windows in self._folding:
+            self._closes_at = _earlier(self._closes_at, windows.closes_at)
+        return closed
 
     def _out(self, news: Iterable[tuple[Row, bool]]) -> Passed:
         items, dropped = list[Row](), list[tuple[str, str]]()
@@ -168,8 +165,7 @@ class _Stages:
         return self.deriver.derived(self.corrector.corrected(row), newest)
 
 
-def _joined(parts: Iterable[Passed]) -> Passed:
-    parts = list(parts)
+def _joined(parts: Sequence[Passed]) -> Passed:
     return Passed(
         tuple(item for part in parts for item in part.items), tuple(drop for part in parts for drop in part.dropped)
     )

@@ -1,7 +1,7 @@
 """Which rows of a group are passed on: one a window, and of these, or of all that are read, those that are news. Pure.
 
 A window ends at a multiple of `every` of boot time and has what was read after the end of the one before, its own end
-included: `(end - every, end]`. Its row has the time of its end. It is closed by time, a little later (`grace_ms`, about a
+included: `(end - every, end]`. Its row has the time of its end. It is closed a little later (a grace of about a
 poll), because a row's time is that of its first byte and a poll takes longer; so up to two windows of a group are open.
 What comes even later is counted in the next window, and told as late. At a stop the open window ends there and then.
 Windows of one group touch each other and their times rise strictly, also over a restart in the same boot.

@@ -1,4 +1,4 @@
-"""A derived field's formula: text -> a function of numbers. A closed language, parsed by hand; nothing is evaluated as Python.
+"""A derived field's formula: text -> a function of numbers. A closed language, parsed by hand; no Python is evaluated.
 
     formula = term (("+" | "-") term)*
     term    = factor (("*" | "/") factor)*
@@ -17,6 +17,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from operator import add, mul, sub, truediv
 from typing import Final, TypeAlias
@@ -57,7 +58,7 @@ class Formula:
     _part: _Part
 
     def value(self, numbers: _Numbers) -> float | Quality:
-        """With a number for each name; or why there is no value: not_a_number (division by 0), out_of_range (a table)."""
+        """With a number for each name; or why there is none: not_a_number (division by 0), out_of_range (a table)."""
         try:
             return _finite(self._part(numbers))
         except _OutsideTable:
@@ -169,7 +170,7 @@ class _Parser:
         self._expect(")")
         if not PAIRS_MIN <= len(xs) <= PAIRS_MAX:
             raise BadFormula(f"a table of {len(xs)} pairs: {PAIRS_MIN} to {PAIRS_MAX}")
-        if any(left >= right for left, right in zip(xs, xs[1:], strict=False)):
+        if any(left >= right for left, right in pairwise(xs)):
             raise BadFormula("the left numbers of a table have to rise")
         return lambda numbers: _looked_up(part(numbers), xs, ys)
 
