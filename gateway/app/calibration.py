@@ -149,8 +149,8 @@ def _read(data: bytes) -> tuple[Mapping[str, InForce], dict[str, str]]:
     if not isinstance(document, dict) or document.get("v") != VERSION:
         raise ValueError("not a file of this version")
     kept, told = document.get("corrections"), document.get("told")
-    if not isinstance(kept, dict) or not isinstance(told, dict):
-        raise ValueError("not corrections")
+    if not (isinstance(kept, dict) and isinstance(told, dict)):
+        raise ValueError("not corrections")  # noqa: TRY004 - as for all that a file says
     return {name: _read_one(value) for name, value in kept.items()}, {name: str(when) for name, when in told.items()}
 
 

@@ -128,7 +128,8 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         _announce(site, inbox, clock, alarms)
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
-            *(buses, fields, uplink, board, folder, learned, others, Chain(site), calibration),
+            *(buses, fields, uplink, board, folder, learned, others),
+            *(Chain(site), calibration),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
