@@ -22,12 +22,45 @@ from gateway.seams import Broker
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Which rows of a group are passed on: a window of `every_ms` is one row; else those that say something new."""
+
+    every_ms: int = 0  # 0: not folded
+    change: float | None = None  # a row is passed on when a value moved so far, in its own unit
+    at_least_ms: int = 0  # and at least so often, of what is read
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """A group with its fields and period; behind the group's fields, the hidden ones that they are read with."""
 
     group: Group
     fields: tuple[Field, ...]
     period_ms: int
+    report: Report | None = None  # none: each row as it is read
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """value = raw * slope + offset + datum, in the unit of the field."""
+
+    field: str
+    slope: float = 1.0
+    offset: float = 0.0
+    datum: float = 0.0
+    by: str = ""
+    on: str = ""  # the day, as 2026-11-24
+    due: str = ""  # the day after which it has to be done again
+    keep_raw: bool = False  # as the field NAME_raw
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A field that is computed for each row of the group that has `trigger` (docs/how-to/report-and-correct.md)."""
+
+    field: Field
+    formula: str  # gateway.profile.formula
+    trigger: str  # one of its own device's fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +107,19 @@ class Device:
     polled: tuple[Polled, ...]
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
+    corrections: tuple[Correction, ...] = ()
+    derived: tuple[Derived, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     fast: Fast | None = None
+
+
+def hurried(device: Device) -> Device:
+    """As it is polled while its `fast` holds: what is polled less often, as often as that."""
+    fast = device.fast
+    if fast is None:
+        return device
+    polled = (replace(one, period_ms=min(one.period_ms, fast.period_ms)) for one in device.polled)
+    return replace(device, polled=tuple(polled))
 
 
 @dataclass(frozen=True, slots=True)

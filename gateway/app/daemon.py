@@ -30,6 +30,7 @@ from gateway.app import (
     trace_requests,
     watchdog,
 )
+from gateway.app.calibration import Calibration
 from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
@@ -37,6 +38,7 @@ from gateway.app.jobs import job_handlers
 from gateway.app.learned import Learned
 from gateway.app.status import StatusBoard
 from gateway.app.uplinks import PlainUplink, connect, first_uplink, plain_uplinks
+from gateway.app.watch import Watch
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
@@ -45,9 +47,9 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
 from gateway.errors import GatewayError, SpoolInUse
-from gateway.model import Draft, Event, Row
+from gateway.model import Draft, Event
 from gateway.north.uplink import Uplink
-from gateway.pipeline.judge import Judge
+from gateway.pipeline.chain import Chain, Passed
 from gateway.pipeline.packer import Packer
 from gateway.site import Site
 from gateway.south.bus import Loop, loops
@@ -110,10 +112,13 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         learned = _learned(site, clock, counters, inbox)
         buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories, owed=owed)
+        watch = Watch(site, buses, clock, counters, ThreadWorker("watch"), inbox.put)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
+        calibration = Calibration(site, clock, timeline.stamp, inbox.put, counters, ThreadWorker("calibration"))
         board = StatusBoard(
             site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
         )
+        board.calibration = calibration
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = first_uplink(
             site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept
@@ -121,11 +126,12 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         others = plain_uplinks(
             site, brokers, spool, connect(clock, timeline), clock, counters, random, inbox.put, board
         )
-        board.north, board.others = uplink, others
+        board.north, board.others, board.watch = uplink, others, watch
         _announce(site, inbox, clock, alarms)
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
             *(buses, fields, uplink, board, folder, learned, others),
+            *(Chain(site, watch.take), calibration, watch),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
@@ -154,17 +160,21 @@ class Parts:
     folder: Path
     learned: Learned
     others: Sequence[PlainUplink]
+    chain: Chain
+    calibration: Calibration
+    watch: Watch
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
     answers = {
-        **handlers(parts.board, parts.buses, Judge(parts.site), parts.counters, clock),
+        **handlers(parts.board, parts.buses, parts.chain, parts.counters, clock),
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),
         **spool_requests.handlers(parts.spool),
+        **parts.watch.handlers(),
     }
     async with asyncio.TaskGroup() as tasks:
         services = [
@@ -172,6 +182,8 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             tasks.create_task(spool.run(), name="spool"),
             tasks.create_task(parts.fields.run(), name="fields"),
             tasks.create_task(parts.learned.run(), name="learned"),
+            tasks.create_task(parts.watch.run(), name="watch"),
+            tasks.create_task(parts.calibration.run(), name="calibration"),
             tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
             *(tasks.create_task(server.run(), name=f"serve {at}") for at, server in enumerate(_servers(parts))),
@@ -195,6 +207,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             other.stop()
         await asyncio.wait(uplinks)
         await parts.learned.keep()
+        await parts.watch.keep()
         for left in (*buses, *services):
             left.cancel()
 
@@ -224,31 +237,47 @@ async def _control(server: Server, parts: Parts) -> None:
 async def _collect(parts: Parts) -> None:
     """The data path, south to disk, in one place. However it ends, what was read is written first."""
     inbox, spool, board, clock, counters = parts.inbox, parts.spool, parts.board, parts.clock, parts.counters
-    judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
+    chain, packer = parts.chain, Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
     closed: deque[Draft] = deque()
     try:
         while not inbox.ended:
-            item = await inbox.next(packer.closes_at(online=board.online))
+            times = [at for at in (packer.closes_at(online=board.online), chain.closes_at) if at is not None]
+            item = await inbox.next(min(times, default=None))
             closed += packer.due(clock.boot_ms(), online=board.online)
-            closed += _packed(judge, packer, item, counters)
+            passed = chain.due(clock.boot_ms()) if item is None else chain.take(item)
+            closed += _packed(packer, passed, counters)
             await _write(spool, closed)
     finally:  # told to stop, or another stage failed: that must not cost a reading
         for item in inbox.rest():
-            closed += _packed(judge, packer, item, counters)
-        closed += packer.flush()
+            closed += _packed(packer, chain.take(item), counters)
+        closed += _packed(packer, chain.flush(clock.boot_ms()), counters) + packer.flush()
         await _write(spool, closed)
 
 
-def _packed(judge: Judge, packer: Packer, item: Row | Event | None, counters: Counters) -> list[Draft]:
-    """The drafts that this item closed. One that no message can carry costs itself: the next would come at once."""
+def _packed(packer: Packer, passed: Passed, counters: Counters) -> list[Draft]:
+    """The drafts that this closed. An item that no message can carry costs itself: the next would come at once."""
     closed: list[Draft] = []
-    for passed in _judged(judge, item, counters):
+    _count(passed, counters)
+    for item in passed.items:
         try:
-            closed += packer.add(passed)
+            closed += packer.add(item)
         except ValueError as error:
-            counters.add("items_not_packed", what=type(passed).__name__.lower())
+            counters.add("items_not_packed", what=type(item).__name__.lower())
             _log.error("item_not_packed error=%s", error)
     return closed
+
+
+def _count(passed: Passed, counters: Counters) -> None:
+    """What the chain took away."""
+    for device, why in passed.dropped:
+        counters.add("rows_not_passed", device=device, why=why)
+    if passed.judged is None:
+        return
+    device = passed.judged.group.device
+    for _, code in passed.judged.quality:
+        counters.add("values_null", device=device, code=code.value)
+    if passed.late:
+        counters.add("rows_late", passed.late, device=device)
 
 
 async def _write(spool: Spool, closed: deque[Draft]) -> None:
@@ -256,20 +285,6 @@ async def _write(spool: Spool, closed: deque[Draft]) -> None:
     while closed:
         await spool.append(closed[0])
         closed.popleft()
-
-
-def _judged(judge: Judge, item: Row | Event | None, counters: Counters) -> list[Row | Event]:
-    """What of an item goes on: a row as it may be believed, and what is told about it; an event as it is."""
-    if item is None:
-        return []
-    if isinstance(item, Event):
-        return [item]
-    judged = judge.judge(item)
-    if judged.dropped:
-        counters.add("rows_not_passed", device=item.group.device, why=judged.dropped)
-    for _, code in judged.row.quality if judged.row else ():
-        counters.add("values_null", device=item.group.device, code=code.value)
-    return [*judged.events, *([judged.row] if judged.row else [])]
 
 
 @asynccontextmanager

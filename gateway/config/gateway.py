@@ -5,12 +5,15 @@ fail, and what stands between a TCP endpoint and them. A gateway refuses those k
 """
 
 import re
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.profile.types import Duration, Id, LineText, Text, refused
+from gateway.profile.formula import BadFormula, parse
+from gateway.profile.schema import RisingRange
+from gateway.profile.types import Duration, FieldName, Id, LineText, Text, refused
 from gateway.toml_file import Strict
 
 UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -24,7 +27,9 @@ LOOPBACK = "127.0.0.1"
 LABEL_MAX = 63  # of one part of a host name, RFC 1035
 TOPIC_NAMES = re.compile(r"\{(root|gateway|kind|device)\}")
 TOPIC_MAX = 200
-CONDITION = re.compile(r"(?P<name>[a-z0-9][a-z0-9_-]{0,63})( *(?P<sign>[<>]) *(?P<number>-?[0-9]{1,9}(\.[0-9]{1,9})?))?")  # noqa: E501 - one pattern
+CONDITION = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9_-]{0,63})( *(?P<sign>[<>]) *(?P<number>-?[0-9]{1,9}(\.[0-9]{1,9})?))?"
+)
 ALARMS_MAX = 16  # levels of one field
 QUOTA_MIN_BYTES = 16 * 10**6  # less is mostly write-ahead log, and gives readings up within the hour
 
@@ -118,6 +123,14 @@ def _checked_condition(text: str) -> str:
     return text
 
 
+def _formula(text: str) -> str:
+    try:
+        parse(text)
+    except BadFormula as error:
+        raise refused("bad_formula", str(error)) from None
+    return text
+
+
 def _checked_url(text: str) -> str:
     broker_url(text)
     return text
@@ -134,6 +147,8 @@ Port: TypeAlias = Annotated[str, AfterValidator(serial_port)]
 Host: TypeAlias = Annotated[str, AfterValidator(endpoint)]
 Topic: TypeAlias = Annotated[str, AfterValidator(topic_template)]
 Served: TypeAlias = Annotated[str, AfterValidator(served)]
+FormulaText: TypeAlias = Annotated[str, AfterValidator(_formula)]
+ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -325,20 +340,66 @@ class FastConfig(Strict):
     hold: Duration = "10m"
 
 
+class ReportConfig(Strict):
+    """report: which rows are passed on."""
+
+    every: Duration | None = None
+    change: Annotated[float, Field(gt=0)] | None = None
+    at_least: Duration | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> "ReportConfig":
+        if (self.change is None) != (self.at_least is None):
+            raise refused("bad_value", "change and at_least go together: a dead device must not look steady")
+        if self.every is None and self.change is None:
+            raise refused("bad_value", "every, or change and at_least")
+        return self
+
+
+class CorrectConfig(Strict):
+    """correct: value = raw * slope + offset + datum."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+    datum: float = 0.0
+    by: ShortText | None = None
+    on: date | None = None
+    due: date | None = None
+    keep_raw: bool = False
+
+    @model_validator(mode="after")
+    def _fit(self) -> "CorrectConfig":
+        if self.slope == 0:
+            raise refused("bad_value", "slope = 0 would make every value the same")
+        if self.on and self.due and self.due <= self.on:
+            raise refused("bad_value", "due is after on")
+        return self
+
+
+class DerivedConfig(Strict):
+    """[device.derived.NAME]: a field that is computed."""
+
+    formula: FormulaText
+    quantity: Text | None = None
+    unit: Text
+    decimals: Annotated[int, Field(ge=0, le=12)]
+    range: RisingRange | None = None
+
+
 class DeviceFieldConfig(Strict):
     """[device.fields.NAME]: what differs for one field of one device."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "derived"})
-
     every: Duration | None = None
     writable: bool = False
+    report: ReportConfig | None = None
+    correct: CorrectConfig | None = None
     alarm: Annotated[tuple[AlarmConfig, ...], Field(max_length=ALARMS_MAX)] = ()
 
 
 class DeviceConfig(Strict):
     """[[device]]: a pinned profile at one unit_id on one bus."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"report", "correct", "derived", "serve"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"correct", "serve"})
 
     name: Id
     bus: str
@@ -347,7 +408,9 @@ class DeviceConfig(Strict):
     unit_id: Annotated[int, Field(ge=1, le=255)] | None = None
     every: Annotated[EveryConfig, BeforeValidator(_for_all)] = EveryConfig()
     fast: FastConfig | None = None
+    report: ReportConfig | None = None
     fields: dict[str, DeviceFieldConfig] = Field(default_factory=dict)
+    derived: Annotated[dict[FieldName, DerivedConfig], Field(max_length=32)] = Field(default_factory=dict)
 
 
 class GatewayConfig(Strict):

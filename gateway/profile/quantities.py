@@ -19,6 +19,7 @@ class Quantity:
     unit: str  # UCUM
     letter: str  # f number, b boolean, s text
     title: tuple[tuple[str, str], ...]  # ("en", ...), ("vi", ...)
+    aggregate: str = ""  # mean | last | energy_mean | vector_mean; "" = the common one of its letter
 
 
 @cache
@@ -26,6 +27,8 @@ def quantities() -> Mapping[str, Quantity]:
     """All of them, by name."""
     text = resources.files("gateway.profile").joinpath("quantities.toml").read_text("utf-8")
     return {
-        name: Quantity(name, entry["unit"], entry["letter"], tuple(sorted(entry["title"].items())))
+        name: Quantity(
+            name, entry["unit"], entry["letter"], tuple(sorted(entry["title"].items())), entry.get("aggregate", "")
+        )
         for name, entry in tomllib.loads(text).items()
     }

@@ -13,6 +13,7 @@ from gateway.app.daemon import Parts, _collect, _servers
 from gateway.app.inbox import Inbox
 from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Group, Row
+from gateway.pipeline.chain import Chain
 from gateway.site import Serve, Site, SpoolSettings, UplinkSettings
 from gateway.south.bus import BusLoop
 from gateway.testing.clock import FakeClock, turns
@@ -72,7 +73,7 @@ class Bench:
         self.inbox = Inbox(self.clock, self.counters, items_max)
         named = SimpleNamespace(
             site=SITE, boot="b1", clock=self.clock, counters=self.counters, inbox=self.inbox, spool=self.spool,
-            board=SimpleNamespace(online=True),
+            board=SimpleNamespace(online=True), chain=Chain(SITE),
         )  # fmt: skip
         self.collecting = group.create_task(_collect(cast("Parts", named)), name="collect")
 
