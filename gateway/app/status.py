@@ -215,6 +215,7 @@ def _device(bus: str, device: Device) -> CatalogDevice:
             report=_report(f, shape.report),
             correct=_correct(corrections.get(f.name)),
             formula=formulas.get(f.name, ""),
+            limits=tuple((a.level, a.kind, a.at, a.clear) for a in device.alarms if a.field == f.name),
         )
         for shape in shapes(device)
         for f in shape.fields

@@ -17,6 +17,7 @@ MAX_CATALOG_BYTES: Final = 1_000_000  # under the packet limit that brokers come
 MAX_DEVICES: Final = 1024
 MAX_FIELDS: Final = 1024  # of one device, all its groups together
 MAX_LANGUAGES: Final = 8
+MAX_LIMITS: Final = 64  # of one field
 
 _DECIMALS_MAX: Final = 15
 _FORMULA_BYTES_MAX: Final = 1000
@@ -44,6 +45,7 @@ class CatalogField:
     report: tuple[tuple[str, float | str], ...] = ()  # its policy: every_ms, fold, change, at_least_ms
     correct: tuple[tuple[str, float | str], ...] = ()  # slope, offset, datum, by, on, due
     formula: str = ""  # of a derived field
+    limits: tuple[tuple[str, str, float, float], ...] = ()  # of its alarms: level, kind, at, clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def _written_field(field: CatalogField, *, title: bool) -> dict[str, object]:
     written |= {name: True for name in _MARKS if getattr(field, name)}
     written |= {name: dict(getattr(field, name)) for name in _TABLES if getattr(field, name)}
     written |= {"formula": field.formula} if field.formula else {}
+    written |= {"limits": field.limits} if field.limits else {}
     return written | ({"title": _told(dict(field.title))} if title else {})
 
 
@@ -211,7 +214,15 @@ def _more(field: dict[str, Any]) -> dict[str, object]:
     more: dict[str, object] = {name: _table(field[name], name) for name in _TABLES if name in field}
     if "formula" in field:
         more["formula"] = checked.text(field["formula"], "formula", _FORMULA_BYTES_MAX)
+    if "limits" in field:
+        more["limits"] = [_limit(limit) for limit in checked.items(field["limits"], "limits", MAX_LIMITS)]
     return more
+
+
+def _limit(value: object) -> list[object]:
+    level, kind, at, clear = checked.items(value, "limit", 4, width=4)
+    names = checked.name(level, "level"), checked.name(kind, "kind", checked.WORD)
+    return [*names, _number(at, "at"), _number(clear, "clear")]
 
 
 def _table(value: object, name: str) -> dict[str, object]:
