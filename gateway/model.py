@@ -31,6 +31,7 @@ class Quality(StrEnum):
     NOT_FITTED = "not_fitted"
     NO_VALUE = "no_value"  # the device itself says it has none: a sentinel, an empty field
     STUCK = "stuck"
+    STALE = "stale"  # what it is computed from is too old
 
 
 class Trust(StrEnum):

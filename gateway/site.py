@@ -22,12 +22,79 @@ from gateway.seams import Broker
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Which rows of a group are passed on: a window of `every_ms` is one row; else those that say something new."""
+
+    every_ms: int = 0  # 0: not folded
+    change: float | None = None  # a row is passed on when a value moved so far, in its own unit
+    at_least_ms: int = 0  # and at least so often, of what is read
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """A group with its fields and period; behind the group's fields, the hidden ones that they are read with."""
 
     group: Group
     fields: tuple[Field, ...]
     period_ms: int
+    report: Report | None = None  # none: each row as it is read
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """value = raw * slope + offset + datum, in the unit of the field."""
+
+    field: str
+    slope: float = 1.0
+    offset: float = 0.0
+    datum: float = 0.0
+    by: str = ""
+    on: str = ""  # the day, as 2026-11-24
+    due: str = ""  # the day after which it has to be done again
+    keep_raw: bool = False  # as the field NAME_raw
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A field that is computed for each row of the group that has `trigger` (docs/how-to/report-and-correct.md)."""
+
+    field: Field
+    formula: str  # gateway.profile.formula
+    trigger: str  # one of its own device's fields
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One named level of one field.
+
+    kind: above | below (`at` and `clear` are values), rise | fall (changes within `per_ms`), stuck (s without a change
+    beyond `within`). It goes on when `at` has been reached for `for_ms`, and off beyond `clear`.
+    """
+
+    field: str
+    level: str
+    kind: str
+    at: float
+    clear: float
+    for_ms: int = 0
+    per_ms: int = 0
+    within: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fast:
+    """A device is polled every `period_ms` while a condition holds, and for `hold_ms` after it last held.
+
+    The condition: an alarm of this `level` is on; or, where that is "", `field` is above (sign 1) or below (-1) `at`.
+    """
+
+    when: str  # as people wrote it
+    level: str
+    field: str
+    sign: int
+    at: float
+    period_ms: int
+    hold_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +108,19 @@ class Device:
     writable: tuple[str, ...] = ()  # fields that this site allows to be written; those of the profile that allow it
     variant: str = ""
     address: str = ""  # of a serial device that is asked by one
+    corrections: tuple[Correction, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    fast: Fast | None = None
+
+
+def hurried(device: Device) -> Device:
+    """As it is polled while its `fast` holds: what is polled less often, as often as that."""
+    fast = device.fast
+    if fast is None:
+        return device
+    polled = (replace(one, period_ms=min(one.period_ms, fast.period_ms)) for one in device.polled)
+    return replace(device, polled=tuple(polled))
 
 
 @dataclass(frozen=True, slots=True)

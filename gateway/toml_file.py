@@ -374,7 +374,8 @@ def _unknown_key(steps: Steps, model: type[Strict] | None, places: Places) -> Pr
         return places.problem("unknown_key", key, *steps)
     if key in model.not_built:
         return places.problem("not_built_yet", f"{key} is planned, but this version does not do it", *steps)
-    return places.problem("unknown_key", f"{key} means nothing here{nearest(key, list(model.model_fields))}", *steps)
+    known = [info.alias or name for name, info in model.model_fields.items()]
+    return places.problem("unknown_key", f"{key} means nothing here{nearest(key, known)}", *steps)
 
 
 def _model_at(model: type[Strict] | None, steps: Steps) -> type[Strict] | None:

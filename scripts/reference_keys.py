@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -44,12 +45,13 @@ KINDS = {  # how people write what a check of ours looks at
     get_args(types.LineText)[1].func: '`"9600 8N1"`',
     get_args(types.HexText)[1].func: 'hex bytes, `"42 4D"`',
     get_args(site_file.Size)[1].func: 'size, `"4 GB"`',
+    get_args(site_file.FormulaText)[1].func: 'formula, `"level * 2"`',
     get_args(site_file.Url)[1].func: "URL",
     get_args(site_file.Port)[1].func: "port",
     get_args(site_file.Host)[1].func: "host",
     get_args(RisingRange)[1].func: "`[low, high]`",
 }
-PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date, `2026-11-24`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def sections(
     """The tables of a file, outermost first; one that may stand in two places is told at the first."""
     seen = set() if seen is None else seen
     seen.add(model)
-    keys = tuple(Key(f"{path}{name}", name, info) for name, info in model.model_fields.items())
+    named = ((info.alias or name, info) for name, info in model.model_fields.items())
+    keys = tuple(Key(f"{path}{name}", name, info) for name, info in named)
     yield Section(head, model, keys)
     for key in keys:
         below = _model_in(key.info.annotation)

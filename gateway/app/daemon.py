@@ -10,8 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,8 @@ from gateway.app import (
     watchdog,
 )
 from gateway.app.box import Box, LifeFile, in_site
+from gateway.app.calibration import Calibration
+from gateway.app.collect import Collector
 from gateway.app.fields import Fields
 from gateway.app.handlers import handlers
 from gateway.app.inbox import Inbox
@@ -41,6 +42,7 @@ from gateway.app.learned import Learned
 from gateway.app.status import StatusBoard
 from gateway.app.upgrades import Upgrades
 from gateway.app.uplinks import PlainUplink, connect, first_uplink, plain_uplinks
+from gateway.app.watch import Watch
 from gateway.clock.boot import machine_identity, read_boot
 from gateway.clock.follow import apply, follow, observe
 from gateway.clock.kernel import SystemClock
@@ -49,9 +51,9 @@ from gateway.clock.timeline import Timeline, estimate
 from gateway.control.server import Server
 from gateway.counters import Counters
 from gateway.errors import GatewayError, SpoolInUse
-from gateway.model import BootMs, Draft, Event, Row
+from gateway.model import Event
 from gateway.north.uplink import Uplink
-from gateway.pipeline.judge import Judge
+from gateway.pipeline.chain import Chain
 from gateway.pipeline.packer import Packer
 from gateway.pipeline.tally import Tally
 from gateway.site import Site
@@ -116,11 +118,14 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         learned = _learned(site, clock, counters, inbox)
         buses = loops(site, clock, counters, random, inbox.put, inbox.put, learned.memories, owed=owed)
+        watch = Watch(site, buses, clock, counters, ThreadWorker("watch"), inbox.put)
         fields, kept = await _fields(site, buses, clock, counters, inbox)
+        calibration = Calibration(site, clock, timeline.stamp, inbox.put, counters, ThreadWorker("calibration"))
         board = StatusBoard(
             site, boot, clock, timeline.stamp, buses, spool, alarms, clock_refused=lambda: clock.refused
         )
         upgrades = Upgrades(Path(site.spool.path), __version__, spool, clock, ThreadWorker("versions"), inbox.put)
+        board.calibration = calibration
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = first_uplink(
             *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept),
@@ -129,15 +134,16 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         others = plain_uplinks(
             site, brokers, spool, connect(clock, timeline), clock, counters, random, inbox.put, board
         )
-        board.north, board.others = uplink, others
         lived = LifeFile(Path(site.spool.path), boot)
         doors = [door for doors in brokers for door in doors]
         boxes = in_site(site, lived, doors, timeline, clock, counters, inbox.put, board.status)
+        board.north, board.others, board.watch = uplink, others, watch
         _announce(site, inbox, clock, alarms)
         parts = Parts(
             *(site, boot, clock, counters, inbox, spool, timeline, receipts),
             *(buses, fields, uplink, board, folder, learned, others),
             *(push.Waiting(clock, lambda: inbox.lost), boxes, upgrades, tally),
+            *(Chain(site, watch.take), calibration, watch),
         )
         await _serve(parts, _told_to_stop())
         if not any(bus.owes for bus in buses):
@@ -172,17 +178,21 @@ class Parts:
     boxes: Sequence[Box]  # one, or none
     upgrades: Upgrades
     tally: Tally
+    chain: Chain
+    calibration: Calibration
+    watch: Watch
 
 
 async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
     """Run all; when told to stop, stop in the order in which data flows."""
     clock, inbox, spool = parts.clock, parts.inbox, parts.spool
     answers = {
-        **handlers(parts.board, [*parts.buses, *parts.boxes], Judge(parts.site), parts.counters, clock),
+        **handlers(parts.board, [*parts.buses, *parts.boxes], parts.chain, parts.counters, clock),
         **field_requests.handlers(parts.fields, parts.boot, clock),
         **trace_requests.handlers(parts.site.buses, parts.buses, clock),
         **job_handlers(parts.site.buses, parts.buses),
         **spool_requests.handlers(parts.spool),
+        **parts.watch.handlers(),
     }
     pushes = {**push.handlers(parts.buses, parts.waiting)}
     async with asyncio.TaskGroup() as tasks:
@@ -192,6 +202,8 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             tasks.create_task(parts.fields.run(), name="fields"),
             tasks.create_task(parts.learned.run(), name="learned"),
             tasks.create_task(parts.upgrades.run(), name="upgrades"),
+            tasks.create_task(parts.watch.run(), name="watch"),
+            tasks.create_task(parts.calibration.run(), name="calibration"),
             tasks.create_task(_control(Server(parts.folder / SOCKET, answers), parts), name="control"),
             *(
                 tasks.create_task(_control(Server(parts.folder / push.SOCKET, pushes), parts), name="push")
@@ -201,7 +213,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             tasks.create_task(watchdog.watch(clock, lambda: _moves(spool)), name="watchdog"),
             *(tasks.create_task(server.run(), name=f"serve {at}") for at, server in enumerate(_servers(parts))),
         ]
-        collector = tasks.create_task(_collect(parts), name="collect")
+        collector = tasks.create_task(_collector(parts).run(), name="collect")
         uplinks = [tasks.create_task(parts.uplink.run(), name="uplink")]
         uplinks += [tasks.create_task(other.run(), name=f"uplink {other.name}") for other in parts.others]
         buses = [tasks.create_task(bus.run(), name=f"bus {at}") for at, bus in enumerate(parts.buses)]
@@ -220,6 +232,7 @@ async def _serve(parts: Parts, stopping: asyncio.Event) -> None:
             other.stop()
         await asyncio.wait(uplinks)
         await parts.learned.keep()
+        await parts.watch.keep()
         for left in (*buses, *services):
             left.cancel()
 
@@ -246,78 +259,13 @@ async def _control(server: Server, parts: Parts) -> None:
         parts.inbox.put(Event(parts.clock.boot_ms(), "", "control_socket_failed", str(error)))
 
 
-async def _collect(parts: Parts) -> None:
-    """The data path, south to disk, in one place. However it ends, what was read is written first."""
-    inbox, spool, board, clock, counters = parts.inbox, parts.spool, parts.board, parts.clock, parts.counters
-    waiting = parts.waiting
-    judge, packer = Judge(parts.site), Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
-    tally = parts.tally
-    closed: deque[Draft] = deque()
-    try:
-        while not inbox.ended:
-            item = await inbox.next(_first(packer.closes_at(online=board.online), waiting.due_at()))
-            closed += packer.due(clock.boot_ms(), online=board.online)
-            closed += _packed(judge, packer, item, counters)
-            begun = waiting.begin() if inbox.empty and waiting.due(clock.boot_ms()) else ()
-            closed += packer.flush() if begun else ()
-            await _write(spool, closed)
-            push.tell(begun, stored=not spool.status.failing) if begun else None
-    finally:  # told to stop, or another stage failed: that must not cost a reading
-        closed += _all_packed(judge, packer, tally, inbox.rest(), counters)
-        closed += _all_packed(judge, packer, tally, tally.tell(clock.boot_ms()), counters)
-        closed += packer.flush()
-        await _write(spool, closed)
-        push.tell(waiting.begin(), stored=not spool.status.failing)
-
-
-def _first(*moments: BootMs | None) -> BootMs | None:
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
-def _sooner(one: BootMs | None, other: BootMs | None) -> BootMs | None:
-    return min((at for at in (one, other) if at is not None), default=None)
-
-
-def _all_packed(
-    judge: Judge, packer: Packer, tally: Tally, items: Iterable[Row | Event], counters: Counters
-) -> list[Draft]:
-    return [draft for item in items for draft in _packed(judge, packer, tally, item, counters)]
-
-
-def _packed(judge: Judge, packer: Packer, tally: Tally, item: Row | Event | None, counters: Counters) -> list[Draft]:
-    """The drafts that this item closed. One that no message can carry costs itself: the next would come at once."""
-    closed: list[Draft] = []
-    for passed in _judged(judge, item, counters):
-        try:
-            closed += packer.add(passed)
-        except ValueError as error:
-            counters.add("items_not_packed", what=type(passed).__name__.lower())
-            _log.error("item_not_packed error=%s", error)
-            continue
-        if isinstance(passed, Row):
-            tally.add(passed)
-    return closed
-
-
-async def _write(spool: Spool, closed: deque[Draft]) -> None:
-    """A cancel may come when the first one is on disk already: it is then written twice, as the same points."""
-    while closed:
-        await spool.append(closed[0])
-        closed.popleft()
-
-
-def _judged(judge: Judge, item: Row | Event | None, counters: Counters) -> list[Row | Event]:
-    """What of an item goes on: a row as it may be believed, and what is told about it; an event as it is."""
-    if item is None:
-        return []
-    if isinstance(item, Event):
-        return [item]
-    judged = judge.judge(item)
-    if judged.dropped:
-        counters.add("rows_not_passed", device=item.group.device, why=judged.dropped)
-    for _, code in judged.row.quality if judged.row else ():
-        counters.add("values_null", device=item.group.device, code=code.value)
-    return [*judged.events, *([judged.row] if judged.row else [])]
+def _collector(parts: Parts) -> Collector:
+    """The data path of these parts."""
+    packer = Packer(parts.boot, max_age_ms=parts.site.uplinks[0].max_age_ms)
+    return Collector(
+        *(parts.inbox, parts.chain, parts.tally, packer, parts.spool, parts.waiting, parts.clock, parts.counters),
+        lambda: parts.board.online,
+    )
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ class HasRows(Protocol):
 
 
 class Believes(Protocol):
-    """The judge."""
+    """The chain, or the judge alone."""
 
     def believed(self, row: Row) -> Row:
         """With a code for each value that cannot be true."""

@@ -13,7 +13,7 @@ them shares a commit a second.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from gateway.control.server import Handler
 from gateway.errors import Malformed, SpoolFailed
@@ -26,6 +26,9 @@ STORED: Final = "stored"
 FLUSH_EVERY_MS: Final = 1000
 TEXT_CHARS_MAX: Final = 256
 FIELDS_MAX: Final = 256
+
+
+Begun: TypeAlias = Sequence[asyncio.Future[bool]]
 
 
 class Waiting:
@@ -56,7 +59,7 @@ class Waiting:
         at = self.due_at()
         return at is not None and now >= at
 
-    def begin(self) -> list[asyncio.Future[bool]]:
+    def begin(self) -> Begun:
         """Those whose rows are in the batch that is closed now."""
         begun, self._waiting = self._waiting, []
         self._flushed_at = self._clock.boot_ms()
@@ -105,7 +108,7 @@ def _value(value: Any) -> Value | None:  # noqa: ANN401 - JSON
     return value
 
 
-def tell(begun: Sequence[asyncio.Future[bool]], *, stored: bool) -> None:
+def tell(begun: Begun, *, stored: bool) -> None:
     """Who has gone meanwhile is not told."""
     for told in begun:
         if not told.done():

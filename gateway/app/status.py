@@ -5,8 +5,11 @@ from typing import Protocol
 
 from gateway import __version__
 from gateway.model import BootMs, Stamp, Trust
+from gateway.pipeline.chain import shapes
+from gateway.pipeline.maintenance import Work
+from gateway.profile.profile import Field
 from gateway.seams import Clock
-from gateway.site import Device, Site
+from gateway.site import Correction, Device, Report, Site
 from gateway.wire.documents import (
     Catalog,
     CatalogDevice,
@@ -16,6 +19,7 @@ from gateway.wire.documents import (
     SpoolStatus,
     Status,
     UplinkStatus,
+    WatchStatus,
 )
 
 
@@ -65,11 +69,41 @@ class SaysUplink(Protocol):
         ...
 
 
+class SaysOverdue(Protocol):
+    """The corrections of the site."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether one has to be done again."""
+        ...
+
+
+class SaysWatch(Protocol):
+    """What rows have set off."""
+
+    @property
+    def alarms_on(self) -> Sequence[tuple[str, str, str]]:
+        """(device, field, level) of each alarm that is on."""
+        ...
+
+    @property
+    def fast(self) -> tuple[str, ...]:
+        """Devices that are polled faster now."""
+        ...
+
+    @property
+    def works(self) -> Sequence[Work]:
+        """Devices in maintenance."""
+        ...
+
+
 class StatusBoard:
     """Asks every stage; keeps nothing of its own but the alarms that the process raises."""
 
     north: SaysNorth  # set once the uplink exists: it needs `documents` first
     others: Sequence[SaysUplink] = ()  # likewise
+    watch: SaysWatch | None = None
+    calibration: SaysOverdue | None = None
 
     def __init__(
         self,
@@ -113,9 +147,16 @@ class StatusBoard:
             ),
             spool=spool,
             north=north,
+            watch=self._watched(),
             uplinks=(self._first(spool, north), *(other.status for other in self.others)),
             alarms=tuple(sorted({*self._alarms, *self.north.alarms, *self._now_wrong(spool)})),
         )
+
+    def _watched(self) -> WatchStatus:
+        if self.watch is None:
+            return WatchStatus()
+        works = tuple((work.device, work.kind, work.by, work.ends) for work in self.watch.works)
+        return WatchStatus(tuple(self.watch.alarms_on), self.watch.fast, works)
 
     def _first(self, spool: SpoolStatus, north: NorthStatus) -> UplinkStatus:
         """The IOC's uplink, told as the others are."""
@@ -137,6 +178,8 @@ class StatusBoard:
             yield "spool_failed"
         if self._clock_refused():
             yield "clock_unreadable"
+        if self.calibration is not None and self.calibration.overdue:
+            yield "calibration_due"
 
     def documents(self) -> tuple[Status, Catalog]:
         """What the uplink keeps retained."""
@@ -158,6 +201,9 @@ def catalog(site: Site) -> Catalog:
 
 
 def _device(bus: str, device: Device) -> CatalogDevice:
+    """As its rows leave: with corrected ranges, raw and derived fields."""
+    corrections = {correction.field: correction for correction in device.corrections}
+    formulas = {derived.field.name: derived.formula for derived in device.derived}
     fields = tuple(
         CatalogField(
             f.name,
@@ -166,12 +212,32 @@ def _device(bus: str, device: Device) -> CatalogDevice:
             f.decimals,
             f.low,
             f.high,
-            polled.period_ms,
+            shape.period_ms,
             counter=f.counter,
             restarts=f.restarts,
+            report=_report(f, shape.report),
+            correct=_correct(corrections.get(f.name)),
+            formula=formulas.get(f.name, ""),
+            limits=tuple((a.level, a.kind, a.at, a.clear) for a in device.alarms if a.field == f.name),
         )
-        for polled in device.polled
-        for f in polled.fields
-        if not f.hidden
+        for shape in shapes(device)
+        for f in shape.fields
     )
     return CatalogDevice(device.name, bus, device.profile.kind, device.profile.ref, device.profile.title, fields)
+
+
+def _report(field: Field, report: Report | None) -> tuple[tuple[str, float | str], ...]:
+    """Its policy, only what is set."""
+    if report is None:
+        return ()
+    folds = (("every_ms", report.every_ms), ("fold", field.aggregate)) if report.every_ms else ()
+    news = (("change", report.change), ("at_least_ms", report.at_least_ms)) if report.change is not None else ()
+    return (*folds, *news)
+
+
+def _correct(correction: Correction | None) -> tuple[tuple[str, float | str], ...]:
+    if correction is None:
+        return ()
+    numbers = (("slope", correction.slope), ("offset", correction.offset), ("datum", correction.datum))
+    texts = (("by", correction.by), ("on", correction.on), ("due", correction.due))
+    return (*numbers, *(pair for pair in texts if pair[1]))

@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.cli import check as checks
 from gateway.cli import demo as demos
 from gateway.cli import ioc, profile, skeleton
+from gateway.cli import maintenance as maintenances
 from gateway.cli import plan as plans
 from gateway.cli import probe as probes
 from gateway.cli import push as pushes
@@ -206,6 +207,21 @@ def probe(
     """Read a stretch of registers and show it in every type and order, likely values marked; only reads."""
     wanted = probes.Wanted(target, unit_id, stretch, str(table), line, socket)
     return probes.show(wanted, lang, as_json=json)
+
+
+@app.command(rich_help_panel=CABINET)
+def maintenance(
+    device: DEVICE,
+    for_: Annotated[str, typer.Option("--for", metavar="TIME", help="as 30m or 2h, at most 24h; 0s ends it")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who works on it")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT")] = "",
+    socket: SOCKET = statuses.SOCKET_DEFAULT,
+    *,
+    calibration: Annotated[bool, typer.Option("--calibration", help="its values are those of a calibration")] = False,
+    lang: LANG = "en",
+) -> int:
+    """Say that somebody works on a device: its readings are kept, its alarms rest; it ends by itself."""
+    return maintenances.ask(socket, maintenances.Work(device, for_, by, why, calibration), lang)
 
 
 @app.command(rich_help_panel=OTHERS)

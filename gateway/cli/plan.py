@@ -15,7 +15,7 @@ from gateway.config.compile import compile_file
 from gateway.errors import Invalid
 from gateway.profile.profile import Line
 from gateway.site import Bus, Site, UplinkSettings
-from gateway.south.outlook.outlook import GroupOutlook, Outlook, at_once_ms, outlook
+from gateway.south.outlook.outlook import GroupOutlook, Outlook, at_once_ms, fast_verdict, outlook
 from gateway.south.outlook.remedies import Remedy, remedies
 from gateway.south.outlook.talks import talks_outlook
 from gateway.south.reads.plan import Read
@@ -38,6 +38,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "holds": "every period is held",
         "over": "it would need {0} of its time",
         "late": "a poll of {0} takes {1} at once: one of {2}, due every {3}, is up to {4} late",
+        "fast": "with every `fast` in force: load {0}",
+        "fast_refused": "with every `fast` in force: load {0}, too much; nothing here will be polled faster",
         "remedies": "what would do, the least effort first:",
         "no_remedy": "nothing that was tried would do: the bus has to be divided among several",
         "period": "{0} every {2} instead of every {1}",
@@ -65,6 +67,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "holds": "giữ kịp mọi chu kỳ",
         "over": "cần tới {0} thời gian của bus",
         "late": "một lần hỏi {0} chiếm liền {1}: lần hỏi {2}, hạn mỗi {3}, có thể trễ đến {4}",
+        "fast": "khi mọi `fast` cùng có hiệu lực: tải {0}",
+        "fast_refused": "khi mọi `fast` cùng có hiệu lực: tải {0}, quá mức; không thiết bị nào được đọc nhanh hơn",
         "remedies": "cách khắc phục, từ ít công nhất:",
         "no_remedy": "không cách nào đã thử là đủ: phải chia thiết bị ra nhiều bus",
         "period": "{0} mỗi {2} thay vì mỗi {1}",
@@ -167,6 +171,10 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[s
         return
     yield from _table(now, said, width)
     yield from _verdict(now, said, lang)
+    hurried = fast_verdict(bus)
+    if hurried is not None:
+        text = said["fast" if hurried.holds else "fast_refused"].format(_per_cent(hurried.load))
+        yield f"  {text}" if hurried.holds else f"  ! {text}"
 
 
 def _talks(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
@@ -252,6 +260,7 @@ def _bus_document(bus: Bus) -> dict[str, Any]:
     asked = bus.mode != "listen" and bus.transport not in {"stream", "talk", "push"}
     now = outlook(bus if asked else replace(bus, devices=()))
     verdict = talks_outlook(bus)[1] if bus.transport == "talk" else now.verdict
+    hurried = fast_verdict(bus)
     return {
         "name": bus.name,
         "transport": bus.transport,
@@ -264,6 +273,7 @@ def _bus_document(bus: Bus) -> dict[str, Any]:
         "blocker": None if now.verdict.blocker is None else now.groups[now.verdict.blocker].device.name,
         "late": None if now.verdict.late is None else now.groups[now.verdict.late].device.name,
         "late_ms": now.verdict.late_ms,
+        "fast": None if hurried is None else {"load": hurried.load, "holds": hurried.holds},
         "reads": [_read_document(group, read, ms) for group in now.groups for read, ms in group.reads],
         "remedies": [asdict(remedy) for remedy in remedies(now)],
     }

@@ -48,6 +48,12 @@ def health(status: Mapping[str, Any], lang: str) -> Table:
         table.add_row("[red]![/]", f"[red]{words.title(alarm, lang)}[/]")
     for name, code in _down(status):
         table.add_row("[red]![/]", f"[red]{name}: {words.title(code, lang)}[/]")
+    for device, field, level in status.get("alarms_on", ()):
+        table.add_row("[red]![/]", f"[red]{device} {field}: {level}, {words.title('alarm_on', lang)}[/]")
+    for device, kind, by, _ in status.get("maintenance", ()):
+        table.add_row(device, f"[yellow]{words.title(kind, lang)} ({escape(by)})[/]")
+    for device in status.get("fast", ()):
+        table.add_row(device, words.title("fast_on", lang))
     online = status["online"]
     table.add_row(
         "IOC", f"[{'green' if online else 'yellow'}]{words.title('online' if online else 'offline', lang)}[/]"

@@ -5,15 +5,17 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
 
+from gateway.config.alarms import compile_alarms, compile_fast
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
+from gateway.config.meaning import chunks, corrections, derived, report
 from gateway.model import Group
 from gateway.profile import plugins
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
 from gateway.protocols.declared import Poll
-from gateway.site import Bus, Device, Polled, Serve
+from gateway.site import Bus, Device, Polled, Report, Serve
 from gateway.toml_file import Step, nearest
 
 EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
@@ -88,7 +90,7 @@ class _Compiler:
             yield self._bus(n, bus)
 
     def _bus(self, n: int, bus: BusConfig) -> Bus:
-        devices = [device for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
+        devices = self._devices(bus)
         serial = self._serial(n, bus, devices)
         if bus.port and bus.port.startswith("/dev/tty"):
             detail = f"{bus.port} may name another port after a restart: by-id/ or by-path/ does not"
@@ -116,9 +118,8 @@ class _Compiler:
 
     def _pushed(self, bus: BusConfig) -> Bus:
         """What programs of this box hand in, of whatever profile: how that is read elsewhere means nothing here."""
-        found = (self._on(bus, m, entry) for m, entry in enumerate(self._config.device))
         local = LocalSource()
-        devices = (replace(each, profile=replace(each.profile, source=local)) for each in found if each is not None)
+        devices = (replace(each, profile=replace(each.profile, source=local)) for each in self._devices(bus))
         return Bus(bus.name, "push", bus.link, "", Line(), tuple(devices), mode=bus.mode)
 
     def _serial(self, n: int, bus: BusConfig, devices: Sequence[Device]) -> str:
@@ -180,7 +181,23 @@ class _Compiler:
         polled = tuple(self._polled(n, entry, profile))
         writable = tuple(self._writable(n, entry, profile))
         unit_id, address = self._unit_id(n, entry, profile), self._address(n, entry, profile)
-        return Device(entry.name, profile, unit_id, polled, writable, entry.variant or "", address)
+        corrected = tuple(corrections(n, entry, profile, self._findings))
+        alarms = compile_alarms(n, entry, polled, self._findings)
+        fast = compile_fast(n, entry, bus, polled, self._findings)
+        variant = entry.variant or ""
+        return Device(
+            entry.name, profile, unit_id, polled, writable, variant, address, corrected, alarms=alarms, fast=fast
+        )
+
+    def _devices(self, bus: BusConfig) -> list[Device]:
+        """Those of a bus; what is computed may be of others on it."""
+        places = [(m, device) for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
+        before = [device for _, device in places]
+        return [self._with_derived(m, device, before) for m, device in places]
+
+    def _with_derived(self, n: int, device: Device, others: Sequence[Device]) -> Device:
+        entry = self._config.device[n]
+        return replace(device, derived=tuple(derived(n, entry, device, others, self._findings)))
 
     def _profile(self, entry: DeviceConfig) -> Profile | None:
         """What the device is: its profile, or the variant of it that is named."""
@@ -269,13 +286,16 @@ class _Compiler:
             if name not in known:
                 detail = f"{profile.ref} has no {name}{nearest(name, known)}"
                 self._findings.report("unknown_field", detail, "device", n, "fields", name)
-        periods: dict[int, list[Field]] = {}
+        together: dict[tuple[int, Report | None], list[Field]] = {}
         for field in profile.reported:
-            periods.setdefault(self._period_ms(n, entry, profile, field), []).append(field)
-        for period_ms, fields in sorted(periods.items()):
-            names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
-            group = Group(entry.name, profile.kind, profile.ref, names, letters)
-            yield Polled(group, (*fields, *_behind(fields, profile)), period_ms)
+            period_ms = self._period_ms(n, entry, profile, field)
+            key = (period_ms, report(n, entry, field, period_ms, self._findings))
+            together.setdefault(key, []).append(field)
+        for (period_ms, policy), alike in sorted(together.items(), key=lambda item: item[0][0]):
+            for fields in chunks(entry, alike, policy):
+                names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
+                group = Group(entry.name, profile.kind, profile.ref, names, letters)
+                yield Polled(group, (*fields, *_behind(fields, profile)), period_ms, policy)
 
     def _writable(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[str]:
         """The fields that this site allows to be written, in the profile's order."""

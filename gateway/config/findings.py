@@ -22,4 +22,6 @@ class Findings:
 
     def note(self, code: str, detail: str, *steps: Step) -> None:
         """Something one should know but need not change."""
-        self.notes.append(self.places.problem(code, detail, *steps))
+        note = self.places.problem(code, detail, *steps)
+        if note not in self.notes:
+            self.notes.append(note)

@@ -7,19 +7,19 @@ by an event when that begins and when it ends, instead of a row at every poll.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from operator import le
 from typing import Final, TypeAlias
 
 from gateway.model import BootMs, Event, Group, Quality, Row, Value
+from gateway.pipeline.apart import Apart
 from gateway.profile.profile import Field
 from gateway.site import Site
 from gateway.wire.body_reader import MAX_VALUE_BYTES
 from gateway.wire.checked import all_finite, finite, is_text
 
 MAX_ROW_TEXT_BYTES: Final = 8 * 1024  # of all texts of one row: it must fit a message with its group
-APART_MS_MAX: Final = 8  # as many groups of one device, at most, are told apart at one time
 
 NOT_RISING: Final = "not_rising"
 NO_VALUES: Final = "no_values"
@@ -56,7 +56,7 @@ class Judge:
         polled = (polled for device in site.devices for polled in device.polled)
         self._limits = {each.group: _Limits.of(each.group, each.fields) for each in polled}
         self._seen: dict[Group, _Seen] = {}
-        self._nulls: dict[tuple[str, str], BootMs] = {}  # the latest row with a null, by device and kind
+        self._apart = Apart()
 
     def judge(self, row: Row) -> Judged:
         """Never raises; whatever the row is, the outcome says what became of it."""
@@ -72,26 +72,13 @@ class Judge:
         if len(believed.quality) == len(believed.values):
             return _without(row, seen, believed.quality[0][1])
         if believed.quality:
-            believed = self._apart(believed)
+            believed = self._apart.moved(believed)
             seen.last = believed.at
         return Judged(believed, _back(row, seen))
 
     def believed(self, row: Row) -> Row:
         """The row with a code for each value that cannot be true: what people may be shown. Remembers nothing."""
         return _believed(row, self._limits.get(row.group) or _Limits.of(row.group, ()))
-
-    def _apart(self, row: Row) -> Row:
-        """A ms later, if another group of the device has nulls at the very same one (two groups in one frame).
-
-        In the store rows of one device, kind and time are one point with one text `qc`: the codes of one of them would
-        be overwritten, and its nulls would have no reason.
-        """
-        key = (row.group.device, row.group.kind)
-        taken = self._nulls.get(key)
-        if taken is not None and 0 <= taken - row.at < APART_MS_MAX:
-            row = replace(row, at=BootMs(taken + 1))
-        self._nulls[key] = row.at
-        return row
 
 
 def plausible(row: Row, fields: Sequence[Field]) -> Row:

@@ -69,6 +69,7 @@ class Entry:
             high=entry.range[1] if entry.range else None,
             every=entry.every,
             counter=entry.counter,
+            aggregate=_aggregate(quantity, shape, counter=entry.counter),
             table=self._table(),
             address=entry.address if self._modbus else None,
             type=kind,
@@ -255,6 +256,13 @@ class Entry:
 
     def _report(self, code: str, detail: str, *steps: Step) -> None:
         self.problems.append(self._places.problem(code, detail, "fields", self._name, *steps))
+
+
+def _aggregate(quantity: Quantity, shape: str, *, counter: bool) -> str:
+    """That of its quantity; of counters and states the last one, of all else the mean."""
+    if shape != "number":
+        return "last"
+    return quantity.aggregate or ("last" if counter else "mean")
 
 
 def _scale(entry: FieldSchema) -> tuple[int, float]:

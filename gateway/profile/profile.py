@@ -41,6 +41,7 @@ class Field:
     high: float | None = None
     every: str = "normal"  # period class: fast | normal | slow
     counter: bool = False
+    aggregate: str = "mean"  # what many readings are folded into: mean | last | energy_mean | vector_mean
     # where in a Modbus map
     table: Table | None = None
     address: int | None = None

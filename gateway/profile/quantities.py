@@ -22,6 +22,7 @@ class Quantity:
     fiware: str = ""  # Model.attribute of a smart data model; value * fiware_factor is what it wants
     fiware_factor: float = 1.0
     senml: str = ""  # where it is not that of the unit
+    aggregate: str = ""  # mean | last | energy_mean | vector_mean; "" = the common one of its letter
 
 
 @cache

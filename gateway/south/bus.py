@@ -45,6 +45,10 @@ class Loop(Protocol):
         """Finish the exchange in flight, close the bus, return from `run`."""
         ...
 
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """Poll this device as its `fast` says, or as before; nothing where nobody is asked."""
+        ...
+
     @property
     def name(self) -> str:
         """The bus's."""
@@ -168,6 +172,11 @@ class BusLoop:
     def stop(self) -> None:
         """As `Loop`."""
         self._stop.ask()
+
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """As `Loop`."""
+        self._schedule.hurry(device, fast=fast)
+        self._stop.call()
 
     @property
     def asks(self) -> Asks:

@@ -75,6 +75,9 @@ class PushLoop:
         """As `bus.Loop`."""
         self._stop.ask()
 
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """As `bus.Loop`: it is not asked."""
+
     @property
     def status(self) -> SouthStatus:
         """Which devices are silent."""

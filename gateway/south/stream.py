@@ -81,6 +81,9 @@ class StreamLoop:
         """As `bus.Loop`."""
         self._stop.ask()
 
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """As `bus.Loop`: it sends when it likes."""
+
     @property
     def status(self) -> SouthStatus:
         """As `bus.Loop`."""

@@ -72,6 +72,9 @@ class TalkLoop:
         """As `bus.Loop`."""
         self._stop.ask()
 
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """As `bus.Loop`: a site file with `fast` for a serial device is refused."""
+
     @property
     def owes(self) -> bool:
         """As `bus.Loop`."""

@@ -17,8 +17,14 @@ MAX_CATALOG_BYTES: Final = 1_000_000  # under the packet limit that brokers come
 MAX_DEVICES: Final = 1024
 MAX_FIELDS: Final = 1024  # of one device, all its groups together
 MAX_LANGUAGES: Final = 8
+MAX_LIMITS: Final = 64  # of one field
 
 _DECIMALS_MAX: Final = 15
+_FORMULA_BYTES_MAX: Final = 1000
+_TABLES: Final = {  # of a field; left out when empty; which numbers and which texts are in it
+    "report": (("every_ms", "change", "at_least_ms"), ("fold",)),
+    "correct": (("slope", "offset", "datum"), ("by", "on", "due")),
+}
 _MARKS: Final = ("counter", "restarts")  # of a field; left out when false
 
 
@@ -36,6 +42,10 @@ class CatalogField:
     title: tuple[tuple[str, str], ...] = ()
     counter: bool = False
     restarts: bool = False
+    report: tuple[tuple[str, float | str], ...] = ()  # its policy: every_ms, fold, change, at_least_ms
+    correct: tuple[tuple[str, float | str], ...] = ()  # slope, offset, datum, by, on, due
+    formula: str = ""  # of a derived field
+    limits: tuple[tuple[str, str, float, float], ...] = ()  # of its alarms: level, kind, at, clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,9 @@ def _written_field(field: CatalogField, *, title: bool) -> dict[str, object]:
         "period_ms": field.period_ms,
     }
     written |= {name: True for name in _MARKS if getattr(field, name)}
+    written |= {name: dict(getattr(field, name)) for name in _TABLES if getattr(field, name)}
+    written |= {"formula": field.formula} if field.formula else {}
+    written |= {"limits": field.limits} if field.limits else {}
     return written | ({"title": _told(dict(field.title))} if title else {})
 
 
@@ -180,13 +193,40 @@ def _field(value: object) -> dict[str, object]:
     field = checked.obj(value, "field")
     low, high = field.get("low"), field.get("high")
     marks = {name: True for name in _MARKS if checked.boolean(field.get(name, False), name)}
-    return marks | {
-        "name": checked.name(field.get("name"), "field", checked.FIELD),
-        "quantity": checked.text(field.get("quantity"), "quantity", checked.WORD_BYTES_MAX),
-        "unit": checked.text(field.get("unit"), "unit", checked.WORD_BYTES_MAX),
-        "decimals": checked.integer(field.get("decimals"), "decimals", 0, _DECIMALS_MAX),
-        "low": None if low is None else _number(low, "low"),
-        "high": None if high is None else _number(high, "high"),
-        "period_ms": checked.integer(field.get("period_ms"), "period_ms", 1),
-        "title": _texts(field.get("title", {}), "title"),
-    }
+    return (
+        marks
+        | _more(field)
+        | {
+            "name": checked.name(field.get("name"), "field", checked.FIELD),
+            "quantity": checked.text(field.get("quantity"), "quantity", checked.WORD_BYTES_MAX),
+            "unit": checked.text(field.get("unit"), "unit", checked.WORD_BYTES_MAX),
+            "decimals": checked.integer(field.get("decimals"), "decimals", 0, _DECIMALS_MAX),
+            "low": None if low is None else _number(low, "low"),
+            "high": None if high is None else _number(high, "high"),
+            "period_ms": checked.integer(field.get("period_ms"), "period_ms", 1),
+            "title": _texts(field.get("title", {}), "title"),
+        }
+    )
+
+
+def _more(field: dict[str, Any]) -> dict[str, object]:
+    """What only some fields have."""
+    more: dict[str, object] = {name: _table(field[name], name) for name in _TABLES if name in field}
+    if "formula" in field:
+        more["formula"] = checked.text(field["formula"], "formula", _FORMULA_BYTES_MAX)
+    if "limits" in field:
+        more["limits"] = [_limit(limit) for limit in checked.items(field["limits"], "limits", MAX_LIMITS)]
+    return more
+
+
+def _limit(value: object) -> list[object]:
+    level, kind, at, clear = checked.items(value, "limit", 4, width=4)
+    names = checked.name(level, "level"), checked.name(kind, "kind", checked.WORD)
+    return [*names, _number(at, "at"), _number(clear, "clear")]
+
+
+def _table(value: object, name: str) -> dict[str, object]:
+    table = checked.obj(value, name)
+    numbers, texts = _TABLES[name]
+    read: dict[str, object] = {key: _number(table[key], key) for key in numbers if key in table}
+    return read | {key: checked.text(table[key], key) for key in texts if key in table}

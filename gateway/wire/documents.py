@@ -30,6 +30,7 @@ __all__ = [
     "SpoolStatus",
     "Status",
     "UplinkStatus",
+    "WatchStatus",
     "decode_catalog",
     "decode_status",
     "encode_catalog",
@@ -118,6 +119,15 @@ class UplinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """What rows have set off; made by app."""
+
+    alarms_on: tuple[tuple[str, str, str], ...] = ()  # device, field, level
+    fast: tuple[str, ...] = ()  # devices that are polled faster now
+    works: tuple[tuple[str, str, str, UtcMs], ...] = ()  # in maintenance: device, kind, by, end
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One gateway's health, in full."""
 
@@ -132,6 +142,7 @@ class Status:
     north: NorthStatus
     alarms: tuple[str, ...] = ()  # codes that hold now: site_file_broken, spool_failed, clock_unreadable, ...
     uplinks: tuple[UplinkStatus, ...] = ()  # the first is `north`, the IOC's
+    watch: WatchStatus = WatchStatus()
     extra: dict[str, object] = field(default_factory=dict)  # keys of a newer version, kept by readers
 
 
@@ -227,8 +238,24 @@ def _status(status: Status, ranges_max: int) -> dict[str, object]:
         "refusal": checked.cleaned(north.refusal),
         **({"recalling": north.recalling} if north.recalling else {}),
         "alarms": _told_alarms(status.alarms),
+        **_watched(status.watch),
         **({"uplinks": [_uplink(uplink) for uplink in status.uplinks[:MAX_UPLINKS]]} if status.uplinks else {}),
     }
+
+
+def _watched(watch: WatchStatus) -> dict[str, object]:
+    """Only what there is."""
+    told: dict[str, object] = {}
+    if watch.alarms_on:
+        told |= {"alarms_on": watch.alarms_on[:MAX_NAMES], "alarms_on_n": len(watch.alarms_on)}
+    if watch.fast:
+        told["fast"] = watch.fast[:MAX_NAMES]
+    if watch.works:
+        told["maintenance"] = [
+            (device, kind, checked.cleaned(by, checked.WORD_BYTES_MAX), ends)
+            for device, kind, by, ends in watch.works[:MAX_NAMES]
+        ]
+    return told
 
 
 def _uplink(uplink: UplinkStatus) -> dict[str, object]:
@@ -292,6 +319,22 @@ def _names(value: object, what: str) -> list[str]:
 
 def _alarms(value: object, what: str) -> list[str]:
     return [_short(item, what) for item in checked.items(value, what, _READ_MAX)]
+
+
+def _alarms_on(value: object, what: str) -> list[list[str]]:
+    entries = [checked.items(item, what, 3, width=3) for item in checked.items(value, what, _READ_MAX)]
+    return [
+        [checked.name(device, what), checked.name(field, what, checked.FIELD), checked.name(level, what)]
+        for device, field, level in entries
+    ]
+
+
+def _maintenance(value: object, what: str) -> list[list[object]]:
+    entries = [checked.items(item, what, 4, width=4) for item in checked.items(value, what, _READ_MAX)]
+    return [
+        [checked.name(device, what), _word(kind, what), _short(by, what), checked.utc(ends, what)]
+        for device, kind, by, ends in entries
+    ]
 
 
 def _epochs(value: object, what: str) -> list[dict[str, object]]:
@@ -363,6 +406,10 @@ _STATUS: Final[dict[str, Callable[[object, str], object]]] = {
     "refusal": checked.text,
     "alarms": _alarms,
     "uplinks": _uplinks,
+    "alarms_on": _alarms_on,
+    "alarms_on_n": checked.integer,
+    "fast": _names,
+    "maintenance": _maintenance,
 }
 _STATUS_REQUIRED: Final = ("time", "clock", "online", "boot", "version", "epochs")
 

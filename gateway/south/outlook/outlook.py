@@ -5,10 +5,10 @@ others are taken to wait for these at once. Reads that groups share are a gain o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.profile.profile import Field, ModbusSource
-from gateway.site import Bus, Device, Polled
+from gateway.site import Bus, Device, Polled, hurried
 from gateway.south.outlook.feasible import Task, Verdict, feasibility
 from gateway.south.reads.plan import Read, bus_ms, line_cost, plan
 
@@ -51,6 +51,13 @@ def outlook(bus: Bus) -> Outlook:
 def verdict(bus: Bus) -> Verdict:
     """Whether it can be done, and no more: for those who try many."""
     return _verdict(_groups(bus))
+
+
+def fast_verdict(bus: Bus) -> Verdict | None:
+    """With every `fast` of its devices in force at one time, as in a flood; None where none has one."""
+    if not any(device.fast for device in bus.devices):
+        return None
+    return verdict(replace(bus, devices=tuple(map(hurried, bus.devices))))
 
 
 def at_once_ms(group: GroupOutlook, groups: Sequence[GroupOutlook]) -> float:

@@ -35,7 +35,7 @@ from typing import TypeAlias
 
 from gateway.counters import Counters
 from gateway.model import BootMs
-from gateway.site import Bus, Device, Polled
+from gateway.site import Bus, Device, Polled, hurried
 from gateway.south.schedule.share import Share
 from gateway.south.schedule.silence import News, Reopening, Silence
 from gateway.south.schedule.tasks import Queue, Retries, Retry, Task, Tasked, tasked
@@ -128,6 +128,7 @@ class Schedule:
         self._probes = Share(PROBE_SHARE, now, probe_ms)
         self._turns = Share(TURN_SHARE, now, TURN_SAVED_MS)
         self._anew = Reopening(possible=not bus.serial)
+        self._hurries: dict[str, bool] = {}  # changes of periods, until no step is being made
         self._attempts = 0
         self._count_at = now
 
@@ -135,6 +136,10 @@ class Schedule:
     def down(self) -> tuple[str, ...]:
         """Names of the devices that are down."""
         return self._silence.down
+
+    def hurry(self, device: str, *, fast: bool) -> None:
+        """Poll what it polls less often as its `fast` says, or all as before; from the next step on."""
+        self._hurries[device] = fast
 
     @property
     def silent(self) -> bool:
@@ -145,6 +150,8 @@ class Schedule:
         """The one thing to do next."""
         self._probes.grow(now)
         self._turns.grow(now)
+        if self._hurries:
+            self._change_periods(now)
         if now >= self._count_at:
             self._count_at = BootMs(now + COUNT_MS)
             self._drop_all(now, "")
@@ -249,6 +256,20 @@ class Schedule:
     def turn_over(self, step: Turn, now: BootMs) -> None:
         """The guest's exchange is over."""
         self._turns.charge(now - step.free_until)
+
+    def _change_periods(self, now: BootMs) -> None:
+        for device in self._devices:
+            fast = self._hurries.pop(device.site.name, None)
+            if fast is None:
+                continue
+            self._drop(device.tasks, now, "")  # by the period that it had
+            for task, polled in zip(
+                device.tasks, hurried(device.site).polled if fast else device.site.polled, strict=True
+            ):
+                if task.polled.period_ms != polled.period_ms:
+                    task.poll_every(polled.period_ms, now)
+                    self._queue.add(task)
+        self._hurries.clear()
 
     def _ended(self, step: Poll | Probe) -> Task:
         task = self._tasks[step.task]

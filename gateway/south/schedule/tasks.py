@@ -9,7 +9,7 @@ one after the other cost a third of the CPU of those that each wake the process 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from math import ceil
 from typing import TypeAlias
@@ -86,6 +86,13 @@ class Task:
     def asked_by(self) -> "Task":
         """As `Tasked`."""
         return self
+
+    def poll_every(self, period_ms: int, now: BootMs) -> None:
+        """Another period, from its last poll on and in its rhythm: no two polls are nearer than the shorter one."""
+        last, self.polled = self.due - self.polled.period_ms, replace(self.polled, period_ms=period_ms)
+        if self.due > now:
+            steps = max(1, -(-(now - last) // period_ms))
+            self.due = min(self.due, BootMs(last + steps * period_ms))
 
     def begun(self, deadline: BootMs) -> None:
         """It was asked, for the period that ends then."""
