@@ -184,4 +184,4 @@ def test_what_becomes_of_values_survives() -> None:
         corrections=(Correction("temperature", 1.02, -0.5, 1.25, "LVH", "2026-11-24", "2027-11-24", keep_raw=True),),
         derived=(Derived(Field("dew_point", "dew_point", "Cel", "f", 1), "temperature - 1", "temperature"),),
     )
-    assert loads(dumps(site(bus("b", full)))) == site(bus("b", full))
+    assert sites.loads(sites.dumps(site(bus("b", full)))) == site(bus("b", full))

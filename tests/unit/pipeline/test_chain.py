@@ -55,7 +55,6 @@ def test_a_window_waits_for_rows_that_are_on_their_way() -> None:
     """Its end is in it; closed a poll later, by the time of what comes or by the clock, whichever is first."""
     device = a_device("d-1", ((LEVEL,), MINUTE))
     chain = a_chain(device)
-    assert chain.closes_at is None
     for at, value in ((1, 1.0), (59_000, 2.0), (60_500, 4.0), (60_900, 4.0)):
         assert chain.take(a_row(device, at, value)).items == ()
     assert chain.closes_at == 61_000
