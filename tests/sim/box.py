@@ -1,6 +1,6 @@
 """The box: one gateway daemon as `app.daemon` builds it, over a simulated disk, clock and bus; it can be killed.
 
-The stages are the real ones, started and stopped in the daemon's order; `daemon._collect` is the real data path. The
+The stages are the real ones, started and stopped in the daemon's order; `app.collect` is the real data path. The
 spool is a real SQLite file. kill -9 is a copy of the folder as it lies there (WAL and all): the next process opens the
 copy, because SQLite's locks belong to this one process and the dead one cannot be made to let go of the original
 without tidying it up. The file system keeps what was written, as it does when a process dies: power cuts that lose
@@ -16,7 +16,8 @@ from random import Random
 from types import SimpleNamespace
 from typing import TypeVar, cast
 
-from gateway.app import daemon
+from gateway.app import push
+from gateway.app.collect import Collector
 from gateway.app.inbox import ITEMS_MAX, Inbox
 from gateway.app.status import StatusBoard
 from gateway.clock.follow import apply, follow, observe
@@ -26,6 +27,8 @@ from gateway.errors import LinkDown, SpoolFailed
 from gateway.model import BootMs, Draft, Event, Seq, SeqRanges, UtcMs
 from gateway.north.uplink import Around, Uplink
 from gateway.north.window import BATCHES_MAX
+from gateway.pipeline.chain import Chain
+from gateway.pipeline.packer import Packer
 from gateway.pipeline.tally import Tally
 from gateway.protocols.modbus_frame import Frame, encode_rtu
 from gateway.seams import Broker, Clock
@@ -294,15 +297,16 @@ class Box:
         board = StatusBoard(site, self._boot, clock, timeline.stamp, buses, spool, ())
         self.uplink = board.north = self._uplink(spool, timeline, lazy, counters, inbox, board)
         inbox.put(Event(clock.boot_ms(), "", "restart", "sim"))
-        parts = SimpleNamespace(
-            site=site,
-            boot=self._boot,
+        path = Collector(
+            inbox=inbox,
+            chain=Chain(site),
+            tally=Tally(site, clock.boot_ms()),
+            packer=Packer(self._boot, max_age_ms=site.uplinks[0].max_age_ms),
+            spool=spool,
+            waiting=push.Waiting(lazy, lambda: inbox.lost),
             clock=clock,
             counters=counters,
-            inbox=inbox,
-            spool=spool,
-            board=board,
-            tally=Tally(site, clock.boot_ms()),
+            online=lambda: board.online,
         )
         async with asyncio.TaskGroup() as tasks:
             services = [
@@ -310,7 +314,7 @@ class Box:
                 tasks.create_task(spool.run(), name="spool"),
                 tasks.create_task(self._look(inbox), name="look"),
             ]
-            collector = tasks.create_task(daemon._collect(cast("daemon.Parts", parts)), name="collect")
+            collector = tasks.create_task(path.run(), name="collect")
             uplink = tasks.create_task(self.uplink.run(), name="uplink")
             running = [tasks.create_task(bus.run(), name=f"bus {bus.name}") for bus in buses]
             await self._stopping.wait()

@@ -1,11 +1,16 @@
 """gateway.app.daemon: which buses are served."""
 
+from dataclasses import replace
+from random import Random
 from types import SimpleNamespace
 from typing import cast
 
 from gateway.app.daemon import Parts, _servers
+from gateway.app.inbox import Inbox
+from gateway.counters import Counters
 from gateway.site import Serve
 from gateway.south.bus import BusLoop
+from gateway.testing.clock import FakeClock
 from tests.support.south import a_bus, a_device, a_field, a_site
 
 
