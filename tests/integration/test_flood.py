@@ -34,7 +34,7 @@ class Flood:
         (folder / "site.toml").write_text(site)
         (folder / "simulated.toml").write_text(site + signals)
         ioc = folder / "ioc.toml"
-        ioc.write_text(ioc_text(folder, broker_port, f'path = "{folder / "store.db"}"'))
+        ioc.write_text(ioc_text(folder, broker_port, f'url = "sqlite:{folder / "store.db"}"'))
         simulated, self.control = str(folder / "simulated.toml"), folder / "sim.sock"
         self.simulators = Command(folder, "sims", "simulators", simulated, "--control", str(self.control))
         self.gateway = Command(folder, "gateway", "gateway", "run", str(folder / "site.toml"))
