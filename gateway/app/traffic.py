@@ -24,7 +24,7 @@ from typing import Final
 from gateway import __version__
 from gateway.app import likely
 from gateway.app.status import catalog
-from gateway.model import Batch, BatchId, Draft, Receipt, Row, SeqRanges, Stamp, UtcMs
+from gateway.model import Batch, BatchId, BootMs, Draft, Receipt, Row, SeqRanges, Stamp, UtcMs
 from gateway.pipeline.chain import Chain
 from gateway.pipeline.packer import Packer
 from gateway.seams import Broker
@@ -50,6 +50,7 @@ MB: Final = 10**6
 ROWS_MAX: Final = 12_000  # that are made up: about a second's work
 WINDOW_MIN_S, WINDOW_MAX_S = 60, 86_400
 POLLS_A_WINDOW: Final = 4
+WINDOWS: Final = 6  # of a report policy that are looked at
 BATCHES_MIN: Final = 10  # that a window holds, where rows allow
 CONNECTIONS_A_DAY: Final = 2  # a mobile network drops them
 
@@ -139,16 +140,22 @@ def _packed(site: Site, max_age_ms: int) -> tuple[float, int, list[Draft]]:
     site = thinned(site)
     polls = [polled for bus in site.buses for device in bus.devices for polled in device.polled]
     periods = [polled.period_ms for polled in polls]
-    told = [max(each.report.every_ms, each.report.at_least_ms) for each in polls if each.report]
-    wanted_s = max(BATCHES_MIN * max([max_age_ms, *periods[:1]]), 2 * max([*periods, *told], default=0)) / 1000
+    told = [WINDOWS * max(each.report.every_ms, each.report.at_least_ms) for each in polls if each.report]
+    least = [BATCHES_MIN * max([max_age_ms, *periods[:1]]), 2 * max(periods, default=0), *told]
+    wanted_s = max(least) / 1000
     rows_per_s = sum(1000 / period_ms for period_ms in periods)
     window_s = min(max(wanted_s, WINDOW_MIN_S), WINDOW_MAX_S, ROWS_MAX / rows_per_s if periods else WINDOW_MIN_S)
+    longest_s = max((each.report.every_ms for each in polls if each.report), default=0) / 1000
+    window_s -= window_s % longest_s if 0 < longest_s <= window_s else 0  # of whole windows: none is counted in part
     chain, packer, drafts, rows = Chain(site), Packer(BOOT, max_age_ms=max_age_ms), list[Draft](), 0
     for row in takewhile(lambda row: row.at < window_s * 1000, islice(likely.rows(site), ROWS_MAX)):
         drafts += packer.due(row.at, online=True)
         for passed in chain.take(row).items:
             drafts += packer.add(passed)
             rows += isinstance(passed, Row)
+    for passed in chain.flush(BootMs(round(window_s * 1000))).items:
+        drafts += packer.add(passed)
+        rows += isinstance(passed, Row)
     return window_s, rows, drafts + packer.flush()
 
 

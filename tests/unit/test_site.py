@@ -11,7 +11,19 @@ from gateway.model import Group
 from gateway.profile.load import load
 from gateway.profile.profile import Field, Line, ModbusSource, Profile, Setup, Writable
 from gateway.seams import Broker, Tls
-from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
+from gateway.site import (
+    Area,
+    Bus,
+    Correction,
+    Derived,
+    Device,
+    Location,
+    Polled,
+    Report,
+    Site,
+    SpoolSettings,
+    UplinkSettings,
+)
 
 LIBRARY = load([sources.shipped()])
 PROFILES = LIBRARY.profiles
@@ -161,3 +173,15 @@ def _leaves(value: object) -> list[tuple[list[object], int]]:
         return []
     own: list[tuple[list[object], int]] = [(value, n) for n, item in enumerate(value) if not isinstance(item, list)]
     return own + [place for item in value for place in _leaves(item)]
+
+
+def test_what_becomes_of_values_survives() -> None:
+    """Report policies, corrections and formulas are what they were."""
+    plain = device(PROFILES["xy/md02@1"])
+    full = replace(
+        plain,
+        polled=(replace(plain.polled[0], report=Report(60_000, 0.02, 600_000)),),
+        corrections=(Correction("temperature", 1.02, -0.5, 1.25, "LVH", "2026-11-24", "2027-11-24", keep_raw=True),),
+        derived=(Derived(Field("dew_point", "dew_point", "Cel", "f", 1), "temperature - 1", "temperature"),),
+    )
+    assert sites.loads(sites.dumps(site(bus("b", full)))) == site(bus("b", full))

@@ -14,7 +14,7 @@ from gateway.app.inbox import Inbox
 from gateway.counters import Counters
 from gateway.model import BootMs, Draft, Event, Group, Row
 from gateway.pipeline.chain import Chain
-from gateway.site import Serve, Site, SpoolSettings, UplinkSettings
+from gateway.site import Bus, Report, Serve, Site, SpoolSettings, UplinkSettings
 from gateway.south.bus import BusLoop
 from gateway.testing.clock import FakeClock, turns
 from gateway.wire.body import decode
@@ -44,13 +44,14 @@ class SlowSpool:
 
     def __init__(self) -> None:
         self.kept: list[Draft] = []
-        self.go = asyncio.Event()
+        self.go, self.wrote = asyncio.Event(), asyncio.Event()
         self.go.set()
 
     async def append(self, draft: Draft) -> int:
         """As `Spool.append`: a cancel does not stop what has begun."""
         await self.go.wait()
         self.kept.append(draft)
+        self.wrote.set()
         return len(self.kept)
 
     @property
@@ -68,12 +69,12 @@ class SlowSpool:
 class Bench:
     """A collector with a spool that a test can stop."""
 
-    def __init__(self, group: asyncio.TaskGroup, *, items_max: int = 100) -> None:
+    def __init__(self, group: asyncio.TaskGroup, *, items_max: int = 100, site: Site = SITE) -> None:
         self.clock, self.counters, self.spool = FakeClock(), Counters(), SlowSpool()
         self.inbox = Inbox(self.clock, self.counters, items_max)
         named = SimpleNamespace(
-            site=SITE, boot="b1", clock=self.clock, counters=self.counters, inbox=self.inbox, spool=self.spool,
-            board=SimpleNamespace(online=True), chain=Chain(SITE),
+            site=site, boot="b1", clock=self.clock, counters=self.counters, inbox=self.inbox, spool=self.spool,
+            board=SimpleNamespace(online=True), chain=Chain(site),
         )  # fmt: skip
         self.collecting = group.create_task(_collect(cast("Parts", named)), name="collect")
 
@@ -108,6 +109,46 @@ async def test_a_stage_that_fails_takes_no_reading_along() -> None:
         await bench.end(lambda: None)
         assert bench.spool.times == [1, 2]
         assert bench.collecting.cancelled()
+
+
+async def test_a_stop_reports_the_open_window() -> None:
+    """What is folded is not lost by a stop: the window ends there, with its count."""
+    async with asyncio.TaskGroup() as group:
+        folded = replace(SITE, buses=(_folding(a_bus(a_device("m", ([a_field(0)], 1000)))),))
+        bench = Bench(group, site=folded)
+        (polled,) = folded.buses[0].devices[0].polled
+        for at in (1, 1001):
+            bench.inbox.put(row(at, polled.group))
+        await bench.end(bench.inbox.close)
+        (draft,) = bench.spool.kept
+        (its,) = decode(draft.enc, draft.body).groups
+        assert its.rows[0][1] == (50.0, 50.0, 50.0, 2.0)
+        bench.collecting.result()
+
+
+async def test_a_window_closes_by_the_clock() -> None:
+    """Nothing more may come from a device, and the window is reported all the same."""
+    async with asyncio.TaskGroup() as group:
+        folded = replace(SITE, buses=(_folding(a_bus(a_device("m", ([a_field(0)], 1000)))),))
+        bench = Bench(group, site=folded)
+        (polled,) = folded.buses[0].devices[0].polled
+        await bench.clock.advance(200_000)
+        bench.inbox.put(row(1, polled.group))
+        async with asyncio.timeout(20):
+            await bench.spool.wrote.wait()  # what comes is gathered for a moment of real time
+        assert bench.spool.times == [60_000]
+        await bench.end(bench.inbox.close)
+
+
+def _folding(bus: Bus) -> Bus:
+    """All that it polls, in windows of a minute."""
+    return replace(
+        bus,
+        devices=tuple(
+            replace(device, polled=tuple(replace(polled, report=Report(60_000)) for polled in device.polled))
+            for device in bus.devices
+        ),
+    )
 
 
 async def test_a_cancel_amid_an_append_loses_nothing() -> None:

@@ -11,7 +11,7 @@ from gateway.app import demo_site, traffic
 from gateway.app.traffic import MONTH_S, Traffic, month
 from gateway.config.compile import compile_simulator_file
 from gateway.seams import Tls
-from gateway.site import Bus, Site, UplinkSettings
+from gateway.site import Bus, Report, Site, UplinkSettings
 from tests.support.written import write
 
 
@@ -111,3 +111,32 @@ def test_who_settles_by_puback_gets_no_receipts(site: Site) -> None:
     """The rest is as it was."""
     assert estimate(site, settle="puback").receipts == 0
     assert estimate(site, settle="puback").data == estimate(site).data
+
+
+def test_folded_rows_cost_what_they_carry(site: Site) -> None:
+    """A minute of polls is one row, with its columns: as many rows as windows, and a fraction of the bytes."""
+    folded = _reporting(site, Report(60_000))
+    groups = sum(len(device.polled) for bus in folded.buses for device in bus.devices)
+    estimated = estimate(folded)
+    assert estimated.rows == pytest.approx(groups * MONTH_S / 60, rel=0.05)
+    assert estimated.data < estimate(site).data / 4
+
+
+def test_what_is_steady_costs_less(site: Site) -> None:
+    """A deadband that nothing leaves: a row every ten minutes."""
+    estimated = estimate(_reporting(site, Report(0, 1e9, 600_000)))
+    assert estimated.rows < estimate(site).rows / 4
+
+
+def _reporting(site: Site, report: Report) -> Site:
+    """All that is polled, so that each fold has a few polls in it."""
+    buses = [
+        replace(bus, devices=tuple(
+            replace(device, polled=tuple(
+                replace(each, report=report, period_ms=min(each.period_ms, 10_000)) for each in device.polled
+            ))
+            for device in bus.devices
+        ))
+        for bus in site.buses
+    ]  # fmt: skip
+    return replace(site, buses=tuple(buses))

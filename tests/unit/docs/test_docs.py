@@ -157,7 +157,9 @@ def check_profile(page: Path, folder: Path, kind: str) -> None:
     assert f"{vendor}/{model}@1" in load.load([shipped(), folder]).profiles
 
 
-@pytest.mark.parametrize("name", ["install", "write-to-a-device", "second-uplink", "take-the-readings-by-hand"])
+@pytest.mark.parametrize(
+    "name", ["install", "write-to-a-device", "second-uplink", "take-the-readings-by-hand", "report-and-correct"]
+)
 def test_what_technicians_read_is_the_same_in_both_languages(name: str) -> None:
     """Line for line what is typed and written, but for comments and the choice of language."""
     english, vietnamese = DOCS / "how-to" / f"{name}.md", DOCS / "how-to" / f"{name}.vi.md"

@@ -7,7 +7,10 @@ import orjson
 import pytest
 
 from gateway.ioc.check import Accepted, DeadLetter, Document, Refuse, Verdict, check
-from gateway.model import Batch, BatchId, Gap, Origin, Stamp, UtcMs
+from gateway.model import Batch, BatchId, BootMs, Gap, Group, Origin, Quality, Row, Stamp, UtcMs
+from gateway.pipeline.packer import Packer
+from gateway.pipeline.report import Windows
+from gateway.profile.profile import Field
 from gateway.seams import Message
 from gateway.wire import batch as batches
 from gateway.wire import command, documents
@@ -214,3 +217,28 @@ def test_verdicts_are_values() -> None:
     found = check(message(make_batch(7)), ROOT, frozenset(), T0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.places = ()  # type: ignore[misc, union-attr]
+
+
+def test_folded_rows_are_stored() -> None:
+    """W-34: mean, extremes and count as fields of their own; a window with an outage says why in qc."""
+    fields = (
+        Field("sound_level", "sound_level", "dB[SPL]", "f", 1, aggregate="energy_mean"),
+        Field("relay", "relay", "1", "b", 0, aggregate="last"),
+    )
+    group = Group("d-1", "noise", "a/b@1", ("sound_level", "relay"), "fb")
+    windows = Windows(group, fields, 1000, 60_000)
+    windows.add(Row(group, BootMs(1000), (None, True), ((0, Quality.NO_REPLY),)))
+    windows.add(Row(group, BootMs(61_000), (50.0, False)))
+    packer = Packer("b1", max_age_ms=1000, offline_age_ms=120_000)
+    for row in windows.due(BootMs(200_000)):
+        packer.add(row)
+    (draft,) = packer.flush()
+    made = make_batch(7)
+    crc = batches.crc(made.id, made.stamp, draft.n, draft.enc, draft.body, urgent=made.urgent, origin=None)
+    batch = dataclasses.replace(made, n=draft.n, body=draft.body, enc=draft.enc, crc=crc)
+    found = check(message(batch), ROOT, frozenset(), T0)
+    assert isinstance(found, Accepted)
+    first, second = (line.decode() for line in found.rows)
+    assert "sound_level_n=0,relay=true,relay_n=1" in first.replace(".0", "")
+    assert 'qc="sound_level:no_reply,sound_level_min:no_reply,sound_level_max:no_reply"' in first
+    assert "sound_level=50,sound_level_min=50,sound_level_max=50,sound_level_n=1" in second.replace(".0", "")

@@ -97,8 +97,8 @@ FLAG = 'address = 7, type = "u16", unit = "1", quantity = "relay"'
 def test_every_shape_compiles(tmp_path: Path, keys: str, expected: dict[str, Any]) -> None:
     """Everything that is written arrives, and nothing else changes."""
     state = expected.get("letter", "f") != "f" or expected.get("counter", False)
-    folded = {"aggregate": "last"} if state else {}
-    assert registers(tmp_path, keys) == (replace(PLAIN, **folded, **expected), [])
+    plain = replace(PLAIN, aggregate="last") if state else PLAIN
+    assert registers(tmp_path, keys) == (replace(plain, **expected), [])
 
 
 @pytest.mark.parametrize(

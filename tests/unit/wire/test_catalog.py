@@ -100,3 +100,29 @@ def test_a_wrong_field_is_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(Malformed) as refused:
         catalog.decode_catalog(orjson.dumps(document))
     assert refused.value.why == why
+
+
+def test_what_becomes_of_values_is_told() -> None:
+    """W-67: report policy, correction and formula, only where there is one; unknown keys in them are dropped."""
+    field = CatalogField(
+        "flow", "water_flow", "m3/h", 1, None, None, 1000,
+        report=(("every_ms", 60_000), ("fold", "mean"), ("change", 0.5), ("at_least_ms", 600_000)),
+        correct=(("slope", 1.0), ("offset", -0.5), ("datum", 0.0), ("by", "LVH")), formula="level * 2",
+    )  # fmt: skip
+    plain = CatalogField("level", "water_level", "m", 3, None, None, 1000)
+    message = catalog.encode_catalog(Catalog("hc-0001", None, None, (replace(DEVICE, fields=(field, plain)),)))
+    found: Any = catalog.decode_catalog(message.replace(b'"fold":', b'"new":1,"fold":'))
+    flow, level = found["devices"][0]["fields"]
+    assert flow["report"] == {"every_ms": 60_000, "fold": "mean", "change": 0.5, "at_least_ms": 600_000}
+    assert flow["correct"] == {"slope": 1.0, "offset": -0.5, "datum": 0.0, "by": "LVH"}
+    assert flow["formula"] == "level * 2"
+    assert not {"report", "correct", "formula"} & level.keys()
+
+
+@pytest.mark.parametrize("bad", [b'"report":[]', b'"report":{"every_ms":"1m"}', b'"correct":{"by":1}', b'"formula":3'])
+def test_what_becomes_of_values_is_checked(bad: bytes) -> None:
+    """A stranger's catalog."""
+    plain = CatalogField("level", "water_level", "m", 3, None, None, 1000)
+    message = catalog.encode_catalog(Catalog("hc-0001", None, None, (replace(DEVICE, fields=(plain,)),)))
+    with pytest.raises(Malformed):
+        catalog.decode_catalog(message.replace(b'"quantity"', bad + b',"quantity"'))
