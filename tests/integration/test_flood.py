@@ -49,10 +49,8 @@ class Flood:
         """(ns UTC, code, detail) of the level sensor's alarms and fast polling in the database, by time."""
         points = read_store(self._folder / "store.db")
         mine = [p for p in points if p.measurement == "gw_event" and p.tags["code"].startswith(("alarm", "fast"))]
-        return [
-            (p.time_ns, p.tags["code"], orjson.loads(str(p.fields["detail"])))
-            for p in sorted(mine, key=lambda p: p.time_ns)
-        ]
+        found = [(p.time_ns, p.tags["code"], orjson.loads(str(p.fields["detail"]))) for p in mine]
+        return sorted(found, key=lambda event: event[0])
 
     def levels(self) -> list[tuple[int, float]]:
         """(ns UTC, level) as stored."""
