@@ -78,8 +78,8 @@ def sections(
     """The tables of a file, outermost first; one that may stand in two places is told at the first."""
     seen = set() if seen is None else seen
     seen.add(model)
-    named = ((info.alias or name, info) for name, info in model.model_fields.items())
-    keys = tuple(Key(f"{path}{name}", name, info) for name, info in named)
+    written = ((info.alias or name, info) for name, info in model.model_fields.items())
+    keys = tuple(Key(f"{path}{name}", name, info) for name, info in written)
     yield Section(head, model, keys)
     for key in keys:
         below = _model_in(key.info.annotation)

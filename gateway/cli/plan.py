@@ -68,7 +68,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "over": "cần tới {0} thời gian của bus",
         "late": "một lần hỏi {0} chiếm liền {1}: lần hỏi {2}, hạn mỗi {3}, có thể trễ đến {4}",
         "fast": "khi mọi `fast` cùng có hiệu lực: tải {0}",
-        "fast_refused": "khi mọi `fast` cùng có hiệu lực: tải {0}, quá mức; không thiết bị nào được đọc nhanh hơn",
+        "fast_refused": "khi mọi `fast` cùng có hiệu lực: tải {0}, quá mức; ở đây không đọc nhanh hơn được",
         "remedies": "cách khắc phục, từ ít công nhất:",
         "no_remedy": "không cách nào đã thử là đủ: phải chia thiết bị ra nhiều bus",
         "period": "{0} mỗi {2} thay vì mỗi {1}",

@@ -52,13 +52,13 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 def test_every_problem_of_everything_at_once(tmp_path: Path) -> None:
     """Unknown keys, planned keys, and what does not fit together, in the order of the file."""
-    text = SITE + BUS + DEVICE.replace("rs485-1", "rs485-9") + 'fast = "1m"\ncolour = 1\n'
+    text = SITE + BUS + DEVICE.replace("rs485-1", "rs485-9") + 'serve = "1m"\ncolour = 1\n'
     with pytest.raises(Invalid) as caught:
         compile_file(write(tmp_path / "gateway.toml", text))
     assert found(caught.value) == [
         ("unknown_bus", "device[0].bus"),
         ("unknown_profile", "device[0].profile"),
-        ("not_built_yet", "device[0].fast"),
+        ("not_built_yet", "device[0].serve"),
         ("unknown_key", "device[0].colour"),
     ]
     assert [p.line for p in caught.value.problems] == sorted(p.line for p in caught.value.problems)

@@ -127,7 +127,7 @@ def test_every_is_for_all_classes_or_for_some(tmp_path: Path) -> None:
             ("out_of_bounds", "device[0].report.change"),
         ),
         ("unit_id = 1", 'fields.a.writable = "yes"', ("wrong_type", "device[0].fields.a.writable")),
-        ("unit_id = 1", "fields.a.alarm = []", ("not_built_yet", "device[0].fields.a.alarm")),
+        ("unit_id = 1", "fields.a.alarm = 1", ("wrong_type", "device[0].fields.a.alarm")),
         ("unit_id = 1", "fields.a.correct = { slope = 0.0 }", ("bad_value", "device[0].fields.a.correct")),
         ("unit_id = 1", 'fields.a.correct = { on = "2026-11-24" }', ("wrong_type", "device[0].fields.a.correct.on")),
         (

@@ -128,15 +128,16 @@ def test_every_toml_example_is_right(page: Path, block: str, tmp_path: Path) -> 
         case "ioc":
             assert read_ioc(path).dead_letters
         case "simulated":
-            check_simulated(path, block)
+            check_simulated(path, page, block)
         case kind:
             check_profile(page, tmp_path, kind)
 
 
-def check_simulated(path: Path, block: str) -> None:
-    """The tutorial's site with these tables: every one of them is somebody's."""
+def check_simulated(path: Path, page: Path, block: str) -> None:
+    """The page's own site, or the tutorial's, with these tables: every one of them is somebody's."""
+    own = [text for text in blocks(page, "toml") if kind_of(text) == "site"]
     bus = '[[bus]]\nname = "tcp-1"\nhost = "127.0.0.1"\n' if "[converter." in block else ""
-    path.write_text("\n".join((blocks(TUTORIAL, "toml")[0], bus, block)), "utf-8")
+    path.write_text("\n".join(((own or blocks(TUTORIAL, "toml"))[0], bus, block)), "utf-8")
     compiled = compile_simulator_file(path)
     site, config = compiled.site, compiled.config
     assert signals_of(site, config.signal, 1)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
 from gateway.counters import Counters
 from gateway.model import BootMs
-from gateway.site import Device
+from gateway.site import Device, Fast
 from gateway.south.schedule.schedule import (
     RETRY_MS_MAX,
     TURN_SHARE,
@@ -24,6 +25,7 @@ from gateway.south.schedule.silence import MISSES_DOWN, Change
 from tests.support.south import a_bus, a_device, a_field
 
 START = 1_000_000
+FAST = Fast("bd1", "bd1", "", 0, 0.0, 1000, 600_000)
 
 
 class Play:
@@ -526,3 +528,21 @@ def test_a_witness_is_asked_though_somebody_always_waits() -> None:
     play = Play(_meter("m0"), _meter("m1", 3_600_000), took=_answers(dead=lambda name, at: name == "m0" and at > 5000))
     play.until(60_000, lambda now: Wish(BootMs(now), 50, 50), turn_ms=50)
     assert [(subject, turn) for _, subject, turn in play.changes] == [("m0", Change.DOWN)]
+
+
+def test_a_hurried_device_is_polled_as_its_fast_says_and_back() -> None:
+    """From the next step on, in its rhythm; never nearer than the shorter period; nobody else loses a poll."""
+    slow = replace(a_device("level-1", ([a_field(0)], 10_000)), fast=FAST)
+    other = a_device("other", ([a_field(0)], 1000))
+    play = Play(slow, other, took=lambda *_: (50, True)).until(15_000)
+    before = play.times("level-1")
+    play.schedule.hurry("level-1", fast=True)
+    play.until(25_000)
+    fast = play.times("level-1")[len(before) :]
+    assert 9 <= len(fast) <= 11
+    assert all(900 <= b - a <= 1100 for a, b in pairwise(fast))
+    play.schedule.hurry("level-1", fast=False)
+    play.until(65_000)
+    assert len(play.times("level-1")) - len(before) - len(fast) in (4, 5)
+    assert all(b - a <= 2000 for a, b in pairwise(play.times("other")))
+    assert play.missed("other", "busy") == play.missed("level-1", "busy") == 0
