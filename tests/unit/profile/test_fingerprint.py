@@ -164,6 +164,32 @@ def test_the_values_are_for_a_person_to_judge() -> None:
     assert [value for _, value in match.values] == [31.4, 56.0]
 
 
+def other_model(address: int) -> Profile:
+    """A variant of the meter: its identity stands elsewhere."""
+    return replace(METER, source=a_source(identify=(Identify(Table.HOLDING, address, "u16", 1650, 1650),)))
+
+
+def told(registers: Mapping[Table, Mapping[int, bytes]], variants: Mapping[str, Profile]) -> list[tuple[str, str]]:
+    """(variant, how sure), best first."""
+    asked = Fingerprints([METER], {METER.ref: variants})
+    return [(match.variant, str(match.sureness)) for match in asked.matches(1, answers(registers, asked=asked))]
+
+
+def test_a_variant_with_an_identity_is_named() -> None:
+    """Where its own number stands, it fits and its profile does not; elsewhere the profile fits."""
+    variants = {"ethernet": other_model(11), "fine": replace(METER, confidence="the same identity")}
+    ethernet = {Table.HOLDING: {11: b"\x06\x72"}, Table.INPUT: {0: VOLTS, 1: VOLTS[2:6]}}
+    assert told(ethernet, variants) == [("ethernet", "fits")]
+    assert told(MAPS["meter"], variants) == [("", "fits")]
+
+
+def test_two_variants_that_both_fit_are_only_possible() -> None:
+    """Neither is said for sure."""
+    registers = {Table.HOLDING: {11: b"\x06\x72", 12: b"\x06\x72"}, Table.INPUT: {0: VOLTS, 1: VOLTS[2:6]}}
+    found = told(registers, {"a": other_model(11), "b": other_model(12)})
+    assert found == [("a", "may_be"), ("b", "may_be")]
+
+
 def test_a_sample_is_short_and_without_holes() -> None:
     """Neighbouring fields of one table that are numbers, within the profile's longest read; no settings."""
     fields = [ranged(n, 0, 10) for n in (0, 1, 2, 5)]
