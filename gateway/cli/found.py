@@ -107,7 +107,7 @@ def device(found: Found, lang: str, known: Mapping[int, str]) -> str:
     said = words(lang)
     matches, texts = found.portrait.matches, [text for _, text in found.portrait.texts if text]
     lines = [_named(matches[0], lang)] if matches else [f"[yellow]{said['unknown']}[/]: {_answered(found, lang)}"]
-    lines += [f"[dim]{said['or']} {match.profile.ref}[/]" for match in matches[1 : 1 + OTHERS_SHOWN]]
+    lines += [f"[dim]{said['or']} {model(match)}[/]" for match in matches[1 : 1 + OTHERS_SHOWN]]
     if matches:
         lines.append(title(matches[0].profile, lang))
         lines.append(f"[cyan]{', '.join(map(reading, _telling(matches[0].values)))}[/]" if matches[0].values else "")
@@ -137,6 +137,11 @@ def title(profile: Profile, lang: str) -> str:
     """In this language, else as it is."""
     titles = dict(profile.title)
     return titles.get(lang) or titles.get("en") or profile.ref
+
+
+def model(match: Match) -> str:
+    """The profile, and which variant of it."""
+    return f"{match.profile.ref} {match.variant}".rstrip()
 
 
 def reading(pair: tuple[Field, Value]) -> str:
@@ -194,7 +199,7 @@ def _of(findings: Iterable[Finding], *kinds: type[Any]) -> list[Any]:
 
 def _named(match: Match, lang: str) -> str:
     colour = "green" if match.sureness is Sureness.FITS else "yellow"
-    return f"[{colour}]{words(lang)[match.sureness]}[/] [bold]{match.profile.ref}[/]"
+    return f"[{colour}]{words(lang)[match.sureness]}[/] [bold]{model(match)}[/]"
 
 
 def _why(match: Match, said: Mapping[str, str]) -> str:
@@ -219,6 +224,7 @@ def _telling(values: Sequence[tuple[Field, Value]]) -> list[tuple[Field, Value]]
 def _plain_match(match: Match) -> dict[str, Any]:
     return {
         "profile": match.profile.ref,
+        "variant": match.variant,
         "sureness": str(match.sureness),
         "bits": round(match.bits, 1),
         "why": list(match.why),
@@ -248,6 +254,8 @@ def _device_lines(found: Found, bus: str, counted: Counter[str], said: Mapping[s
     yield f'bus = "{bus}"'
     yield f"unit_id = {found.unit_id}"
     yield f'profile = "{match.profile.ref}"' + (said["check"] if match.sureness is Sureness.MAY_BE else "")
+    if match.variant:
+        yield f'variant = "{match.variant}"'
     yield ""
 
 

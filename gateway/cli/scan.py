@@ -20,7 +20,7 @@ from gateway.clock.kernel import SystemClock
 from gateway.control.client import SocketClient
 from gateway.errors import GatewayError, Invalid
 from gateway.profile import load
-from gateway.profile.profile import Profile
+from gateway.profile.load import Library
 from gateway.profile.types import serial_line
 from gateway.south.jobs import scan
 from gateway.south.jobs.scan import Finding, Found, Nobody, Scan
@@ -70,7 +70,7 @@ def show(wanted: Wanted, lang: str, *, as_json: bool) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return WRONG_FILE
-    return _Shown(wanted, lang, numbers, ways, library.current, as_json=as_json).run()
+    return _Shown(wanted, lang, numbers, ways, library, as_json=as_json).run()
 
 
 def unit_ids(text: str) -> tuple[int, ...]:
@@ -95,12 +95,13 @@ class _Shown:
         lang: str,
         numbers: tuple[int, ...],
         ways: tuple[Way, ...],
-        profiles: tuple[Profile, ...],
+        library: Library,
         *,
         as_json: bool,
     ) -> None:
         self._wanted, self._lang, self._as_json = wanted, lang, as_json
-        self._numbers, self._ways, self._profiles = numbers, ways, profiles
+        self._numbers, self._ways = numbers, ways
+        self._profiles, self._variants = library.current, library.variants
         self._said = TEXT.get(lang, TEXT["en"])
         self._clock = SystemClock("system")
         self._client = SocketClient(wanted.socket, endpoint.PATIENCE_S)
@@ -162,7 +163,14 @@ class _Shown:
         if place.bus and likely:
             self._told.print(self._said["through"].format(f"[cyan]{place.bus}[/]"))
         job = Scan(
-            place.opens, ways, self._profiles, self._clock, wanted=self._numbers, likely=likely, everything=everything
+            place.opens,
+            ways,
+            self._profiles,
+            self._clock,
+            wanted=self._numbers,
+            likely=likely,
+            everything=everything,
+            variants=self._variants,
         )
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(compact=True))
         with Progress(*columns, console=self._told, transient=True, disable=not self._told.is_terminal) as bar:
@@ -187,7 +195,7 @@ class _Shown:
             sys.stdout.buffer.write(orjson.dumps(found.plain(finding)) + b"\n")
             sys.stdout.buffer.flush()
         elif isinstance(finding, Found):
-            name = finding.portrait.matches[0].profile.ref if finding.portrait.matches else self._unknown
+            name = found.model(finding.portrait.matches[0]) if finding.portrait.matches else self._unknown
             bar.console.print(f"[green]+[/] {finding.unit_id:>3}  {finding.way}  {name}", highlight=False)
         elif remark := found.remark(finding, self._lang):
             bar.console.print(remark, highlight=False)

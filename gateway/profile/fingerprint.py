@@ -7,6 +7,8 @@ register of any other model would hold such a value by chance. A u16 that must e
 
 - fits: an `identify` of the profile holds, or the device's own identification (function 43/14) names the model.
 - may be: all that was asked lies within the profile's ranges, but nothing of it is this model's alone.
+- A variant with an `identify` of its own is named with its profile; one without cannot be told. Where several of one
+  profile fit, each only may be.
 - Left out: an identify does not hold or is refused; or, without one, a sampled field is refused or out of its range.
 
 What is asked first: numbers that tell a model, those of most profiles and of the device's own factory unit_id before
@@ -16,9 +18,10 @@ others; where one holds, only what tells its bearers apart; where none does, a s
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import log2
+from types import MappingProxyType
 from typing import TypeAlias
 
 from gateway.model import Value
@@ -29,6 +32,7 @@ from gateway.protocols.modbus_pdu import ReadRequest, Table
 
 Answer: TypeAlias = bytes | int | None  # the data of a good reply; the code of an exception; neither came
 Answers: TypeAlias = Mapping[ReadRequest, Answer]
+Variants: TypeAlias = Mapping[str, Mapping[str, Profile]]  # by ref and name
 
 PRESENCE = ReadRequest(Table.HOLDING, 0, 1)  # any answer to it, an exception too, says that somebody is there
 BASICS = (PRESENCE, *(ReadRequest(table, 0, 1) for table in (Table.INPUT, Table.COIL, Table.DISCRETE)))
@@ -59,15 +63,18 @@ class Match:
     bits: float
     why: tuple[str, ...]  # of identify, named, vendor, values, unit_id
     values: tuple[tuple[Field, Value], ...]  # what it would measure now: for a person to judge
+    variant: str = ""  # of the profile, as the site file names it
 
 
 class Fingerprints:
     """The Modbus profiles of a library, prepared to be asked about."""
 
-    def __init__(self, profiles: Iterable[Profile]) -> None:
-        self._known = [
-            _Known.of(profile, profile.source) for profile in profiles if isinstance(profile.source, ModbusSource)
-        ]
+    def __init__(self, profiles: Iterable[Profile], variants: Variants = MappingProxyType({})) -> None:
+        self._known = []
+        for profile in profiles:
+            if isinstance(profile.source, ModbusSource):
+                self._known.append(_Known.of(profile, profile.source))
+                self._known += _told_apart(profile.source, variants.get(profile.ref, {}))
 
     def next_question(self, unit_id: int, answers: Answers) -> ReadRequest | None:
         """The most telling read that is left; None when no further one would change the verdict, or enough is asked."""
@@ -77,7 +84,9 @@ class Fingerprints:
         left = [(known, verdict) for known, verdict in left if not verdict.excluded]
         proven = [(known, verdict) for known, verdict in left if verdict.proven]
         sure = any(verdict.bits >= SURE_BITS for _, verdict in proven)
-        marks = [(known, mark.request, mark.bits) for known, _ in (proven if sure else left) for mark in known.marks]
+        refs = {known.profile.ref for known, _ in proven}  # of a model that is sure, its variants are still asked about
+        rest = [(known, verdict) for known, verdict in left if known.profile.ref in refs] if sure else left
+        marks = [(known, mark.request, mark.bits) for known, _ in rest for mark in known.marks]
         samples = [(known, known.sample.request, known.sample.bits) for known, _ in proven or left if known.sample]
         return _most_telling(marks, unit_id, answers) or _most_telling(samples, unit_id, answers)
 
@@ -87,7 +96,9 @@ class Fingerprints:
         likely = [(known, verdict) for known, verdict in judged if not verdict.excluded and verdict.why]
         best = max((verdict.bits for _, verdict in likely if verdict.proven), default=0.0)
         found = [known.match(verdict, unit_id, best) for known, verdict in likely]
-        return tuple(sorted(found, key=lambda match: (match.sureness, -match.bits, match.profile.ref)))
+        doubtful = Counter(match.profile.ref for match in found if match.sureness is Sureness.FITS)
+        found = [replace(one, sureness=Sureness.MAY_BE) if doubtful[one.profile.ref] > 1 else one for one in found]
+        return tuple(sorted(found, key=lambda match: (match.sureness, -match.bits, match.profile.ref, match.variant)))
 
 
 def functions_answered(answers: Answers) -> tuple[Table, ...]:
@@ -181,12 +192,13 @@ class _Known:
     source: ModbusSource
     marks: tuple[_Mark, ...]
     sample: _Sample | None
+    variant: str = ""
 
     @classmethod
-    def of(cls, profile: Profile, source: ModbusSource) -> "_Known":
+    def of(cls, profile: Profile, source: ModbusSource, variant: str = "") -> "_Known":
         samples = [_Sample.of(run) for run in _runs(profile.reported, source)]
         best = max(samples, key=lambda sample: sample.bits, default=None)
-        return cls(profile, source, tuple(map(_Mark.of, source.identify)), best)
+        return cls(profile, source, tuple(map(_Mark.of, source.identify)), best, variant)
 
     def is_at_home(self, unit_id: int) -> bool:
         """At the unit_id it comes with, where that is not the one that most models come with."""
@@ -221,6 +233,7 @@ class _Known:
             verdict.bits + FACTORY_BITS * at_home,
             (*verdict.why, *["unit_id"] * at_home),
             verdict.values,
+            self.variant,
         )
 
     def _sampled(self, answers: Answers) -> tuple[list[tuple[Field, Value]], float] | None:
@@ -245,6 +258,14 @@ class _Known:
         if _letters(model) in said and (by_vendor or len(_letters(model)) >= SHORT_NAME):
             return "named", NAMED_BITS
         return ("vendor", VENDOR_BITS) if by_vendor else ("", 0.0)
+
+
+def _told_apart(base: ModbusSource, variants: Mapping[str, Profile]) -> Iterator[_Known]:
+    """Those whose identity is not that of the profile."""
+    for name, variant in variants.items():
+        source = variant.source
+        if isinstance(source, ModbusSource) and source.identify and source.identify != base.identify:
+            yield _Known.of(variant, source, name)
 
 
 def _letters(text: str) -> str:

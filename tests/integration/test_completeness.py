@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,9 @@ async def runs(folder: Path, gateway: Command, port: int) -> list[int]:
         for run in (1, 2):
             gateway.start()
             before = rows()
-            await until(lambda before=before: rows() >= before + 10, "rows of the living device")
+            await until(partial(_at_least, rows, before + 10), "rows of the living device")
             await asyncio.to_thread(gateway.stop)
-            await until(
-                lambda run=run: len(of(folder, "gw_event", code="measured", subject="")) == run, f"telling {run}"
-            )
+            await until(partial(_told, folder, run), f"telling {run}")
             counts.append(rows())
             await asyncio.sleep(OFF_S)
     return counts
@@ -90,3 +90,11 @@ def test_the_figure_is_what_was_done(tmp_path: Path) -> None:
     code, said, _ = typed("ioc", "audit", tmp_path / "ioc.toml", "--lang", "vi")
     assert "độ đầy đủ đo " in said
     assert f"thiếu giá trị: dead: có 0 trên {dead['due']}" in said
+
+
+def _at_least(rows: Callable[[], int], count: int) -> bool:
+    return rows() >= count
+
+
+def _told(folder: Path, times: int) -> bool:
+    return len(of(folder, "gw_event", code="measured", subject="")) == times

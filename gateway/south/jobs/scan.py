@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from gateway.errors import BadReply, BusBusy, DeviceException, LinkDown, NoReply
 from gateway.model import BootMs
-from gateway.profile.fingerprint import PRESENCE, Answer, Fingerprints
+from gateway.profile.fingerprint import PRESENCE, Answer, Fingerprints, Variants
 from gateway.profile.profile import Profile
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.seams import Clock
@@ -112,6 +113,7 @@ class Scan:
         wanted: Sequence[int] = tuple(UNIT_IDS),
         likely: bool = True,
         everything: bool = False,
+        variants: Variants = MappingProxyType({}),
     ) -> None:
         self._opens = opens
         self._ways = tuple(ways)
@@ -119,7 +121,7 @@ class Scan:
         self._wanted = wanted
         self._seek_first = likely
         self._everything = everything
-        self._seen = _Seen(clock, Identifier(Fingerprints(profiles), clock), {way: Pace(way) for way in ways})
+        self._seen = _Seen(clock, Identifier(Fingerprints(profiles, variants), clock), {way: Pace(way) for way in ways})
         self._sweeps: deque[Sweep] = deque()
         self._walked: set[Way] = set()
         self._tell: Callable[[Finding], None] = lambda _: None

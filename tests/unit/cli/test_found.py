@@ -1,5 +1,6 @@
 """gateway.cli.found: how findings are shown, copied and told to programs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,15 @@ def test_lines_for_a_host() -> None:
     assert "unit_id 5" in lines[-1]
     over = site_lines("10.0.0.5:502", [one(1, match(), way=Way("rtu_over_tcp"))], "en", {}, "")
     assert 'framing = "rtu"' in over
+
+
+def test_a_variant_is_shown_and_copied() -> None:
+    """In the table, for programs and in the lines for the site file."""
+    variant = replace(match(), variant="em24-e1")
+    assert "test/thing@1 em24-e1" in shown(one(1, variant))
+    assert (plain(one(1, variant)) or {})["matches"][0]["variant"] == "em24-e1"
+    assert 'variant = "em24-e1"' in site_lines("/dev/x", [one(1, variant)], "en", {}, "")
+    assert not [line for line in site_lines("/dev/x", [one(1, match())], "en", {}, "") if "variant" in line]
 
 
 def test_only_what_is_new_on_a_bus_of_the_gateway() -> None:

@@ -18,7 +18,7 @@ from gateway.profile.fingerprint import (
     Sureness,
     functions_answered,
 )
-from gateway.profile.profile import Field, Identify, Profile
+from gateway.profile.profile import Field, Identify, ModbusSource, Profile
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from tests.support.south import a_field, a_profile, a_source
 
@@ -41,6 +41,8 @@ METER = named("eastron/sdm630@1", ranged(0, 0, 300, "f32", 0), ranged(2, 0, 300,
 CLIMATE = named("xy/md02@1", ranged(1, -40, 80), ranged(2, 0, 100))
 RELAYS = named("waveshare/relay8@1", *(a_field(n, "bit", Table.COIL) for n in range(8)))
 ALL = Fingerprints([STATION, METER, CLIMATE, RELAYS])
+LIBRARY = load.load([sources.shipped()])
+SHIPPED = Fingerprints(LIBRARY.profiles.values(), LIBRARY.variants)
 
 
 def answers(registers: Mapping[Table, Mapping[int, bytes]], unit_id: int = 1, asked: Fingerprints = ALL) -> Answers:
@@ -164,6 +166,32 @@ def test_the_values_are_for_a_person_to_judge() -> None:
     assert [value for _, value in match.values] == [31.4, 56.0]
 
 
+def other_model(address: int) -> Profile:
+    """A variant of the meter: its identity stands elsewhere."""
+    return replace(METER, source=a_source(identify=(Identify(Table.HOLDING, address, "u16", 1650, 1650),)))
+
+
+def told(registers: Mapping[Table, Mapping[int, bytes]], variants: Mapping[str, Profile]) -> list[tuple[str, str]]:
+    """(variant, how sure), best first."""
+    asked = Fingerprints([METER], {METER.ref: variants})
+    return [(match.variant, str(match.sureness)) for match in asked.matches(1, answers(registers, asked=asked))]
+
+
+def test_a_variant_with_an_identity_is_named() -> None:
+    """Where its own number stands, it fits and its profile does not; elsewhere the profile fits."""
+    variants = {"ethernet": other_model(11), "fine": replace(METER, confidence="the same identity")}
+    ethernet = {Table.HOLDING: {11: b"\x06\x72"}, Table.INPUT: {0: VOLTS, 1: VOLTS[2:6]}}
+    assert told(ethernet, variants) == [("ethernet", "fits")]
+    assert told(MAPS["meter"], variants) == [("", "fits")]
+
+
+def test_two_variants_that_both_fit_are_only_possible() -> None:
+    """Neither is said for sure."""
+    registers = {Table.HOLDING: {11: b"\x06\x72", 12: b"\x06\x72"}, Table.INPUT: {0: VOLTS, 1: VOLTS[2:6]}}
+    found = told(registers, {"a": other_model(11), "b": other_model(12)})
+    assert found == [("a", "may_be"), ("b", "may_be")]
+
+
 def test_a_sample_is_short_and_without_holes() -> None:
     """Neighbouring fields of one table that are numbers, within the profile's longest read; no settings."""
     fields = [ranged(n, 0, 10) for n in (0, 1, 2, 5)]
@@ -190,7 +218,35 @@ def test_what_an_unknown_device_answers() -> None:
 
 def test_the_shipped_profiles_can_be_asked_about() -> None:
     """None of them breaks a scan; a device that refuses everything is none of them."""
-    shipped = Fingerprints(load.load([sources.shipped()]).profiles.values())
-    given = answers({}, asked=shipped)
-    assert shipped.matches(1, given) == ()
+    given = answers({}, asked=SHIPPED)
+    assert SHIPPED.matches(1, given) == ()
     assert len(given) < QUESTIONS_MAX
+
+
+SUNSPEC = [
+    (ref, name, one)
+    for ref in ("sunspec/inverter@1", "sunspec/meter-203@1")
+    for name, one in {"": LIBRARY.profiles[ref], **LIBRARY.variants[ref]}.items()
+]
+
+
+@pytest.mark.parametrize(("ref", "variant", "profile"), SUNSPEC, ids=[f"{ref} {name}" for ref, name, _ in SUNSPEC])
+def test_where_the_model_of_a_sunspec_device_stands(ref: str, variant: str, profile: Profile) -> None:
+    """Each base and each length of model 1 is told from all others, and a device of another model is none of them."""
+    assert isinstance(profile.source, ModbusSource)
+    base, model, length = profile.source.identify
+    marks = {
+        base.address: b"SunS",
+        model.address: int(model.high).to_bytes(2),
+        length.address: int(length.high).to_bytes(2),
+    }
+    assert shipped_names(marks) == [(ref, variant, "fits")]
+    assert shipped_names({**marks, model.address: (160).to_bytes(2)}) == []
+
+
+def shipped_names(holding: Mapping[int, bytes]) -> list[tuple[str, str, str]]:
+    """What the sunspec profiles make of a device whose values are the words 0 to 255, but for these registers."""
+    values = {at: bytes(range(256)) for at in range(65000)} | dict(holding)
+    given = answers({Table.HOLDING: values}, asked=SHIPPED)
+    matches = [match for match in SHIPPED.matches(1, given) if match.profile.ref.startswith("sunspec/")]
+    return [(match.profile.ref, match.variant, str(match.sureness)) for match in matches]
