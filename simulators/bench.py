@@ -7,7 +7,7 @@ from gateway.config.findings import Findings
 from gateway.config.gateway import SimulatorConfig
 from gateway.errors import Invalid, Problem
 from gateway.profile.load import Library
-from gateway.profile.profile import SerialSource
+from gateway.profile.profile import ModbusSource
 from gateway.site import Site
 from gateway.toml_file import Places, nearest
 
@@ -51,8 +51,7 @@ def to_copy(site: Site, endpoint: str) -> str:
     (device,) = bus.devices
     line = f"{bus.line.baud} {bus.line.bits}{bus.line.parity}{bus.line.stop_bits}"
     place = f'port = "{endpoint}"\nline = "{line}"' if bus.serial else f'host = "{endpoint}"'
-    stream = isinstance(device.profile.source, SerialSource)
-    more = "" if stream else f"unit_id = {device.unit_id}\n"
+    more = f"unit_id = {device.unit_id}\n" if isinstance(device.profile.source, ModbusSource) else ""
     more += f'address = "{device.address}"\n' if device.address else ""
     more += f'variant = "{device.variant}"\n' if device.variant else ""
     return f"""[[bus]]
