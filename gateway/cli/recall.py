@@ -185,7 +185,8 @@ class _Recall:
             seqs = one.unexplained
             if self._span is not None:
                 around = await store.around(one.gateway, one.epoch, self._span.from_ms, self._span.to_ms)
-                seqs = scope(around, one.highest).minus(one.pending)
+                # also what is called pending: the status is a minute old, and it may be settled and lost since
+                seqs = scope(around, one.highest)
             if seqs:
                 wanted.setdefault(one.gateway, {})[one.epoch] = seqs
                 missing.setdefault(one.gateway, {})[one.epoch] = seqs.minus(one.stored).minus(one.explained)

@@ -59,11 +59,7 @@ class Window:
     """All of north's decisions about batches. Every method answers with effects, to be done in order."""
 
     def __init__(
-        self,
-        size_of: Callable[[Batch], int],
-        *,
-        batches_max: int = BATCHES_MAX,
-        publishes_max: int = PUBLISHES_MAX,
+        self, size_of: Callable[[Batch], int], *, batches_max: int = BATCHES_MAX, publishes_max: int = PUBLISHES_MAX
     ) -> None:
         """`size_of`: the bytes of its PUBLISH packet; `batches_max`: 20 for a gateway, 200 for a relay, at least 4."""
         if batches_max < 4 or publishes_max < 1:  # noqa: PLR2004 - below 4 the shares of the ranks round to nothing

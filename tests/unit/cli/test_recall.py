@@ -116,6 +116,24 @@ def test_by_time_what_is_stored_is_asked_for_too(path: Path, monkeypatch: pytest
     assert "No longer kept on the boxes: 4" in said
 
 
+def test_by_time_what_an_old_status_calls_pending_is_asked_for_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been settled since and then lost: nothing else would bring it back, and exit 0 would be untrue."""
+    epochs = [{"epoch": EPOCH, "first_kept": 1, "last": 10, "pending": [[5, 5]], "parked": []}]
+    line = line_protocol.status_point(GATEWAY, {"online": True, "epochs": epochs}, T0)
+
+    async def put() -> None:
+        made = SqliteStore(path.parent / "store.db")
+        await made.write([line], "ns")
+        await made.close()
+
+    asyncio.run(put())
+    ran = play(monkeypatch, lambda _errand, _now: None)
+    code, _ = run(path, gateway=GATEWAY, from_="2026-11-24T12:02:30Z", to="2026-11-24T12:08:30Z")
+    assert [errand.wanted for errand in ran] == [{EPOCH: SeqRanges(((2, 9),))}]
+    assert ran[0].missed == 4
+    assert code == 1
+
+
 def test_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 0, and nobody is asked."""
     store(tmp_path, 1, 2, 3)
