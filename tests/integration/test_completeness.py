@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tests.support.modbus_server import ModbusServer
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.timeout(90)
-FIELDS, DEAD_UNIT, EVERY_MS, OFF_S = len(station.GOOD), 2, 200, 1.5
+FIELDS, DEAD_UNIT, EVERY_MS, OFF_S, RUNS = len(station.GOOD), 2, 200, 1.5, 2
 
 
 def of(folder: Path, measurement: str, **tags: str) -> list[Stored]:
@@ -39,12 +38,12 @@ async def runs(folder: Path, gateway: Command, port: int) -> list[int]:
     async with ModbusServer("tcp", port) as server:
         server.every = station.answering({})
         server.dead.add(DEAD_UNIT)
-        for run in (1, 2):
+        while len(counts) < RUNS:
             gateway.start()
-            before = rows()
-            await until(partial(_at_least, rows, before + 10), "rows of the living device")
+            enough = rows() + 10
+            await until(partial(lambda least: rows() >= least, enough), "rows of the living device")
             await asyncio.to_thread(gateway.stop)
-            await until(partial(_told, folder, run), f"telling {run}")
+            await until(lambda: len(of(folder, "gw_event", code="measured", subject="")) > len(counts), "a telling")
             counts.append(rows())
             await asyncio.sleep(OFF_S)
     return counts
@@ -90,11 +89,3 @@ def test_the_figure_is_what_was_done(tmp_path: Path) -> None:
     code, said, _ = typed("ioc", "audit", tmp_path / "ioc.toml", "--lang", "vi")
     assert "độ đầy đủ đo " in said
     assert f"thiếu giá trị: dead: có 0 trên {dead['due']}" in said
-
-
-def _at_least(rows: Callable[[], int], count: int) -> bool:
-    return rows() >= count
-
-
-def _told(folder: Path, times: int) -> bool:
-    return len(of(folder, "gw_event", code="measured", subject="")) == times

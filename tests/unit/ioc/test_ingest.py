@@ -115,6 +115,25 @@ async def test_gathered(bench: Bench) -> None:
     assert bench.wire.acked == [1, 2, 3]
 
 
+async def test_the_next_request_is_gathered_while_one_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its 100 ms have passed when the first one ends; each is written, receipted and acked, one after the other."""
+    go, write = asyncio.Event(), bench.store.write
+
+    async def slow(lines: Sequence[bytes], precision: str) -> None:
+        await go.wait()
+        await write(lines, precision)
+
+    monkeypatch.setattr(bench.store, "write", slow)
+    for mid in (1, 2):
+        bench.wire.send(make_batch(mid), mid)
+        await bench.pass_ms(150)
+    assert bench.wires.log == []
+    go.set()
+    await turns(200)
+    one = ["write ms 2", "write ns 1", "publish city/hc-0001/down/receipt"]
+    assert bench.wires.log == [*one, "ack 1", *one, "ack 2"]
+
+
 async def test_a_process_that_stood_still_goes_on(bench: Bench) -> None:
     """A pause of the machine right when a message came ends no worker: it is answered, and so is the next one."""
     bench.clock.stall_ms = 20_000

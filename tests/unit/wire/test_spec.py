@@ -10,7 +10,7 @@ from gateway.wire import body, body_reader, catalog, checked, command, documents
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "docs" / "specs" / "wire.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
-BATCH, MEASURED, RECEIPT, STATUS, COMMANDS, WRITE, RESEND = EXAMPLES
+BATCH, RECEIPT, STATUS, COMMANDS, WRITE, RESEND = EXAMPLES
 CLAUSES = re.findall(r"\*\*(W-\d+)\*\*", SPEC)
 CITED_IN = ("gateway/wire", "gateway/pipeline", "tests/unit/wire", "tests/unit/pipeline", "tests/property")
 
@@ -32,12 +32,6 @@ def test_the_batch_of_the_spec_is_one() -> None:
     """Section 3: its crc too."""
     batch = batches.decode(BATCH.encode())
     assert batches.open_body(batch).groups[0].rows[1] == (1000, (230.1, 49.98))
-
-
-def test_what_was_due_is_told_as_the_spec_says() -> None:
-    """W-49: of the gateway, and of a device that missed all of its own."""
-    told = [(event.code, event.subject, event.detail) for event in body_reader.decode("none", MEASURED.encode()).events]
-    assert told == [("measured", "", (86400, 82800, 3600000)), ("measured", "level-1", (3600, 0, 3600000))]
 
 
 def test_the_receipt_of_the_spec_settles_that_batch() -> None:
