@@ -303,7 +303,9 @@ class World:
 
     def _write_files(self) -> None:
         tcp = free_port(), free_port()
-        (self.folder / "site.toml").write_text(site_text(self.folder, self.ways["uplink"].port, tcp))
+        # no simulator serves what the box says of itself: the judge could not know it
+        site = site_text(self.folder, self.ways["uplink"].port, tcp) + "[box]\non = false\n"
+        (self.folder / "site.toml").write_text(site)
         store = f'url = "http://127.0.0.1:{self.ways["store"].port}"\ndatabase = "{DATABASE}"'
         for name in ("ingest-1", "ingest-2"):
             (self.folder / f"{name}.toml").write_text(ioc_text(self.folder, self.ways[name].port, store))

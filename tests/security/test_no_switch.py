@@ -41,10 +41,11 @@ SWITCHES = {
     "cert_reqs",
     "disable_warnings",
 }
-ENVIRONMENT = {  # systemd's, and what says how much is logged, in which language, and where the socket is
+ENVIRONMENT = {  # systemd's, and what says how much is logged, in which language, and where the sockets are
     "CREDENTIALS_DIRECTORY",
     "GATEWAY_LANG",
     "GATEWAY_LOG",
+    "GATEWAY_PUSH_SOCKET",
     "GATEWAY_SOCKET",
     "NOTIFY_SOCKET",
     "RUNTIME_DIRECTORY",

@@ -80,8 +80,9 @@ class Story:
         return [point.fields for point in sorted(mine, key=lambda point: point.time_ns)]
 
     def events(self, subject: str) -> list[tuple[str, object]]:
-        """(code, detail), in time order."""
-        mine = [p for p in self.points if p.measurement == "gw_event" and p.tags.get("subject", "") == subject]
+        """(code, detail), in time order; not what was due and good, which is told at every stop."""
+        events = [p for p in self.points if p.measurement == "gw_event" and p.tags["code"] != "measured"]
+        mine = [p for p in events if p.tags.get("subject", "") == subject]
         return [(p.tags["code"], p.fields.get("detail", "")) for p in sorted(mine, key=lambda p: p.time_ns)]
 
     def counted(self, name: str, **labels: str) -> float:
