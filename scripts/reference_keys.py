@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from gateway.config import gateway as site_file
+from gateway.config import values
 from gateway.profile import types
 from gateway.profile.schema import (
     BUILT_TYPES,
@@ -45,7 +46,7 @@ KINDS = {  # how people write what a check of ours looks at
     get_args(types.LineText)[1].func: '`"9600 8N1"`',
     get_args(types.HexText)[1].func: 'hex bytes, `"42 4D"`',
     get_args(site_file.Size)[1].func: 'size, `"4 GB"`',
-    get_args(site_file.FormulaText)[1].func: 'formula, `"level * 2"`',
+    get_args(values.FormulaText)[1].func: 'formula, `"level * 2"`',
     get_args(site_file.Url)[1].func: "URL",
     get_args(site_file.Port)[1].func: "port",
     get_args(site_file.Host)[1].func: "host",

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from gateway.config.findings import Findings
-from gateway.config.gateway import AlarmConfig, BusConfig, DeviceConfig, condition
+from gateway.config.gateway import BusConfig, DeviceConfig
+from gateway.config.values import AlarmConfig, condition
 from gateway.profile.profile import Field
 from gateway.profile.types import duration_ms
 from gateway.site import Alarm, Fast, Polled

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.config.findings import Findings
-from gateway.config.gateway import DerivedConfig, DeviceConfig, ReportConfig
+from gateway.config.gateway import DeviceConfig
+from gateway.config.values import DerivedConfig, ReportConfig
 from gateway.profile.formula import parse
 from gateway.profile.profile import Field, Profile
 from gateway.profile.quantities import quantities
