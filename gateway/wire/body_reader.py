@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.errors import Malformed
 from gateway.model import Detail, Gap, Group, UtcMs, Value
@@ -29,12 +29,12 @@ MAX_ROW_OFFSET_MS: Final = 86_400_000
 MAX_EVENT_OFFSET_MS: Final = 1_000_000_000_000
 
 _TYPES: Final[dict[str, set[type]]] = {"f": {float, int}, "b": {bool}, "s": {str}}
+_FLOAT: Final = {float}
 _LETTERS: Final = re.compile("[fbs]+")
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRows:
-    """The rows of one group; offsets in ms after the batch's t0."""
+class GroupRows(NamedTuple):
+    """The rows of one group; offsets in ms after the batch's t0. A tuple: a batch of ten rows may have ten of these."""
 
     group: Group
     rows: tuple[tuple[int, tuple[Value | None, ...]], ...]
@@ -69,7 +69,7 @@ def decode(enc: str, data: bytes) -> Body:
     """Raises Malformed(schema|limit); bounded in size, depth, rows, names."""
     document = checked.obj(checked.parsed(_inflated(enc, data)), "body")
     groups = tuple(_group_rows(entry) for entry in checked.items(document.get("g", []), "g", MAX_GROUPS))
-    if len({rows.group for rows in groups}) < len(groups):
+    if _twice(groups):
         raise Malformed("schema", "g: one group twice")
     body = Body(
         groups=groups,
@@ -116,6 +116,12 @@ def _inflated(enc: str, data: bytes) -> bytes:
     return out
 
 
+def _twice(groups: Sequence[GroupRows]) -> bool:
+    """Whether a group comes twice; that all are of different devices is told sooner."""
+    count = len(groups)
+    return len({rows.group.device for rows in groups}) < count and len({rows.group for rows in groups}) < count
+
+
 def _group_rows(value: object) -> GroupRows:
     entry = checked.obj(value, "group")
     group = _group(entry)
@@ -139,7 +145,7 @@ def _group_rows(value: object) -> GroupRows:
 
 def _all_floats(group: Group, cells: Sequence[tuple[Value | None, ...]]) -> bool:
     """What nearly all rows are, told without a look at each column."""
-    return not group.letters.strip("f") and set(map(type, chain.from_iterable(cells))) == {float}
+    return set(map(type, chain.from_iterable(cells))) == _FLOAT and not group.letters.strip("f")
 
 
 def _group(entry: dict[str, Any]) -> Group:
