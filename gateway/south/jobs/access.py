@@ -141,8 +141,7 @@ async def _read(
     source = device.profile.source
     if not isinstance(source, ModbusSource):
         raise TypeError(f"{device.name} is not asked by Modbus")
-    scaled_by = {field.scale_from for field in fields} - {field.name for field in fields}
-    behind = tuple(field for field in device.profile.fields if field.name in scaled_by)
+    behind = tuple(field for field in device.profile.behind(fields) if field not in fields)
     polled = Polled(_group(device, fields), (*fields, *behind), PERIOD_MS)
     # counters of its own: what a technician reads is not among what the bus is judged by
     poller = Poller(bus.name, device, polled, line_cost(bus, source), clock, Counters())
