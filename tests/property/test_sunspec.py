@@ -1,11 +1,19 @@
 """gateway.protocols.sunspec: any chain, and anything that is no chain, is walked to a bound and to the right place."""
 
-from hypothesis import given
+import asyncio
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.counters import Counters
+from gateway.errors import DeviceException, NoReply
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.protocols.sunspec import BASES, MODELS_MAX, Answer, Here, Nowhere, Sunspec, walk
-from tests.support.sunspec import answer, registers
+from gateway.south.reads.poll import Poller
+from gateway.south.reads.seek import QUESTIONS
+from gateway.testing.clock import FakeClock
+from tests.support.polls import COST
+from tests.support.sunspec import OFFSETS, ChainLink, answer, numbered, registers, sunspec_device, tag
 
 WANTED = Sunspec((101, 102, 103), 50)
 MODELS = st.one_of(
@@ -13,6 +21,7 @@ MODELS = st.one_of(
     st.tuples(st.sampled_from((1, 120, 160, 203, 64_901)), st.integers(1, 130)),
 )
 CHAINS = st.lists(MODELS, max_size=60).map(lambda models: [(1, 66), *models])
+SHORT_CHAINS = st.lists(MODELS, max_size=6).map(lambda models: [(1, 66), *models])
 ENDS = st.sampled_from(((0xFFFF, 0), (), (0, 0), (0xFFFF,), (64_901, 0), (64_901, 0xFFFF)))
 
 
@@ -73,3 +82,31 @@ def _header_at(at: int, answers: dict[ReadRequest, Answer]) -> tuple[int, int]:
         if isinstance(data, bytes) and request.address + request.count - 2 == at:
             return int.from_bytes(data[-4:-2]), int.from_bytes(data[-2:])
     raise AssertionError("its header was never read")
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_poll_never_gives_a_value_from_elsewhere(data: st.DataObject) -> None:
+    """Chains that change, break off and never end, lost and refused reads: a row is whole and of one such model."""
+    asyncio.run(_polled(data))
+
+
+async def _polled(data: st.DataObject) -> None:
+    clock, link = FakeClock(), ChainLink({})
+    device = sunspec_device(max_registers=data.draw(st.sampled_from((10, 60))))
+    poller = Poller("bus-1", device, device.polled[0], COST, clock, Counters())
+    failures = st.sampled_from((None, None, None, None, None, None, NoReply(), DeviceException(2), DeviceException(4)))
+    link.fails = lambda _: data.draw(failures)
+    for _ in range(data.draw(st.integers(1, 8))):
+        models = data.draw(SHORT_CHAINS)
+        link.words = numbered(data.draw(st.sampled_from(BASES)), models, data.draw(ENDS))
+        for _ in range(data.draw(st.integers(1, 3))):
+            link.asked.clear()
+            outcome = await poller.poll(link, 2)
+            assert len(link.asked) <= QUESTIONS + 4 * len(OFFSETS) + 4
+            places = [n for n, model in enumerate(models) if WANTED.is_header(*model)]
+            rows = [[tag(n, offset) for offset in OFFSETS] for n in places]
+            if outcome.row is not None:
+                got = outcome.row.values
+                assert any(all(v in (None, w) for v, w in zip(got, row, strict=True)) for row in rows), (got, models)
+            await clock.advance(61_000)

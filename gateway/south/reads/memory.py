@@ -24,7 +24,7 @@ from typing import Any
 from gateway.model import BootMs
 from gateway.profile.profile import Field, ModbusSource
 from gateway.protocols.modbus_pdu import ReadRequest, Table
-from gateway.site import Device, Site
+from gateway.site import Bus, Device, Site
 from gateway.south.reads.place import Place
 from gateway.south.reads.plan import BITS, REGISTERS_MAX, LineCost, Read, Span, bus_ms, count, line_cost, plan, span_of
 
@@ -229,10 +229,18 @@ class Memory:
         self.changes += bool(gone or expired)
 
 
+def memory_of(bus: Bus, device: Device) -> Memory:
+    """An empty one."""
+    source = device.profile.source
+    if not isinstance(source, ModbusSource):
+        raise TypeError(f"{device.name} is not asked by Modbus")
+    return Memory(device, line_cost(bus, source))
+
+
 def memories(site: Site) -> dict[str, Memory]:
     """An empty one for every device that is polled, by its name."""
     return {
-        device.name: Memory(device, line_cost(bus, device.profile.source))
+        device.name: memory_of(bus, device)
         for bus in site.buses
         for device in bus.devices
         if isinstance(device.profile.source, ModbusSource)
