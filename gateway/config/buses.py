@@ -221,7 +221,7 @@ class _Compiler:
             return 0
         unit_id = entry.unit_id or profile.source.unit_id
         for m, other in enumerate(self._config.device[:n]):
-            if other.bus == entry.bus and self._wants(other) == unit_id:
+            if other.bus == entry.bus and self._wants(other) == unit_id and not self._share(profile, other):
                 detail = f"unit_id {unit_id} is also that of {other.name} (device[{m}]) on {entry.bus}"
                 self._findings.report("doubled_unit_id", detail, "device", n, "unit_id")
                 break
@@ -285,6 +285,14 @@ class _Compiler:
         if profile is None or not isinstance(profile.source, ModbusSource) or self._is_pushed(entry):
             return None
         return entry.unit_id or profile.source.unit_id
+
+    def _share(self, profile: Profile, entry: DeviceConfig) -> bool:
+        """Whether these are two models of one SunSpec device; a simulated one has one model."""
+        other = self._profile(entry)
+        if other is None or isinstance(self._config, SimulatorConfig):
+            return False
+        one, two = (each.source.sunspec if isinstance(each.source, ModbusSource) else None for each in (profile, other))
+        return one is not None and two is not None and one != two
 
     def _is_pushed(self, entry: DeviceConfig) -> bool:
         return any(bus.mode == "push" for bus in self._config.bus if bus.name == entry.bus)

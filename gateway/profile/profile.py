@@ -171,6 +171,11 @@ class Profile:
         """What it measures: not what is only read for others, nor its settings."""
         return tuple(field for field in self.fields if not (field.hidden or field.parameter))
 
+    def address_space(self, field: Field) -> str:
+        """What a field's address counts in, as people are shown it: its table, or the model that it is of."""
+        walked = isinstance(self.source, ModbusSource) and self.source.sunspec is not None
+        return "model" if walked else str(field.table)
+
     def behind(self, fields: Iterable[Field]) -> tuple[Field, ...]:
         """The hidden fields that these are read with: their scales, and the header that tells where they stand."""
         wanted = {field.scale_from for field in fields} | {MODEL_FIELD, LENGTH_FIELD}
