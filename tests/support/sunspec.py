@@ -49,11 +49,11 @@ def tag(number: int, offset: int) -> int:
     return 200 * number + offset
 
 
-def sunspec_device(wanted: Sunspec = WANTED, **settings: object) -> Device:
+def sunspec_device(wanted: Sunspec = WANTED, max_registers: int = 125) -> Device:
     """Three values in one group, read with the model's header."""
     fields = [a_field(at, name=f"at_{at}") for at in OFFSETS]
     header = [replace(a_field(at, name=name), hidden=True) for at, name in enumerate((MODEL_FIELD, LENGTH_FIELD))]
-    device = a_device("m", (fields, 1000), sunspec=wanted, **settings)
+    device = a_device("m", (fields, 1000), sunspec=wanted, max_registers=max_registers)
     polled = replace(device.polled[0], fields=(*fields, *header))
     profile = replace(device.profile, fields=(*fields, *header))
     return replace(device, profile=profile, polled=(polled,))
