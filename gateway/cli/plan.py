@@ -285,7 +285,7 @@ def _read_document(group: GroupOutlook, read: Read, ms: float) -> dict[str, Any]
         "device": group.device.name,
         "period_ms": group.polled.period_ms,
         "table": str(read.request.table),
-        "from": group.device.profile.address_space(group.polled.fields[read.fields[0]]),
+        "space": group.device.profile.address_space(group.polled.fields[read.fields[0]]),
         "address": read.request.address,
         "count": read.request.count,
         "ms": ms,
