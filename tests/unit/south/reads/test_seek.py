@@ -20,10 +20,10 @@ LATER = [(1, 66), (64_901, 7), (120, 26), (160, 48), (103, 50)]
 class Walk:
     """One group of one device with a chain."""
 
-    def __init__(self, models: list[tuple[int, int]], base: int = 40_000) -> None:
+    def __init__(self, models: list[tuple[int, int]], base: int = 40_000, max_registers: int = 125) -> None:
         self.clock, self.counters = FakeClock(), Counters()
         self.link = ChainLink(numbered(base, models))
-        device = sunspec_device()
+        device = sunspec_device(max_registers=max_registers)
         self.poller = Poller("bus-1", device, device.polled[0], COST, self.clock, self.counters)
 
     async def poll(self, patience: int = 2) -> Outcome:
@@ -88,8 +88,7 @@ async def test_a_chain_that_is_shorter_now_is_walked_again() -> None:
 
 async def test_values_without_their_header_are_no_values() -> None:
     """The read that has it was lost; the others of the visit may have come from anywhere."""
-    walk = Walk(USUAL)
-    walk.poller = Poller("bus-1", device := sunspec_device(max_registers=10), device.polled[0], COST, walk.clock, walk.counters)  # fmt: skip  # noqa: E501
+    walk = Walk(USUAL, max_registers=10)
     assert (await walk.poll()).row is not None
     header = walk.link.asked[2]
     walk.link.fails = lambda request: NoReply() if (request.address, request.count) == header else None
