@@ -269,7 +269,7 @@ def loads(data: bytes) -> Site:
     return site
 
 
-VERSION = 4
+VERSION = 5
 POOLED = (Field, Profile)
 
 

@@ -174,7 +174,11 @@ def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> It
     if isinstance(profile.source, ModbusSource) and profile.source.setup:
         yield f"- Set up by {_setup(profile.source.setup)}."
     yield ""
-    yield from table(("field", "unit", "decimals", "plausible", "class", "where"), map(_field, profile.fields))
+    if isinstance(profile.source, ModbusSource) and (wanted := profile.source.sunspec):
+        models = f"SunSpec model {', '.join(map(str, wanted.models))} of {wanted.length} registers"
+        yield from (f"{models}. The gateway finds out where it stands; addresses count from its header.", "")
+    fields = [_field(profile, field) for field in profile.fields]
+    yield from table(("field", "unit", "decimals", "plausible", "class", "where"), fields)
 
 
 def _setup(setup: Setup) -> str:
@@ -203,9 +207,10 @@ def _line(line: Line) -> str:
     return f"{line.baud} {line.bits}{line.parity}{line.stop_bits}"
 
 
-def _field(field: Field) -> tuple[str, ...]:
+def _field(profile: Profile, field: Field) -> tuple[str, ...]:
     bounds = [] if field.low is None or field.high is None else [f"{field.low:g} to {field.high:g}"]
-    place = f"{field.table} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
+    space = profile.address_space(field)
+    place = f"{space} {field.address:#06x} {field.type}" if field.table else f"part `{field.part}`"
     where = ", ".join([*([place] if field.table or field.part else []), *_shape(field)]) or "-"
     number = field.letter == "f"
     decimals = str(field.decimals) if number else "-"

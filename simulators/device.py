@@ -7,13 +7,13 @@ A stream is a device that speaks by itself: its frames are made of the same prof
 answers with such a frame to exactly what its profile says that it is asked.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import BadReply
 from gateway.model import UtcMs
 from gateway.profile.parts import Part, encode_parts
-from gateway.profile.profile import Field, ModbusSource, ProtocolSource, SerialSource
+from gateway.profile.profile import Field, Identify, ModbusSource, ProtocolSource, SerialSource
 from gateway.protocols import declared, framing, parse
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import (
@@ -32,6 +32,7 @@ from gateway.protocols.modbus_pdu import (
 from gateway.protocols.parse import Parse
 from gateway.protocols.plugin import Twin, load
 from gateway.site import Device
+from simulators.chain import chained
 from simulators.identity import identified, identity_of
 from simulators.registers import Registers, Reported, Served
 from simulators.signals import Moment, Signal
@@ -59,8 +60,11 @@ class ModbusDevice:
         self.kind = device.profile.kind
         self.timeout_ms = source.timeout_ms
         fields = [(field, signals[field.name]) for field in fields_of(device) if field.address is not None]
+        identify: Sequence[Identify] = source.identify
+        if source.sunspec:
+            fields, identify = chained(device.name, fields, source.sunspec)
         self._registers = Registers(
-            fields, source.identify, groups_of(device), source.never_read, source.max_registers, tells=tells
+            fields, identify, groups_of(device), source.never_read, source.max_registers, tells=tells
         )
         self._identity = identity_of(device.profile)
         self._requests: dict[bytes, Request] = {}

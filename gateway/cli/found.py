@@ -11,7 +11,7 @@ from rich.table import Table
 
 from gateway.model import Value
 from gateway.profile.fingerprint import Match, Sureness
-from gateway.profile.profile import Field, Profile
+from gateway.profile.profile import Field, ModbusSource, Profile
 from gateway.protocols.modbus_pdu import ReadRequest, function
 from gateway.protocols.modbus_pdu import Table as Registers
 from gateway.south.jobs.scan import Chatter, Finding, Found, Garbled, Nobody, Skipped
@@ -246,17 +246,29 @@ def _bus_lines(name: str, address: str, way: Way) -> Iterator[str]:
 
 
 def _device_lines(found: Found, bus: str, counted: Counter[str], said: Mapping[str, str]) -> Iterator[str]:
-    match = found.portrait.matches[0]
-    kind = match.profile.kind.replace("_", "-")[:28]
-    counted[kind] += 1
-    yield "[[device]]"
-    yield f'name = "{kind}-{counted[kind]}"'
-    yield f'bus = "{bus}"'
-    yield f"unit_id = {found.unit_id}"
-    yield f'profile = "{match.profile.ref}"' + (said["check"] if match.sureness is Sureness.MAY_BE else "")
-    if match.variant:
-        yield f'variant = "{match.variant}"'
-    yield ""
+    for match in _models(found.portrait.matches):
+        kind = match.profile.kind.replace("_", "-")[:28]
+        counted[kind] += 1
+        yield "[[device]]"
+        yield f'name = "{kind}-{counted[kind]}"'
+        yield f'bus = "{bus}"'
+        yield f"unit_id = {found.unit_id}"
+        yield f'profile = "{match.profile.ref}"' + (said["check"] if match.sureness is Sureness.MAY_BE else "")
+        if match.variant:
+            yield f'variant = "{match.variant}"'
+        yield ""
+
+
+def _models(matches: Sequence[Match]) -> Iterator[Match]:
+    """The best one; of a SunSpec device, each model that it has for sure: an inverter, and the meter behind it."""
+    yield matches[0]
+    if _is_model(matches[0]):
+        yield from (match for match in matches[1:] if _is_model(match) and match.sureness is Sureness.FITS)
+
+
+def _is_model(match: Match) -> bool:
+    source = match.profile.source
+    return isinstance(source, ModbusSource) and source.sunspec is not None
 
 
 def lasting(port: str) -> str:

@@ -204,7 +204,8 @@ def _table(now: Outlook, said: Mapping[str, str], width: int) -> Iterator[str]:
 def _cells(group: GroupOutlook, n: int) -> list[str]:
     read, ms = group.reads[n]
     whose = [group.device.name, duration(group.polled.period_ms)] if n == 0 else ["", ""]
-    request = f"{read.request.table} {read.request.address:#06x} +{read.request.count}"
+    space = group.device.profile.address_space(group.polled.fields[read.fields[0]])
+    request = f"{space} {read.request.address:#06x} +{read.request.count}"
     return [*whose, request, f"{ms:.1f} ms", _per_cent(ms / group.polled.period_ms)]
 
 
@@ -284,6 +285,7 @@ def _read_document(group: GroupOutlook, read: Read, ms: float) -> dict[str, Any]
         "device": group.device.name,
         "period_ms": group.polled.period_ms,
         "table": str(read.request.table),
+        "space": group.device.profile.address_space(group.polled.fields[read.fields[0]]),
         "address": read.request.address,
         "count": read.request.count,
         "ms": ms,

@@ -25,6 +25,7 @@ TEXT: Final = {
         "profile": "profile", "device": "device", "none": "No profile fits: {}",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
+        "sunspec": "SunSpec model {} of {} registers: the gateway finds out where it stands; addresses count from it",
         "local": "handed in by a program of the box",
         "talk": "is asked, {}, address {}", "protocol": "protocol {}, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
@@ -35,6 +36,7 @@ TEXT: Final = {
         "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
+        "sunspec": "Model SunSpec {} dài {} thanh ghi: gateway tự tìm vị trí của model; địa chỉ tính từ đầu model",
         "local": "do một chương trình trên hộp đưa vào",
         "talk": "được hỏi, {}, địa chỉ {}", "protocol": "giao thức {}, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
@@ -123,6 +125,9 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
         yield text["local"]
     elif isinstance(source, ModbusSource):
         yield text["modbus"].format(source.unit_id, _line(source.line))
+        if source.sunspec:
+            models = ", ".join(map(str, source.sunspec.models))
+            yield text["sunspec"].format(models, source.sunspec.length)
     elif isinstance(source, ProtocolSource):
         yield text["protocol"].format(source.protocol, _line(source.line), source.address or text["alone"])
     elif source.poll:
@@ -152,13 +157,13 @@ def _fields(profile: Profile, lang: str) -> Table:
     for field in profile.fields:
         if not field.hidden:
             bounds = "" if field.low is None or field.high is None else f"{field.low:g} .. {field.high:g}"
-            table.add_row(field.name, escape(field.unit), bounds, ", ".join(_place(field, lang)))
+            table.add_row(field.name, escape(field.unit), bounds, ", ".join(_place(profile, field, lang)))
     return table
 
 
-def _place(field: Field, lang: str) -> Iterator[str]:
+def _place(profile: Profile, field: Field, lang: str) -> Iterator[str]:
     text = TEXT[_known(lang)]
-    yield f"{field.table} {field.address:#06x} {field.type}" if field.table else field.part
+    yield f"{profile.address_space(field)} {field.address:#06x} {field.type}" if field.table else field.part
     if field.parameter:
         yield text["parameter"]
     if field.write:

@@ -101,6 +101,8 @@ class _Compiler:
             self._findings.report("not_built_yet", detail, "bus", n, "framing")
         if transport == "tcp" or bus.link == "pymodbus":
             self._refuse_sleepers(n, devices)
+        if bus.mode == "listen":
+            self._refuse_walked(n, devices)
         line = self._line(n, bus, devices)
         if transport == "rtu" and line.bits != RTU_BITS:
             self._findings.report("bad_line", "Modbus RTU needs 8 data bits", "bus", n, "line")
@@ -146,6 +148,13 @@ class _Compiler:
             if isinstance(device.profile.source, ModbusSource) and device.profile.source.wake:
                 detail = f"{device.name} has to be woken first: only our own RTU links can do that"
                 self._findings.report("wrong_bus", detail, "bus", n)
+
+    def _refuse_walked(self, n: int, devices: Sequence[Device]) -> None:
+        """Where their values stand is found by asking."""
+        for device in devices:
+            if isinstance(device.profile.source, ModbusSource) and device.profile.source.sunspec:
+                detail = f"{device.name} is a SunSpec device: it has to be asked where its values stand"
+                self._findings.report("wrong_bus", detail, "bus", n, "mode")
 
     def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
         if bus.serve is None:
@@ -212,7 +221,7 @@ class _Compiler:
             return 0
         unit_id = entry.unit_id or profile.source.unit_id
         for m, other in enumerate(self._config.device[:n]):
-            if other.bus == entry.bus and self._wants(other) == unit_id:
+            if other.bus == entry.bus and self._wants(other) == unit_id and not self._share(profile, other):
                 detail = f"unit_id {unit_id} is also that of {other.name} (device[{m}]) on {entry.bus}"
                 self._findings.report("doubled_unit_id", detail, "device", n, "unit_id")
                 break
@@ -277,6 +286,14 @@ class _Compiler:
             return None
         return entry.unit_id or profile.source.unit_id
 
+    def _share(self, profile: Profile, entry: DeviceConfig) -> bool:
+        """Whether these are two models of one SunSpec device; a simulated one has one model."""
+        other = self._profile(entry)
+        if other is None or isinstance(self._config, SimulatorConfig):
+            return False
+        one, two = (each.source.sunspec if isinstance(each.source, ModbusSource) else None for each in (profile, other))
+        return one is not None and two is not None and one != two
+
     def _is_pushed(self, entry: DeviceConfig) -> bool:
         return any(bus.mode == "push" for bus in self._config.bus if bus.name == entry.bus)
 
@@ -295,7 +312,7 @@ class _Compiler:
             for fields in chunks(entry, alike, policy):
                 names, letters = tuple(field.name for field in fields), "".join(field.letter for field in fields)
                 group = Group(entry.name, profile.kind, profile.ref, names, letters)
-                yield Polled(group, (*fields, *_behind(fields, profile)), period_ms, policy)
+                yield Polled(group, (*fields, *profile.behind(fields)), period_ms, policy)
 
     def _writable(self, n: int, entry: DeviceConfig, profile: Profile) -> Iterator[str]:
         """The fields that this site allows to be written, in the profile's order."""
@@ -323,12 +340,6 @@ class _Compiler:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)
         return period_ms
-
-
-def _behind(fields: Sequence[Field], profile: Profile) -> Iterator[Field]:
-    """The hidden fields that these are read with: not reported, so not in their group."""
-    wanted = {field.scale_from for field in fields}
-    return (field for field in profile.fields if field.hidden and field.name in wanted)
 
 
 def _request(poll: Poll, address: str) -> bytes:

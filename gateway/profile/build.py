@@ -6,20 +6,29 @@ from typing import TypeVar
 
 from gateway.errors import Problem
 from gateway.profile.entry import Entry
-from gateway.profile.profile import Field, ModbusSource, Profile
+from gateway.profile.profile import LENGTH_FIELD, MODEL_FIELD, Field, ModbusSource, Profile
 from gateway.profile.schema import FieldSchema, ProfileSchema
 from gateway.profile.source import source, source_problems
 from gateway.profile.word import BCD, FLOATS
+from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.sunspec import HEADER_WORDS, Sunspec
 from gateway.toml_file import Places, Strict
 
 S = TypeVar("S", bound=Strict)
+
+_HEADER = tuple(
+    Field(name, "", "1", "f", 0, table=Table.HOLDING, address=at, type="u16", hidden=True)
+    for at, name in enumerate((MODEL_FIELD, LENGTH_FIELD))
+)
 
 
 def build(written: ProfileSchema, places: Places) -> tuple[Profile, list[Problem]]:
     """The profile, to be used only when there are no problems."""
     head = written.profile
-    fields = []
+    fields: list[Field] = []
     problems = list(source_problems(written, places))
+    sunspec = written.modbus.sunspec if written.modbus else None
+    fields += _HEADER if sunspec else ()
     for name, described in written.fields.items():
         entry = Entry(name, described, written, places)
         fields.append(entry.build())
@@ -95,7 +104,7 @@ def _scale_problems(fields: tuple[Field, ...], places: Places) -> Iterator[Probl
         if field.scale_from:
             for detail in _bad_scale(field, named.get(field.scale_from)):
                 yield places.problem("bad_scale_from", detail, "fields", field.name, "scale_from")
-    used = {field.scale_from for field in fields}
+    used = {field.scale_from for field in fields} | {MODEL_FIELD, LENGTH_FIELD}
     for field in fields:
         if field.hidden and field.name not in used:
             yield places.problem("bad_scale_from", "no field takes its scale from it", "fields", field.name, "hidden")
@@ -114,6 +123,8 @@ def _bad_scale(field: Field, power: Field | None) -> Iterator[str]:
 
 def _map_problems(fields: tuple[Field, ...], source: ModbusSource, places: Places) -> Iterator[Problem]:
     yield from _overlaps(fields, places)
+    if source.sunspec:
+        yield from _outside(fields, source.sunspec, places)
     for field in fields:
         first = field.address or 0
         if field.type != "bit" and field.words > source.max_registers:
@@ -122,6 +133,20 @@ def _map_problems(fields: tuple[Field, ...], source: ModbusSource, places: Place
         for table, low, high in source.never_read:
             if field.table is table and first <= high and first + field.words > low:
                 yield places.problem("in_hole", f"{low}..{high} are never read", "fields", field.name, "address")
+
+
+def _outside(fields: tuple[Field, ...], sunspec: Sunspec, places: Places) -> Iterator[Problem]:
+    """All of a model's fields are inside it, and none is written: where it stands is only known while it is polled."""
+    last = HEADER_WORDS + sunspec.length - 1
+    for field in fields:
+        if field.table is not Table.HOLDING:
+            yield places.problem("wrong_table", "SunSpec models stand in the holding table", "fields", field.name)
+        if (field.address or 0) + field.words - 1 > last:
+            detail = f"the model ends at {last}"
+            yield places.problem("out_of_bounds", detail, "fields", field.name, "address")
+        if field.write:
+            detail = "fields of a SunSpec model are not written"
+            yield places.problem("bad_writable", detail, "fields", field.name, "writable")
 
 
 def _overlaps(fields: tuple[Field, ...], places: Places) -> Iterator[Problem]:

@@ -7,8 +7,9 @@ register of any other model would hold such a value by chance. A u16 that must e
 
 - fits: an `identify` of the profile holds, or the device's own identification (function 43/14) names the model.
 - may be: all that was asked lies within the profile's ranges, but nothing of it is this model's alone.
-- A variant with an `identify` of its own is named with its profile; one without cannot be told. Where several of one
-  profile fit, each only may be.
+- A SunSpec model is found by walking the device's chain; its header there is its number.
+- A variant with an `identify` of its own, or of another model of a chain, is named with its profile; any other cannot
+  be told. Where several of one profile fit, each only may be.
 - Left out: an identify does not hold or is refused; or, without one, a sampled field is refused or out of its range.
 
 What is asked first: numbers that tell a model, those of most profiles and of the device's own factory unit_id before
@@ -28,9 +29,11 @@ from gateway.model import Value
 from gateway.profile.codec import TABLES_OF_BITS, Block
 from gateway.profile.profile import Field, Identify, ModbusSource, Profile
 from gateway.profile.word import CODES, FLOATS
+from gateway.protocols import sunspec
 from gateway.protocols.modbus_pdu import ReadRequest, Table
+from gateway.protocols.sunspec import Here, Nowhere, Sunspec, walk
 
-Answer: TypeAlias = bytes | int | None  # the data of a good reply; the code of an exception; neither came
+Answer: TypeAlias = sunspec.Answer
 Answers: TypeAlias = Mapping[ReadRequest, Answer]
 Variants: TypeAlias = Mapping[str, Mapping[str, Profile]]  # by ref and name
 
@@ -39,6 +42,7 @@ BASICS = (PRESENCE, *(ReadRequest(table, 0, 1) for table in (Table.INPUT, Table.
 QUESTIONS_MAX = 40  # for one device
 SAMPLE_MAX = 16  # registers or bits of a sample: one short read
 PROOF_BITS = 8.0  # an identify that is less unlikely tells no model
+CHAIN_BITS = 48.0  # of a mark of four letters and a model's number behind it
 SURE_BITS = 16.0  # from here on nobody else is asked about
 NAMED_BITS, VENDOR_BITS = 16.0, 6.0  # in the device's own identification
 ONLY_BITS, ANY_BITS = 3.0, 0.5  # for coils that can be read, where registers cannot, and where they can
@@ -85,9 +89,9 @@ class Fingerprints:
         proven = [(known, verdict) for known, verdict in left if verdict.proven]
         sure = any(verdict.bits >= SURE_BITS for _, verdict in proven)
         refs = {known.profile.ref for known, _ in proven}  # of a model that is sure, its variants are still asked about
-        rest = [(known, verdict) for known, verdict in left if known.profile.ref in refs] if sure else left
-        marks = [(known, mark.request, mark.bits) for known, _ in rest for mark in known.marks]
-        samples = [(known, known.sample.request, known.sample.bits) for known, _ in proven or left if known.sample]
+        rest = [one for one in left if one[0].profile.ref in refs or one[0].is_on_a_chain(answers)] if sure else left
+        marks = [(known, request, bits) for known, _ in rest for request, bits in known.questions(answers)]
+        samples = [(known, *sample) for known, _ in proven or left if (sample := known.sample_question(answers))]
         return _most_telling(marks, unit_id, answers) or _most_telling(samples, unit_id, answers)
 
     def matches(self, unit_id: int, answers: Answers, texts: Sequence[str] = ()) -> tuple[Match, ...]:
@@ -204,18 +208,37 @@ class _Known:
         """At the unit_id it comes with, where that is not the one that most models come with."""
         return unit_id == self.source.unit_id != 1
 
+    def questions(self, answers: Answers) -> Iterator[tuple[ReadRequest, float]]:
+        """What tells this model, with the bits it is worth; of a chain, the next step of the walk."""
+        if self.source.sunspec is None:
+            yield from ((mark.request, mark.bits) for mark in self.marks)
+        elif isinstance(step := walk(self.source.sunspec, answers), ReadRequest):
+            yield step, CHAIN_BITS
+
+    def is_on_a_chain(self, answers: Answers) -> bool:
+        """Whether the device has a chain of models, and the walk to this one is not over."""
+        wanted = self.source.sunspec
+        marked = wanted is not None and any(sunspec.has_mark(answers.get(q)) for q in _first_questions(wanted))
+        return marked and any(True for _ in self.questions(answers))
+
+    def sample_question(self, answers: Answers) -> tuple[ReadRequest, float] | None:
+        """Of a model in a chain, none before it is found."""
+        at = _place(self.source.sunspec, answers)
+        if self.sample is None or at is None:
+            return None
+        return replace(self.sample.request, address=self.sample.request.address + at), self.sample.bits
+
     def judge(self, answers: Answers, texts: Sequence[str] = ()) -> _Verdict:
-        answered = [mark for mark in self.marks if mark.request in answers]
-        if not all(mark.holds(answers[mark.request]) for mark in answered):
+        identified = self._identified(answers)
+        if identified is None:
             return _EXCLUDED
-        identified = sum(mark.bits for mark in answered) if len(answered) == len(self.marks) else 0.0
         named, named_bits = self._named(texts)
         proven = identified >= PROOF_BITS or named == "named"
         sampled = self._sampled(answers)
         if sampled is None and not proven:
             return _EXCLUDED
         values, bits = sampled or ([], 0.0)
-        by_values = bits > 0 and (proven or not self.marks)
+        by_values = bits > 0 and (proven or not (self.marks or self.source.sunspec))
         return _Verdict(
             excluded=False,
             proven=proven and sampled is not None,
@@ -236,11 +259,22 @@ class _Known:
             self.variant,
         )
 
+    def _identified(self, answers: Answers) -> float | None:
+        """The bits of its numbers once all are there; None where one of them speaks against it."""
+        if self.source.sunspec:
+            step = walk(self.source.sunspec, answers)
+            return None if isinstance(step, Nowhere) else CHAIN_BITS if isinstance(step, Here) else 0.0
+        answered = [mark for mark in self.marks if mark.request in answers]
+        if not all(mark.holds(answers[mark.request]) for mark in answered):
+            return None
+        return sum(mark.bits for mark in answered) if len(answered) == len(self.marks) else 0.0
+
     def _sampled(self, answers: Answers) -> tuple[list[tuple[Field, Value]], float] | None:
         """The values and their evidence, none where nothing was asked yet; None where the answer speaks against it."""
-        if self.sample is None or self.sample.request not in answers:
+        question = self.sample_question(answers)
+        if self.sample is None or question is None or question[0] not in answers:
             return [], 0.0
-        data = answers[self.sample.request]
+        data = answers[question[0]]
         if not isinstance(data, bytes):
             return None
         values, bits, plausible = self.sample.read(data)
@@ -264,8 +298,22 @@ def _told_apart(base: ModbusSource, variants: Mapping[str, Profile]) -> Iterator
     """Those whose identity is not that of the profile."""
     for name, variant in variants.items():
         source = variant.source
-        if isinstance(source, ModbusSource) and source.identify and source.identify != base.identify:
+        if not isinstance(source, ModbusSource):
+            continue
+        if (source.identify and source.identify != base.identify) or source.sunspec != base.sunspec:
             yield _Known.of(variant, source, name)
+
+
+def _place(wanted: Sunspec | None, answers: Answers) -> int | None:
+    """What its addresses count from."""
+    if wanted is None:
+        return 0
+    step = walk(wanted, answers)
+    return step.at if isinstance(step, Here) else None
+
+
+def _first_questions(wanted: Sunspec) -> Iterator[ReadRequest]:
+    return map(sunspec.first_question, wanted.bases)
 
 
 def _letters(text: str) -> str:

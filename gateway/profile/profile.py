@@ -1,14 +1,17 @@
 """A profile, compiled: frozen, without pydantic. Made by `profile.load`; what site, south, simulators and plan read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.protocols.declared import Poll
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.parse import Parse
+from gateway.protocols.sunspec import Sunspec
 
 WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4}  # registers; all other types: one
 WHOLE = 0xFFFF  # every bit of a register
+MODEL_FIELD, LENGTH_FIELD = "sunspec_model", "sunspec_length"  # hidden: the header of a SunSpec model
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class ModbusSource:
     wake: bytes = b""  # sent before each request, for a device that sleeps
     wake_ms: int = 0  # from its last byte to the request
     setup: Setup | None = None
+    sunspec: Sunspec | None = None  # addresses count from the header of this model, wherever that stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +170,13 @@ class Profile:
     def reported(self) -> tuple[Field, ...]:
         """What it measures: not what is only read for others, nor its settings."""
         return tuple(field for field in self.fields if not (field.hidden or field.parameter))
+
+    def address_space(self, field: Field) -> str:
+        """What a field's address counts in, as people are shown it: its table, or the model that it is of."""
+        walked = isinstance(self.source, ModbusSource) and self.source.sunspec is not None
+        return "model" if walked else str(field.table)
+
+    def behind(self, fields: Iterable[Field]) -> tuple[Field, ...]:
+        """The hidden fields that these are read with: their scales, and the header that tells where they stand."""
+        wanted = {field.scale_from for field in fields} | {MODEL_FIELD, LENGTH_FIELD}
+        return tuple(field for field in self.fields if field.hidden and field.name in wanted)

@@ -220,6 +220,14 @@ class SetupSchema(Strict):
     parity: ParitySchema | None = None
 
 
+class SunspecSchema(Strict):
+    """[modbus.sunspec]: the model that the fields are of; their addresses count from its header."""
+
+    models: Annotated[tuple[Annotated[int, Field(ge=2, le=0xFFFE)], ...], Field(min_length=1, max_length=16)]
+    length: Annotated[int, Field(ge=1, le=0xFFF0)]
+    nth: Annotated[int, Field(ge=1, le=16)] = 1
+
+
 class ModbusSchema(Strict):
     """[modbus]: how the device wants to be read."""
 
@@ -235,6 +243,7 @@ class ModbusSchema(Strict):
     never_read: tuple[HoleSchema, ...] = ()
     identify: tuple[IdentifySchema, ...] = ()
     setup: SetupSchema | None = None
+    sunspec: SunspecSchema | None = None
 
 
 class FramingSchema(Strict):

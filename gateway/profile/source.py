@@ -17,6 +17,7 @@ from gateway.profile.schema import ModbusSchema, ProfileSchema, SetupSchema
 from gateway.profile.serial_source import serial_problems, serial_source
 from gateway.profile.types import duration_ms, hex_bytes
 from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.sunspec import Sunspec
 from gateway.toml_file import Places
 
 WAKE_BYTES_MAX = 16
@@ -41,6 +42,7 @@ def source_problems(written: ProfileSchema, places: Places) -> Iterator[Problem]
                 detail = f"first {hole.first} is above last {hole.last}"
                 yield places.problem("out_of_bounds", detail, "modbus", "never_read", n)
         yield from _wake_problems(written.modbus, places)
+        yield from _sunspec_problems(written.modbus, places)
         yield from _setup_problems(written.modbus.setup, places)
     if written.serial:
         yield from serial_problems(written, written.serial, places)
@@ -59,7 +61,13 @@ def _modbus(written: ModbusSchema) -> ModbusSource:
         wake=hex_bytes(written.wake),
         wake_ms=written.wake_ms,
         setup=_setup(written),
+        sunspec=_sunspec(written),
     )
+
+
+def _sunspec(written: ModbusSchema) -> Sunspec | None:
+    one = written.sunspec
+    return None if one is None else Sunspec(one.models, one.length, one.nth)
 
 
 def _table(own: str | None, written: ModbusSchema) -> Table:
@@ -94,6 +102,18 @@ def _wake_problems(written: ModbusSchema, places: Places) -> Iterator[Problem]:
         yield places.problem("out_of_bounds", detail, "modbus", "wake")
     if written.wake_ms and not written.wake:
         yield places.problem("keys_clash", "wake_ms is the time after wake, which is not there", "modbus", "wake_ms")
+
+
+def _sunspec_problems(written: ModbusSchema, places: Places) -> Iterator[Problem]:
+    """A model stands where it stands: nothing is said of addresses from 0 but that."""
+    if written.sunspec is None:
+        return
+    for key, has in (("identify", written.identify), ("never_read", written.never_read)):
+        if has:
+            detail = f"{key} means nothing with sunspec: where a model stands is found by its header"
+            yield places.problem("keys_clash", detail, "modbus", key)
+    if written.table not in (None, Table.HOLDING):
+        yield places.problem("keys_clash", "SunSpec models stand in the holding table", "modbus", "table")
 
 
 def _setup_problems(setup: SetupSchema | None, places: Places) -> Iterator[Problem]:

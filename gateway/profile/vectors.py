@@ -6,6 +6,7 @@ frame. A profile whose vectors fail is a problem, not a warning: its values woul
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -18,7 +19,16 @@ from gateway.model import Value
 from gateway.profile import plugins
 from gateway.profile.codec import Block, Decoded, finish
 from gateway.profile.parts import decode_parts, encode_parts
-from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
+from gateway.profile.profile import (
+    LENGTH_FIELD,
+    MODEL_FIELD,
+    Field,
+    LocalSource,
+    ModbusSource,
+    Profile,
+    ProtocolSource,
+    SerialSource,
+)
 from gateway.profile.types import HexText, Text, hex_bytes, refused
 from gateway.profile.word import FLOATS
 from gateway.protocols import bounded, checksums, declared, framing, modbus_pdu, parse, rehearsal
@@ -55,6 +65,7 @@ class VectorSchema(Strict):
     exchange: tuple[Annotated[str, AfterValidator(said_text)], ...] = ()
     address: str | None = None  # of an exchange; the profile's where it says none
     variant: str | None = None
+    at: Annotated[int, Bounds(ge=0, le=0xFFFF)] = 0  # of a SunSpec device: where the header of the model stood
     values: dict[str, float | bool | str] = Bounds(default_factory=dict)
     quality: dict[str, str] = Bounds(default_factory=dict)  # fields without a value, and why
 
@@ -110,7 +121,8 @@ def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, s
     if isinstance(profile.source, LocalSource):
         raise ValueError("what is handed in has no frames")  # noqa: TRY004 - of the file, not of a type
     if isinstance(profile.source, ModbusSource):
-        fields, decoded = _decode_exchange(profile.fields, vector)
+        fields, decoded = _decode_exchange(_placed(profile.fields, vector.at), vector)
+        yield from _other_model(profile.source, fields, decoded)
     elif isinstance(profile.source, ProtocolSource):
         fields, decoded = _decode_visit(profile.source, profile.fields, vector)
     else:
@@ -150,6 +162,19 @@ def _decode_exchange(fields: Sequence[Field], vector: VectorSchema) -> tuple[Seq
         if exact and _word(field, request, again) != _word(field, request, data):
             raise ValueError(f"{field.name}: encoded again it has other registers")
     return inside, _finished(inside, decoded)
+
+
+def _placed(fields: Sequence[Field], at: int) -> Sequence[Field]:
+    return [replace(field, address=(field.address or 0) + at) for field in fields]
+
+
+def _other_model(source: ModbusSource, fields: Sequence[Field], decoded: Decoded) -> Iterator[tuple[str, str]]:
+    """Of a SunSpec model, the header is in each exchange, and it is this model's."""
+    if source.sunspec is None:
+        return
+    got = dict(zip([field.name for field in fields], decoded.values, strict=True))
+    if not source.sunspec.is_header(got.get(MODEL_FIELD), got.get(LENGTH_FIELD)):
+        yield "vector_mismatch", "the header in it is not that of the profile's SunSpec model"
 
 
 def _finished(fields: Sequence[Field], decoded: Decoded) -> Decoded:

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import sources
-from gateway.model import Group, Quality, UtcMs, Value
+from gateway.errors import DeviceException
+from gateway.model import BootMs, Group, Quality, UtcMs, Value
 from gateway.profile.codec import finish
 from gateway.profile.load import load
 from gateway.profile.profile import ModbusSource, Profile
 from gateway.protocols import modbus_pdu
 from gateway.site import Device, Polled
+from gateway.south.reads.place import Place
 from gateway.south.reads.plan import LineCost, plan
 from simulators.device import Answer, ModbusDevice
 from simulators.signals import powers, signal_for
@@ -40,9 +42,21 @@ def answers(
     profile: Profile, device: ModbusDevice, at: UtcMs
 ) -> Iterator[tuple[tuple[int, ...], Answer, list[Value | None]]]:
     """Each read of the gateway's plan: the places of its fields, the answer, the values as decoded."""
+    assert isinstance(profile.source, ModbusSource)
+    place = Place(profile.source.sunspec)
+    while (question := place.question) is not None:
+        place.answered(question, _data(device, question, at), BootMs(0))
     for read in plan(profile, profile.fields, LineCost(1.0, 5.0)):
-        answer = device.answer(modbus_pdu.encode_request(read.request), at)
-        yield read.fields, answer, list(read.decode(modbus_pdu.reply_data(read.request, answer.data)).values)
+        request = place.moved(read.request)
+        answer = device.answer(modbus_pdu.encode_request(request), at)
+        yield read.fields, answer, list(read.decode(modbus_pdu.reply_data(request, answer.data)).values)
+
+
+def _data(device: ModbusDevice, question: modbus_pdu.ReadRequest, at: UtcMs) -> bytes | int:
+    try:
+        return modbus_pdu.reply_data(question, device.answer(modbus_pdu.encode_request(question), at).data)
+    except DeviceException as error:
+        return error.exception
 
 
 @pytest.mark.parametrize("name", MODBUS)

@@ -23,7 +23,7 @@ from gateway.model import Batch, BootMs, Event, Group, Row, UtcMs
 from gateway.protocols import modbus_pdu
 from gateway.protocols.checksums import crc16_bytes
 from gateway.protocols.modbus_exchange import ExchangeReader
-from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteRegisters
+from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteRegisters, encode_request
 from gateway.seams import Message
 from gateway.site import loads
 from gateway.south.jobs.traced import Decoder
@@ -41,7 +41,8 @@ from simulators.knobs import Knob
 from simulators.recording import BadTrace, recording
 from simulators.targets import targets_of
 from tests.support.ioc import EPOCH, GATEWAY, ROOT, T0, make_batch, message, numbered, raw_batch
-from tests.support.south import a_bus, a_device, a_field, a_source
+from tests.support.south import a_bus, a_source
+from tests.support.sunspec import sunspec_device
 from tests.unit.simulators.worlds import METER, VOLTAGE, bus, modbus_device, site
 
 MANY = settings(max_examples=150, deadline=None)
@@ -222,19 +223,22 @@ def test_a_recording_of_anything(lines: list[str]) -> None:
                 ),
             ),
             "limit": st.one_of(SCALARS, st.lists(st.integers(0, 200), max_size=2)),
+            "model_at": st.one_of(SCALARS, st.integers(-1, 70_000)),
         },
     )
 )
 def test_any_memory_of_a_device(kept: dict[str, object]) -> None:
     """It is taken in or it is not; with either, the bus has reads to make, each in a bounded time."""
-    device = a_device("m", ([a_field(n) for n in range(4)], 1000))
+    device = sunspec_device()
     memory = Memory(device, line_cost(a_bus(device), a_source()))
     empty: dict[str, object] = {"latency_ms": None, "once": [], "refused": [], "holes": [], "limit": None}
     whose = {"device": "m", "profile": "test/thing@1", "variant": "", "unit_id": 1}
     with contextlib.suppress(ValueError):
         memory.load(whose | empty | kept, BootMs(0))
     wanted = Wanted(device.polled[0].fields)
-    assert memory.reads(wanted, BootMs(3_600_001))
+    reads = memory.reads(wanted, BootMs(3_600_001))
+    assert reads
+    assert memory.place.at is None or [encode_request(memory.place.moved(read.request)) for read in reads]
     assert memory.cost_ms(wanted, BootMs(3_600_001)) < 60_000
     assert orjson.loads(orjson.dumps(memory.dump(BootMs(3_600_001))))
 

@@ -21,13 +21,15 @@ from gateway.seams import Clock
 from gateway.site import Bus, Device, Polled
 from gateway.south.jobs.permit import Permit
 from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply, manner_of
-from gateway.south.reads.plan import line_cost
+from gateway.south.reads.memory import memory_of
+from gateway.south.reads.place import Place
 from gateway.south.reads.poll import Poller
 from gateway.south.turns import Asks
 
 PATIENCE: Final = 2  # lost replies in a row that end a read
 PERIOD_MS: Final = 1000  # what the pauses of a read are measured by
 READ_BACKS: Final = 3
+WALKS_MAX: Final = 16  # polls of a few questions each: more than the longest chain takes
 SETTLE_MS: Final = 250  # before each read back
 NOT_CARRIED_OUT: Final = frozenset({1, 2, 3, 6, 7, 10})  # exceptions that say so; after 4, 5 and 11 nobody knows
 
@@ -47,9 +49,14 @@ async def read(asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], 
 
     Raises LinkDown when the bus went away before there was one good value.
     """
-    row, cause = await _read(asks, bus, device, fields, clock)
+    source = device.profile.source
+    if not isinstance(source, ModbusSource):
+        raise TypeError(f"{device.name} is not asked by Modbus")
+    place = Place(source.sunspec)
+    row, cause = await _read(asks, bus, device, fields, clock, place)
     if row is None and len(fields) > 1 and cause is not Quality.NO_REPLY:  # each for its own reason, or good now
-        return _joined(device, fields, clock, [await _read(asks, bus, device, (field,), clock) for field in fields])
+        alone = [await _read(asks, bus, device, (field,), clock, place) for field in fields]
+        return _joined(device, fields, clock, alone)
     return row or _joined(device, fields, clock, [(None, cause)] * len(fields))
 
 
@@ -135,18 +142,20 @@ class _Asked:
 
 
 async def _read(
-    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock
+    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, place: Place
 ) -> tuple[Row | None, Quality]:
     """A row, or why there is none; raises LinkDown."""
-    source = device.profile.source
-    if not isinstance(source, ModbusSource):
-        raise TypeError(f"{device.name} is not asked by Modbus")
-    scaled_by = {field.scale_from for field in fields} - {field.name for field in fields}
-    behind = tuple(field for field in device.profile.fields if field.name in scaled_by)
+    behind = tuple(field for field in device.profile.behind(fields) if field not in fields)
     polled = Polled(_group(device, fields), (*fields, *behind), PERIOD_MS)
     # counters of its own: what a technician reads is not among what the bus is judged by
-    poller = Poller(bus.name, device, polled, line_cost(bus, source), clock, Counters())
+    memory = memory_of(bus, device)
+    memory.place = place
+    poller = Poller(bus.name, device, polled, memory.cost, clock, Counters(), memory)
     outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
+    for _ in range(WALKS_MAX):  # of a SunSpec device, as long as it takes to find its model
+        if place.at is not None or place.question is None or not outcome.answered or outcome.link_down:
+            break
+        outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
     if outcome.row is None and outcome.link_down is not None:
         raise outcome.link_down
     return outcome.row, outcome.cause or Quality.REFUSED

@@ -9,6 +9,7 @@ start for what it does not have. Nothing in it is for ever, so that no register 
   is illegal, or the read was too long. Forgotten after an hour; so is the longest read that is known to work, which
   from such a refusal on bounds the reads of several fields.
 - *silent*: requests that stayed unanswered. They are made last, so that they cannot hide those that would be answered.
+- *place*: where the registers of a SunSpec device stand (`place`).
 - *latency*: the median of the last replies, taken up when it has moved by half as much again; plans follow it.
 
 As JSON, spans are `[table, first, last]` and times are what is left in ms, because boot time starts anew.
@@ -23,7 +24,8 @@ from typing import Any
 from gateway.model import BootMs
 from gateway.profile.profile import Field, ModbusSource
 from gateway.protocols.modbus_pdu import ReadRequest, Table
-from gateway.site import Device, Site
+from gateway.site import Bus, Device, Site
+from gateway.south.reads.place import Place
 from gateway.south.reads.plan import BITS, REGISTERS_MAX, LineCost, Read, Span, bus_ms, count, line_cost, plan, span_of
 
 REPROBE_MS, REPROBE_MS_MAX, REPROBE_GROWTH = 60_000, 3_600_000, 4
@@ -63,6 +65,7 @@ class Memory:
         self.changes = 0
         self._device = device
         self._cost = cost
+        self.place = Place(device.profile.source.sunspec if isinstance(device.profile.source, ModbusSource) else None)
         self._latency = _Latency()
         self._once: set[Span] = set()
         self._told: set[Span] = set()
@@ -128,6 +131,7 @@ class Memory:
         limit = self._limit
         return {
             **_key(self._device),
+            "model_at": self.place.at if self.place.sunspec else None,
             "latency_ms": self._latency.used_ms,
             "once": [_plain(span) for span in sorted(self._once)],
             "refused": [[*_plain(s), r.times, max(0, r.again_at - now)] for s, r in sorted(self._refused.items())],
@@ -144,6 +148,7 @@ class Memory:
             return False
         known = {span_of(field) for polled in self._device.polled for field in polled.fields}
         try:
+            model_at = None if plain.get("model_at") is None else _whole(plain["model_at"])
             latency_ms = None if plain["latency_ms"] is None else min(_number(plain["latency_ms"]), LATENCY_MS_MAX)
             once = {span for span, _ in _spans(plain["once"], 0)} & known
             refused = {span: _Refusal(rest[0], now + _left(rest[1])) for span, rest in _spans(plain["refused"], 2)}
@@ -151,6 +156,7 @@ class Memory:
             limit = None if plain["limit"] is None else (_whole(plain["limit"][0]), now + _left(plain["limit"][1]))
         except (KeyError, IndexError, TypeError) as error:
             raise ValueError(f"not what is kept of a device: {error!r}") from None
+        self.place.keep(model_at)
         self._latency = _Latency(latency_ms)
         self._once, self._limit = once, limit
         self._refused = {span: refusal for span, refusal in refused.items() if span in known}
@@ -223,10 +229,18 @@ class Memory:
         self.changes += bool(gone or expired)
 
 
+def memory_of(bus: Bus, device: Device) -> Memory:
+    """An empty one."""
+    source = device.profile.source
+    if not isinstance(source, ModbusSource):
+        raise TypeError(f"{device.name} is not asked by Modbus")
+    return Memory(device, line_cost(bus, source))
+
+
 def memories(site: Site) -> dict[str, Memory]:
     """An empty one for every device that is polled, by its name."""
     return {
-        device.name: Memory(device, line_cost(bus, device.profile.source))
+        device.name: memory_of(bus, device)
         for bus in site.buses
         for device in bus.devices
         if isinstance(device.profile.source, ModbusSource)

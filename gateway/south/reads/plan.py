@@ -153,7 +153,7 @@ def count(span: Span) -> int:
 
 def bus_ms(read: Read, cost: LineCost) -> float:
     """Modelled time of one read, from the first byte of its request until the bus is free again."""
-    return _span_ms(read.span, cost)
+    return span_ms(read.span, cost)
 
 
 def line_cost(bus: Bus, source: ModbusSource) -> LineCost:
@@ -195,7 +195,7 @@ class _Rules:
         return (span.table in BITS or count(span) <= self.shared_max) and self.allow(span)
 
     def price(self, span: Span) -> _Price:
-        return _span_ms(span, self.cost), count(span)
+        return span_ms(span, self.cost), count(span)
 
 
 def _cheapest(places: _Run, rules: _Rules) -> list[_Run]:
@@ -231,7 +231,8 @@ def _read(run: _Run, fields: Sequence[Field]) -> Read:
     return Read(request, block, places)
 
 
-def _span_ms(span: Span, cost: LineCost) -> float:
+def span_ms(span: Span, cost: LineCost) -> float:
+    """As `bus_ms`, of one read of these addresses."""
     return cost.char_ms * _chars(span) + cost.turnaround_ms + cost.latency_ms
 
 

@@ -8,7 +8,7 @@ its own outcome. The time of a row is the first byte of the first good reply tha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.counters import Counters
 from gateway.errors import LinkDown
@@ -20,6 +20,7 @@ from gateway.site import Device, Polled
 from gateway.south.links.link import manner_of
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import LineCost, Span, span_of
+from gateway.south.reads.seek import Sought, seek
 from gateway.south.reads.visit import UNREACHABLE, Caller, Guarded, Part, Together, Visit
 
 __all__ = ["UNREACHABLE", "Guarded", "Outcome", "Poller", "poll_together"]
@@ -61,7 +62,7 @@ class Poller:
         self.memory = memory or Memory(device, cost)
         self._device = device.name
         manner = manner_of(source)
-        self._caller = Caller(bus, device, source.timeout_ms, manner, cost, clock, counters, self.memory)
+        self.caller = Caller(bus, device, source.timeout_ms, manner, cost, clock, counters, self.memory)
         self._together: dict[tuple[Poller, ...], Together] = {}
         self._scaled = any(one.scale_from for one in polled.fields)
         self._barren = False
@@ -77,11 +78,14 @@ class Poller:
             if len(self._together) >= TOGETHER_MAX:
                 self._together.clear()
             self._together[pollers] = Together([poller.polled for poller in pollers])
-        return Visit(self._caller, self._together[pollers])
+        return Visit(self.caller, self._together[pollers])
 
     def conclude(self, visit: Visit, part: Part, refused: frozenset[Span]) -> Outcome:
         """The outcome of this group's part of a visit; `refused` for the first time are these."""
-        row, now = self._row(part), visit.began
+        row, now = self._row(part) if visit.placed else None, visit.began
+        if not visit.placed:  # the next visit looks for the place
+            cause = part.cause or (None if part.answered else Quality.NO_REPLY)
+            return Outcome(None, cause, part.answered, part.waits_until, (), visit.link_down, part.reached)
         cause = None if row else part.cause or (part.null.get(0) if part.answered else None)
         names = [one.name for one in self.polled.fields if span_of(one) in refused] if refused else []
         events = [Event(now, self._device, "field_refused", name) for name in names]
@@ -91,6 +95,12 @@ class Poller:
         if row or barren:
             self._barren = barren
         return Outcome(row, cause, part.answered, part.waits_until, tuple(events), visit.link_down, part.reached)
+
+    def unplaced(self, sought: Sought) -> Outcome:
+        """The outcome of a visit that did not come to this group's reads; why is in it."""
+        now, missing = self.caller.clock.boot_ms(), sought.missing
+        events = () if missing is None else (Event(now, self._device, "model_not_found", missing),)
+        return Outcome(None, sought.cause, sought.answered, sought.waits_until, events, sought.link_down)
 
     def _row(self, part: Part) -> Row | None:
         """None when no field is good. Hidden fields stand behind those of the group, and are not shown."""
@@ -111,6 +121,9 @@ async def poll_together(link: Guarded, patience: int, pollers: Sequence[Poller])
 
     Never raises. Only the first one is reached for sure.
     """
-    visit = pollers[0].visit(tuple(pollers))
+    first = pollers[0]
+    if first.memory.place.at is None and (sought := await seek(first.caller, link, patience)) is not None:
+        return [poller.unplaced(sought if poller is first else replace(sought, missing=None)) for poller in pollers]
+    visit = first.visit(tuple(pollers))
     refused = await visit.run(link, patience)
     return [poller.conclude(visit, visit.part(number), refused) for number, poller in enumerate(pollers)]

@@ -21,13 +21,13 @@ from typing import Protocol
 from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
 from gateway.model import BootMs, Quality, Value
-from gateway.profile.profile import Field
+from gateway.profile.profile import LENGTH_FIELD, MODEL_FIELD, Field
 from gateway.protocols.modbus_pdu import ReadRequest, Request
 from gateway.seams import Clock
 from gateway.site import Device, Polled
 from gateway.south.links.link import PLAIN, Manner, Reply
 from gateway.south.reads.memory import Lesson, Memory, Wanted
-from gateway.south.reads.plan import LineCost, Read, Span, bus_ms, halves, latency_ms
+from gateway.south.reads.plan import LineCost, Read, Span, bus_ms, halves, latency_ms, span_ms
 
 ILLEGAL = frozenset({2, 3})  # exception codes, modbus application protocol v1.1b3, 7
 BUSY = frozenset({5, 6})
@@ -63,9 +63,9 @@ class Caller:
     memory: Memory
     tired: set[ReadRequest] = field(default_factory=set)  # that stayed busy, whatever the patience
 
-    def deadline_ns(self, read: Read) -> int:
+    def deadline_ns(self, span: Span) -> int:
         """When to give up on a read that is made now."""
-        return self.clock.boot_ns() + round((self.timeout_ms + bus_ms(read, self.cost)) * NS_PER_MS)
+        return self.clock.boot_ns() + round((self.timeout_ms + span_ms(span, self.cost)) * NS_PER_MS)
 
     def count(self, name: str) -> None:
         """One more of what is counted a device."""
@@ -88,6 +88,7 @@ class Together:
         self.wanted = Wanted(places)
         self.members = [[places[one] for one in polled.fields] for polled in groups]
         self.period_ms = min(polled.period_ms for polled in groups)
+        self.header = {one.name: at for one, at in places.items() if one.name in (MODEL_FIELD, LENGTH_FIELD)}
         self._owned = [frozenset(members) for members in self.members]
 
     def concern(self, number: int, places: Sequence[int]) -> bool:
@@ -114,6 +115,7 @@ class Visit:
     def __init__(self, caller: Caller, together: Together) -> None:
         self.began = caller.clock.boot_ms()
         self.link_down: LinkDown | None = None
+        self.placed = True  # what was read is what the profile says
         self._caller, self._together, self._fields = caller, together, together.wanted.fields
         self._planned = self._in_turn(caller.memory.reads(together.wanted, self.began))
         self._values: list[Value | None] = [None] * len(self._fields)
@@ -143,7 +145,9 @@ class Visit:
             queue.extendleft(reversed(await self._ask(link, queue.popleft())))
         planned = {read.request for read in self._planned} if self._silent else set()
         silent = [read for read in self._silent if read.request in planned]
-        lesson = Lesson(self._good, silent, self._illegal)
+        self._check_place()
+        # what was refused elsewhere than at the device's registers says nothing of them
+        lesson = Lesson(self._good, silent, self._illegal if self.placed else ())
         return self._caller.memory.learn(self._together.wanted, lesson, self.began)
 
     def part(self, number: int) -> Part:
@@ -163,6 +167,19 @@ class Visit:
             reached=number == 0 or not planned or any(concern(number, read.fields) for read in self._asked),
         )
 
+    def _check_place(self) -> None:
+        """Whether these registers stand where they were read; a header that is another's, or refused, says no."""
+        memory, header = self._caller.memory, self._together.header
+        if memory.place.sunspec is None:
+            return
+        holds = memory.place.holds({name: self._values[at] for name, at in header.items()})
+        self.placed = holds is True
+        refused = any(self._why.get(at) is Quality.REFUSED for at in header.values())
+        if holds is False or refused:
+            memory.place.lose()
+            memory.changes += 1
+            self._caller.count("places_lost")
+
     def _null(self, members: Sequence[int]) -> dict[int, Quality]:
         """Why these have no value: of what no read asks for, because it was refused before."""
         planned = {place for read in self._planned for place in read.fields}
@@ -179,12 +196,13 @@ class Visit:
         """Make one read, or return those that are to be made in its place."""
         caller = self._caller
         self._asked.append(read)
-        until_ns = link.barred(caller.device.unit_id, read.request)
+        request = caller.memory.place.moved(read.request)
+        until_ns = link.barred(caller.device.unit_id, request)
         if until_ns is not None:
             return halves(read, self._fields) or self._wait(read, until_ns)
         caller.count("reads")
         try:
-            reply = await link.request(caller.device.unit_id, read.request, caller.deadline_ns(read), caller.manner)
+            reply = await link.request(caller.device.unit_id, request, caller.deadline_ns(read.span), caller.manner)
             self._keep(read, reply)
         except LinkDown as error:
             self.link_down = error

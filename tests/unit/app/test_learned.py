@@ -13,6 +13,7 @@ from gateway.south.reads.memory import LATENCY_MS_MAX, Lesson, Wanted
 from gateway.testing.clock import FakeClock
 from gateway.testing.worker import InlineWorker
 from tests.support.south import a_bus, a_device, a_field, a_site
+from tests.support.sunspec import sunspec_device
 
 FIELDS = [a_field(n) for n in range(4)]
 
@@ -145,3 +146,22 @@ async def test_a_file_of_nothing_but_junk_is_no_flood(box: Box, tmp_path: Path) 
     """A million entries that are none are told as a few."""
     files.keep(tmp_path / FILE, orjson.dumps({"v": 1, "devices": [0] * 1_000_000}))
     assert len(box.start().load()) == TOLD_MAX
+
+
+async def test_the_place_of_a_sunspec_model_outlives_the_daemon(tmp_path: Path) -> None:
+    """The next start walks nothing: it reads the header with the first row."""
+    box = Box(tmp_path)
+    box.site = a_site(a_bus(sunspec_device()), spool=str(tmp_path))
+    learned = box.start()
+    learned.memories["m"].place.keep(40_070)
+    learned.memories["m"].changes += 1
+    await learned.keep()
+    again = box.start()
+    assert again.load() == ()
+    assert again.memories["m"].place.at == 40_070
+    kept = orjson.loads((tmp_path / FILE).read_bytes())
+    kept["devices"][0]["model_at"] = 65_530
+    files.keep(tmp_path / FILE, orjson.dumps(kept))
+    beyond = box.start()
+    assert [event.code for event in beyond.load()] == ["learned_unreadable"]
+    assert beyond.memories["m"].place.at is None

@@ -11,11 +11,12 @@ from gateway.cli.found import device, lasting, plain, reading, remark, site_line
 from gateway.profile.fingerprint import Match, Sureness
 from gateway.profile.profile import Line, Profile
 from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.sunspec import Sunspec
 from gateway.south.jobs.identify import Portrait
 from gateway.south.jobs.scan import Chatter, Finding, Found, Garbled, Nobody, Progress, Skipped
 from gateway.south.jobs.ways import Way
 from gateway.text import words
-from tests.support.south import a_field, a_profile
+from tests.support.south import a_field, a_profile, a_source
 
 NINE, TCP = Way("rtu"), Way("tcp")
 PROFILE = a_profile([a_field(0)])
@@ -138,3 +139,24 @@ def test_a_port_has_a_lasting_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert lasting("/dev/other") == "/dev/other"
     monkeypatch.setattr(found, "BY_ID", tmp_path / "absent")
     assert lasting("/dev/other") == "/dev/other"
+
+
+def test_each_model_of_a_sunspec_device_is_copied() -> None:
+    """An inverter and the meter behind it are two devices at one unit_id; what only may be is not added."""
+    models = [
+        match(
+            profile=replace(
+                a_profile([a_field(0)], a_source(sunspec=Sunspec((number,), 50))), ref=f"sunspec/{number}@1"
+            )
+        )
+        for number in (103, 203, 160)
+    ]
+    found_ = one(1, *models[:2], replace(models[2], sureness=Sureness.MAY_BE), match())
+    lines = list(site_lines("/dev/x", [found_], "en", {}, ""))
+    assert [line for line in lines if line.startswith("profile")] == [
+        'profile = "sunspec/103@1"',
+        'profile = "sunspec/203@1"',
+    ]
+    assert lines.count("unit_id = 1") == 2
+    other = list(site_lines("/dev/x", [one(1, match(), *models)], "en", {}, ""))
+    assert len([line for line in other if line.startswith("profile")]) == 1

@@ -245,3 +245,13 @@ def test_such_a_line_with_too_much_to_do(tmp_path: Path) -> None:
     )
     (line,) = [one for one in document(tmp_path, crowded)["buses"] if one["name"] == "wind-line"]
     assert (line["holds"], line["blocker"]) == (False, None)
+
+
+def test_reads_of_a_sunspec_model_count_from_it(tmp_path: Path) -> None:
+    """Where it stands is not known before the device is met: its reads are shown as the model's."""
+    site = SITE.replace('profile = "acme/station@1"', 'profile = "sunspec/inverter@1"')
+    code, lines = planned(tmp_path, site)
+    assert code == 0
+    assert lines[2].split()[3:6] == ["model", "0x0000", "+38"]
+    (read, *_) = document(tmp_path, site)["buses"][0]["reads"]
+    assert (read["space"], read["table"], read["address"], read["count"]) == ("model", "holding", 0, 38)

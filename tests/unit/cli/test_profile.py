@@ -116,3 +116,13 @@ def test_a_broken_library_is_told_by_all(tmp_path: Path) -> None:
     write_profile(tmp_path, PROFILE.replace('unit = "Cel"', 'unit = "F"'), VECTORS)
     assert profile.list_((), (tmp_path,), "en", StringIO()) == 2
     assert profile.show("acme/probe", (tmp_path,), "en", StringIO()) == 2
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_sunspec_profile_says_that_its_place_is_looked_for(lang: str) -> None:
+    """Its addresses are the model's, not the device's."""
+    out = StringIO()
+    assert profile.show("sunspec/inverter", (), lang, out) == 0
+    for part in ("101, 102, 103", "model 0x000e i16"):
+        assert part in out.getvalue()
+    assert "holding" not in out.getvalue()

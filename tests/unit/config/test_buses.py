@@ -407,3 +407,28 @@ def test_who_cannot_share_by_a_protocol(tmp_path: Path, text: str, found: list[t
     """Another protocol, no address of its own, one that is taken or does not fit."""
     problems = compiled(tmp_path, BUS + text)[1]
     assert sorted((one.code, one.path) for one in problems) == found
+
+
+def test_a_sunspec_device_is_not_listened_to(tmp_path: Path) -> None:
+    """Where its values stand is found by asking, and this bus never asks."""
+    _, problems, _ = compiled(tmp_path, BUS + 'mode = "listen"\n' + device("sun-1", "sunspec/inverter@1"))
+    assert [(one.code, one.path) for one in problems] == [("wrong_bus", "bus[0].mode")]
+
+
+def test_models_of_one_sunspec_device_share_its_unit_id(tmp_path: Path) -> None:
+    """An inverter with the meters behind it; but not one model twice, nor with any other device."""
+    sun, first = device("sun-1", "sunspec/inverter@1"), device("meter-1", "sunspec/meter@1")
+    second = device("meter-2", "sunspec/meter@1", 'variant = "second"')
+    assert [one.unit_id for one in bus(tmp_path, BUS + sun + first + second).devices] == [1, 1, 1]
+    for other in (first.replace("meter-1", "meter-3"), device("air-1", "xy/md02@1")):
+        _, problems, _ = compiled(tmp_path, BUS + sun + first + other)
+        assert [(one.code, one.path) for one in problems] == [("doubled_unit_id", "device[2].unit_id")]
+
+
+def test_the_header_of_a_sunspec_model_is_read_with_each_group(tmp_path: Path) -> None:
+    """Behind its fields, and not reported."""
+    (sun,) = bus(tmp_path, BUS + device("sun-1", "sunspec/inverter@1")).devices
+    assert len(sun.polled) == 2
+    for polled in sun.polled:
+        hidden = {field.name for field in polled.fields} - set(polled.group.fields)
+        assert {"sunspec_model", "sunspec_length"} <= hidden

@@ -11,6 +11,7 @@ from gateway.profile.build import build, build_variants
 from gateway.profile.profile import Field, ModbusSource, Profile
 from gateway.profile.schema import ProfileSchema
 from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.sunspec import Sunspec
 from tests.support.written import HEAD, codes, line_of, write
 
 
@@ -274,3 +275,53 @@ modbus = {{ unit_id = 7 }}
     read = toml_file.read_located(write(tmp_path / "p.toml", text), ProfileSchema)
     _, problems = build_variants(read.value, read.places, [])
     assert [(problem.code, problem.path) for problem in problems] == [("bad_variant", "variants.fine.modbus")]
+
+
+MODEL = "sunspec = { models = [101, 103], length = 50 }"
+POWER = 'active_power = { address = 14, type = "i16", unit = "W", decimals = 1, scale_from = "tens" }'
+TENS = 'tens = { address = 15, type = "i16", hidden = true }'
+
+
+def test_a_sunspec_model_has_its_header_as_hidden_fields(tmp_path: Path) -> None:
+    """At the model's first two registers; they are read behind each group, with its scales."""
+    profile, problems = built(tmp_path, f'table = "holding"\n{MODEL}', f"{POWER}\n{TENS}")
+    assert problems == []
+    assert isinstance(profile.source, ModbusSource)
+    assert profile.source.sunspec == Sunspec((101, 103), 50)
+    assert [(field.name, field.address) for field in profile.fields if field.hidden] == [
+        ("sunspec_model", 0),
+        ("sunspec_length", 1),
+        ("tens", 15),
+    ]
+    assert [field.name for field in profile.behind(profile.reported)] == ["sunspec_model", "sunspec_length", "tens"]
+    assert {profile.address_space(field) for field in profile.fields} == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("modbus", "field", "code", "path"),
+    [
+        ("", POWER.replace("14", "1"), "address_overlap", "fields.active_power.address"),
+        ("", POWER.replace("14", "52"), "out_of_bounds", "fields.active_power.address"),
+        ("", 'active_power = { address = 14, type = "i16", unit = "W", writable = { low = 0, high = 9 } }',
+         "bad_writable", "fields.active_power.writable"),
+        ("", POWER.replace("type", 'table = "input", type'), "wrong_table", "fields.active_power"),
+        ('identify = [{ address = 0, type = "u16", equals = 1 }]', POWER, "keys_clash", "modbus.identify"),
+        ("never_read = [{ first = 3, last = 4 }]", POWER, "keys_clash", "modbus.never_read"),
+    ],
+    ids=["on the header", "behind the model", "written", "elsewhere", "identify", "never_read"],
+)  # fmt: skip
+def test_what_a_sunspec_profile_cannot_say(tmp_path: Path, modbus: str, field: str, code: str, path: str) -> None:
+    """Where the model stands is not in its hands."""
+    fields = f"{field}\n{TENS}" if "scale_from" in field else field
+    _, problems = built(tmp_path, f'table = "holding"\n{MODEL}\n{modbus}', fields)
+    assert [(problem.code, problem.path) for problem in problems] == [(code, path)]
+
+
+def test_sunspec_models_are_in_the_holding_table(tmp_path: Path) -> None:
+    """Told at the table, and at each field that it moves elsewhere."""
+    _, problems = built(tmp_path, f'table = "input"\n{MODEL}', f"{POWER}\n{TENS}")
+    assert [(problem.code, problem.path) for problem in problems] == [
+        ("keys_clash", "modbus.table"),
+        ("wrong_table", "fields.active_power"),
+        ("wrong_table", "fields.tens"),
+    ]

@@ -18,9 +18,11 @@ from gateway.profile.fingerprint import (
     Sureness,
     functions_answered,
 )
-from gateway.profile.profile import Field, Identify, ModbusSource, Profile
+from gateway.profile.profile import Field, Identify, Profile
+from gateway.protocols import sunspec
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from tests.support.south import a_field, a_profile, a_source
+from tests.support.sunspec import registers
 
 EQUALS = Identify(Table.HOLDING, 0x160, "u16", 0x90, 0x90)
 BETWEEN = Identify(Table.INPUT, 0x46, "f32", 45, 65)
@@ -223,30 +225,59 @@ def test_the_shipped_profiles_can_be_asked_about() -> None:
     assert len(given) < QUESTIONS_MAX
 
 
-SUNSPEC = [
-    (ref, name, one)
-    for ref in ("sunspec/inverter@1", "sunspec/meter-203@1")
-    for name, one in {"": LIBRARY.profiles[ref], **LIBRARY.variants[ref]}.items()
-]
+SUNSPEC = {"sunspec/inverter@1": (102, 50), "sunspec/inverter-float@1": (113, 60), "sunspec/meter@1": (203, 105)}
+VENDOR = (64_901, 7)
 
 
-@pytest.mark.parametrize(("ref", "variant", "profile"), SUNSPEC, ids=[f"{ref} {name}" for ref, name, _ in SUNSPEC])
-def test_where_the_model_of_a_sunspec_device_stands(ref: str, variant: str, profile: Profile) -> None:
-    """Each base and each length of model 1 is told from all others, and a device of another model is none of them."""
-    assert isinstance(profile.source, ModbusSource)
-    base, model, length = profile.source.identify
-    marks = {
-        base.address: b"SunS",
-        model.address: int(model.high).to_bytes(2),
-        length.address: int(length.high).to_bytes(2),
-    }
-    assert shipped_names(marks) == [(ref, variant, "fits")]
-    assert shipped_names({**marks, model.address: (160).to_bytes(2)}) == []
+@pytest.mark.parametrize("base", sunspec.BASES)
+@pytest.mark.parametrize("ref", SUNSPEC)
+def test_a_sunspec_model_is_found_wherever_it_stands(ref: str, base: int) -> None:
+    """Behind other models, from each base; a device of other models is none of them."""
+    models = [(1, 65), VENDOR, (120, 26)]
+    assert shipped_names(registers(base, [*models, SUNSPEC[ref], VENDOR])) == [(ref, "", "fits")]
+    assert shipped_names(registers(base, models)) == []
+    assert shipped_names(registers(base, [*models, (SUNSPEC[ref][0], 51)])) == []
 
 
-def shipped_names(holding: Mapping[int, bytes]) -> list[tuple[str, str, str]]:
+def test_each_model_of_one_chain_is_named() -> None:
+    """An inverter that has a meter behind it is both; of two meters a person has to choose."""
+    both = [(1, 66), (103, 50), (1, 66), (203, 105)]
+    assert shipped_names(registers(40_000, both)) == [
+        ("sunspec/inverter@1", "", "fits"),
+        ("sunspec/meter@1", "", "fits"),
+    ]
+    assert shipped_names(registers(40_000, [*both, (1, 66), (201, 105)])) == [
+        ("sunspec/inverter@1", "", "fits"),
+        ("sunspec/meter@1", "", "may_be"),
+        ("sunspec/meter@1", "second", "may_be"),
+    ]
+
+
+def test_a_scan_of_a_chain_without_an_end_is_bounded() -> None:
+    """As any scan of one device."""
+    given = answers({Table.HOLDING: as_bytes(registers(40_000, [(1, 66), *[VENDOR] * 200, (103, 50)]))}, asked=SHIPPED)
+    assert len(given) <= QUESTIONS_MAX
+    assert not [one for one in SHIPPED.matches(1, given) if one.profile.ref.startswith("sunspec/")]
+
+
+def test_what_a_sunspec_device_would_measure_is_shown() -> None:
+    """Read where the model was found."""
+    at = 40_002 + 68
+    words = registers(40_000, [(1, 66), (113, 60)]) | {at + 2: 0x461C, at + 3: 0x4000}
+    given = answers({Table.HOLDING: as_bytes(words)}, asked=SHIPPED)
+    (match,) = [one for one in SHIPPED.matches(1, given) if one.profile.ref.startswith("sunspec/")]
+    assert {field.name: value for field, value in match.values}["current_sum"] == 10_000.0
+
+
+def as_bytes(words: Mapping[int, int]) -> dict[int, bytes]:
+    """What a read that begins at each of them gives, as far as they go on."""
+    stretches = {at: [words[on] for on in range(at, at + 125) if on in words] for at in words}
+    return {at: b"".join(word.to_bytes(2) for word in stretch) for at, stretch in stretches.items()}
+
+
+def shipped_names(words: Mapping[int, int]) -> list[tuple[str, str, str]]:
     """What the sunspec profiles make of a device whose values are the words 0 to 255, but for these registers."""
-    values = {at: bytes(range(256)) for at in range(65000)} | dict(holding)
+    values = {at: bytes(range(256)) for at in range(65000)} | as_bytes(words)
     given = answers({Table.HOLDING: values}, asked=SHIPPED)
     matches = [match for match in SHIPPED.matches(1, given) if match.profile.ref.startswith("sunspec/")]
     return [(match.profile.ref, match.variant, str(match.sureness)) for match in matches]

@@ -192,3 +192,33 @@ def test_a_scaled_value_is_read_with_its_scale(tmp_path: Path) -> None:
     problems = checked(write_profile(tmp_path, text, SHAPED))
     assert problems[0].code == "bad_vector"
     assert "places, must be read in the same exchange" in problems[0].detail
+
+
+INVERTER = sources.shipped() / "sunspec" / "inverter.toml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("at = 40070", "at = 40069", "vector_mismatch"),
+        ("at = 40070", "at = 40071", "bad_vector"),
+        ("01 03 48", "01 03 48", ""),
+    ],
+    ids=["before", "behind", "as it is"],
+)
+def test_a_vector_of_a_sunspec_model_is_read_from_its_header(tmp_path: Path, old: str, new: str, code: str) -> None:
+    """`at` says where that stood."""
+    text = vectors.path_of(INVERTER).read_text().replace(old, new)
+    found = codes(checked(write_profile(tmp_path, INVERTER.read_text(), text)))
+    assert set(found) == ({code} if code else set())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("models = [101, 102, 103]", "models = [101, 102]"), ("length = 50", "length = 51")]
+)
+def test_a_header_of_another_model_shows(tmp_path: Path, old: str, new: str) -> None:
+    """Its frames are not this profile's."""
+    text = INVERTER.read_text()
+    assert old in text
+    path = write_profile(tmp_path, text.replace(old, new), vectors.path_of(INVERTER).read_text())
+    assert "the header in it is not that of the profile's SunSpec model" in [one.detail for one in checked(path)]

@@ -1,5 +1,6 @@
 """gateway.south.jobs.access: fields read on request; a write made once, and believed only when it reads back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from gateway.errors import BadReply, BusBusy, DeviceError, DeviceException, LinkDown, NoReply
 from gateway.model import Quality, Row, Value
 from gateway.profile.profile import Field
-from gateway.protocols.modbus_pdu import WriteRegisters
+from gateway.protocols.modbus_pdu import Request, WriteRegisters
 from gateway.south.jobs.access import NOT_CARRIED_OUT, READ_BACKS, Written, read, write
 from gateway.south.jobs.permit import Permit, permit
-from gateway.south.links.link import NotSent
+from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
 from gateway.testing.clock import FakeClock
 from tests.support.asks import LEVEL, MODE, OFFSET, RELAY, SPAN, MemoryAsks, device_of, level_bus, played
+from tests.support.south import a_bus
+from tests.support.sunspec import OFFSETS, ChainLink, numbered, sunspec_device, tag
 
 BUS = level_bus()
 POWER = replace(MODE, name="power", address=30, scale_from="power_sf", decimals=1, write=None)
@@ -180,3 +183,28 @@ async def test_a_lost_bus_is_no_devices_fault(error: LinkDown) -> None:
     with pytest.raises(LinkDown) as lost:
         await row(MemoryAsks(says=[error]), MODE)
     assert lost.value.code == error.code
+
+
+async def test_a_sunspec_device_is_walked_for_a_read() -> None:
+    """As long as its chain takes; one that has not the model is refused, and asked no more than a chain takes."""
+    clock, device = FakeClock(), sunspec_device()
+    bus = a_bus(device)
+    fields = device.profile.reported
+    chain = [(1, 66), *[(64_901, 7)] * 20, (103, 50)]
+    found = await played(clock, read(ChainAsks(numbered(0, chain)), bus, device, fields, clock))
+    assert found.values == tuple(tag(21, offset) for offset in OFFSETS)
+    asks = ChainAsks(numbered(0, chain[:-1]))
+    missing = await played(clock, read(asks, bus, device, fields, clock))
+    assert missing.quality == tuple((n, Quality.REFUSED) for n in range(len(OFFSETS)))
+    assert len(asks.link.asked) == 2 + 21
+
+
+class ChainAsks:
+    """`Asks` of one device with a chain."""
+
+    def __init__(self, words: Mapping[int, int]) -> None:
+        self.link = ChainLink(words)
+
+    async def ask(self, unit_id: int, request: Request, timeout_ms: float, manner: Manner = PLAIN) -> Reply:
+        """As `Asks`."""
+        return await self.link.request(unit_id, request, round(timeout_ms * NS_PER_MS), manner)
