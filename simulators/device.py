@@ -17,12 +17,14 @@ from gateway.profile.profile import Field, ModbusSource, ProtocolSource, SerialS
 from gateway.protocols import declared, framing, parse
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import (
+    DEVICE_FAILURE,
     ILLEGAL_ADDRESS,
     ReadDeviceId,
     ReadRequest,
     Request,
     Table,
     WriteCoils,
+    WriteRegisters,
     decode_request,
     encode_echo,
     encode_exception,
@@ -63,6 +65,8 @@ class ModbusDevice:
             fields, source.identify, groups_of(device), source.never_read, source.max_registers, tells=tells
         )
         self._identity = identity_of(device.profile)
+        self._start = source.start
+        self._measures = source.start is None
         self._requests: dict[bytes, Request] = {}
         self._n = 0
 
@@ -72,6 +76,11 @@ class ModbusDevice:
         request = self._requests.get(pdu) or self._understood(pdu)
         if request is None:
             return self._no(pdu, refusal(pdu))
+        if self._start and request == self._start.request:
+            self._measures = True
+            return Answer(_started(self._start.request), self._n)
+        if isinstance(request, ReadRequest) and not self._measures:
+            return self._no(pdu, DEVICE_FAILURE)  # so that a gateway that forgot to start it is found out
         if isinstance(request, ReadRequest):
             found = self._registers.read(request, Moment(utc_ms, self._n))
             return (
@@ -100,6 +109,11 @@ class ModbusDevice:
         if isinstance(request, ReadRequest) and len(self._requests) < REQUESTS_MAX:
             self._requests[pdu] = request
         return request
+
+
+def _started(request: ReadRequest | WriteRegisters) -> bytes:
+    """What a device answers that begins to measure."""
+    return encode_reply(request, bytes(2)) if isinstance(request, ReadRequest) else encode_echo(request)
 
 
 class StreamDevice:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.protocols.declared import Poll
 from gateway.protocols.framing import Framing
-from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.parse import Parse
 
 WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4}  # registers; all other types: one
@@ -110,6 +110,15 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """What a device is told before it measures: one register that is read, or written."""
+
+    request: ReadRequest | WriteRegisters
+    pause_ms: int  # from its answer until its values are good
+    again_ms: int = 0  # how old a start may be, for a device that loses power unseen; 0 = any age
+
+
+@dataclass(frozen=True, slots=True)
 class ModbusSource:
     """How a Modbus device wants to be read."""
 
@@ -123,6 +132,7 @@ class ModbusSource:
     wake: bytes = b""  # sent before each request, for a device that sleeps
     wake_ms: int = 0  # from its last byte to the request
     setup: Setup | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,22 @@ class SetupSchema(Strict):
     parity: ParitySchema | None = None
 
 
+class StartSchema(Strict):
+    """[modbus.start]: what a device is told once before it measures, and how long its values then take to be good."""
+
+    function: Literal[3, 6, 16]
+    address: Address
+    value: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    pause: Duration
+    again: Duration | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "StartSchema":
+        if (self.value is None) != (self.function == 3):  # noqa: PLR2004 - the function code
+            raise refused("bad_value", "functions 6 and 16 write a value, 3 reads one register")
+        return self
+
+
 class ModbusSchema(Strict):
     """[modbus]: how the device wants to be read."""
 
@@ -235,6 +251,7 @@ class ModbusSchema(Strict):
     never_read: tuple[HoleSchema, ...] = ()
     identify: tuple[IdentifySchema, ...] = ()
     setup: SetupSchema | None = None
+    start: StartSchema | None = None
 
 
 class FramingSchema(Strict):

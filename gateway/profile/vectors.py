@@ -104,13 +104,22 @@ def check(
         missing = [field.name for field in one.fields if field in own and field.name not in reached.get(name, ())]
         of = f" of variant {name}" if name else ""
         yield from (vectors.places.problem("untested_field", f"no vector{of} reaches {field}") for field in missing)
+    if not _shows_start(profile, vectors.value.vector):
+        yield vectors.places.problem("untested_field", "no vector shows what starts it")
+
+
+def _shows_start(profile: Profile, recorded: Sequence[VectorSchema]) -> bool:
+    """Whether some vector is what the device is told before it measures; a device that needs nothing is shown."""
+    start = profile.source.start if isinstance(profile.source, ModbusSource) else None
+    told = modbus_pdu.encode_request(start.request) if start else b""
+    return not start or any(hex_bytes(one.request or "")[1:-CRC_BYTES] == told for one in recorded)
 
 
 def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
     if isinstance(profile.source, LocalSource):
         raise ValueError("what is handed in has no frames")  # noqa: TRY004 - of the file, not of a type
     if isinstance(profile.source, ModbusSource):
-        fields, decoded = _decode_exchange(profile.fields, vector)
+        fields, decoded = _decode_exchange(profile.source, profile.fields, vector)
     elif isinstance(profile.source, ProtocolSource):
         fields, decoded = _decode_visit(profile.source, profile.fields, vector)
     else:
@@ -130,9 +139,14 @@ def _shown(value: Value | None) -> str:
 # --- Modbus -----------------------------------------------------------------------------------------------------------
 
 
-def _decode_exchange(fields: Sequence[Field], vector: VectorSchema) -> tuple[Sequence[Field], Decoded]:
+def _decode_exchange(
+    source: ModbusSource, fields: Sequence[Field], vector: VectorSchema
+) -> tuple[Sequence[Field], Decoded]:
     """The fields that this exchange reads, and their values; raises ValueError when the way back differs."""
     request = modbus_pdu.decode_request(_pdu(vector.request))
+    if source.start and request == source.start.request:
+        modbus_pdu.reply_data(request, _pdu(vector.response))
+        return (), Decoded((), ())
     if not isinstance(request, ReadRequest):
         raise ValueError("the request reads nothing")  # noqa: TRY004 - of the file, not of a type
     data = modbus_pdu.reply_data(request, _pdu(vector.response))

@@ -23,6 +23,7 @@ from gateway.south.jobs.permit import Permit
 from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply, manner_of
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Poller
+from gateway.south.reads.start import Starting
 from gateway.south.turns import Asks
 
 PATIENCE: Final = 2  # lost replies in a row that end a read
@@ -42,14 +43,20 @@ class Written:
     after: Value | None = None  # read back
 
 
-async def read(asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock) -> Row:
+async def read(
+    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, *, lone: bool = False
+) -> Row:
     """All of `fields` and what they are scaled by, as one row of theirs; what is not good has its reason.
 
+    `lone`: no gateway polls the device, so it is told to measure first, where it needs that, and waited for.
     Raises LinkDown when the bus went away before there was one good value.
     """
-    row, cause = await _read(asks, bus, device, fields, clock)
+    source = device.profile.source
+    starting = Starting.of(source) if lone and isinstance(source, ModbusSource) else None
+    row, cause = await _read(asks, bus, device, fields, clock, starting)
     if row is None and len(fields) > 1 and cause is not Quality.NO_REPLY:  # each for its own reason, or good now
-        return _joined(device, fields, clock, [await _read(asks, bus, device, (field,), clock) for field in fields])
+        each = [await _read(asks, bus, device, (field,), clock, starting) for field in fields]
+        return _joined(device, fields, clock, each)
     return row or _joined(device, fields, clock, [(None, cause)] * len(fields))
 
 
@@ -135,7 +142,7 @@ class _Asked:
 
 
 async def _read(
-    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock
+    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, starting: Starting | None
 ) -> tuple[Row | None, Quality]:
     """A row, or why there is none; raises LinkDown."""
     source = device.profile.source
@@ -145,8 +152,11 @@ async def _read(
     behind = tuple(field for field in device.profile.fields if field.name in scaled_by)
     polled = Polled(_group(device, fields), (*fields, *behind), PERIOD_MS)
     # counters of its own: what a technician reads is not among what the bus is judged by
-    poller = Poller(bus.name, device, polled, line_cost(bus, source), clock, Counters())
+    poller = Poller(bus.name, device, polled, line_cost(bus, source), clock, Counters(), starting=starting)
     outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
+    if outcome.waits_until is not None:
+        await clock.sleep_until(outcome.waits_until)
+        outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
     if outcome.row is None and outcome.link_down is not None:
         raise outcome.link_down
     return outcome.row, outcome.cause or Quality.REFUSED

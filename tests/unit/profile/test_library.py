@@ -9,7 +9,7 @@ from gateway.errors import BadReply, NoReply
 from gateway.profile import vectors
 from gateway.profile.load import Library, load
 from gateway.profile.parts import decode_parts
-from gateway.profile.profile import Field, LocalSource, Profile, ProtocolSource, SerialSource
+from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.schema import ProfileSchema
 from gateway.protocols import bounded, plugin, rehearsal
 from gateway.protocols.conversation import SetBaud
@@ -96,6 +96,9 @@ def _broken(profile: Profile) -> Iterator[tuple[str, Profile]]:
             fields = (*profile.fields[:at], wrong, *profile.fields[at + 1 :])
             yield f"{field.name}: {what}", replace(profile, fields=fields)
     source = profile.source
+    if isinstance(source, ModbusSource) and source.start:
+        request = replace(source.start.request, address=source.start.request.address + 1)
+        yield "start", replace(profile, source=replace(source, start=replace(source.start, request=request)))
     if isinstance(source, ProtocolSource):
         others = sorted(set(plugin.OWN.values()) - {source.place})
         yield "protocol", replace(profile, source=replace(source, place=others[0]))

@@ -192,3 +192,29 @@ def test_a_scaled_value_is_read_with_its_scale(tmp_path: Path) -> None:
     problems = checked(write_profile(tmp_path, text, SHAPED))
     assert problems[0].code == "bad_vector"
     assert "places, must be read in the same exchange" in problems[0].detail
+
+
+STARTED = """
+[[vector]]
+about = "told to measure"
+evidence = "constructed"
+source = "test"
+request = "01 03 01 F4 00 01 C4 04"
+response = "01 03 02 00 00 B8 44"
+"""
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        (STARTED, []),
+        ("", ["untested_field"]),
+        (STARTED.replace("01 F4 00 01 C4 04", "01 F5 00 01 95 C4"), ["untested_field"]),
+        (STARTED.replace("02 00 00 B8 44", "04 00 00 00 00 FA 33"), ["bad_vector"]),
+    ],
+)
+def test_what_starts_a_device_is_in_a_vector(tmp_path: Path, shown: str, found: list[str]) -> None:
+    """The request as the profile says it, and an answer to it; it means no value."""
+    start = 'start = { function = 3, address = 500, pause = "8s" }'
+    text = PROFILE.replace('table = "input"', f'table = "input"\n{start}')
+    assert codes(checked(write_profile(tmp_path, text, VECTORS + shown))) == found
