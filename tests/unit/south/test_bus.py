@@ -21,7 +21,7 @@ from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
 from gateway.south.bus import BusLoop, loops, open_link
-from gateway.south.links.link import PLAIN, Link, Manner, Reply
+from gateway.south.links.link import PLAIN, Link, Manner, NotSent, Reply
 from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 from gateway.south.stream import StreamLoop
@@ -164,9 +164,10 @@ async def test_a_device_that_has_to_be_told_to_measure() -> None:
         assert [address for _, address, _ in bench.slaves.asked].count(500) == 1
         assert bench.rows[0].at >= began + start.pause_ms
         assert len(bench.rows) >= 7
-        bench.slaves.unplugged = bench.missing = True
+        bench.missing, bench.slaves.answers[7, 1] = True, NotSent("gone before the request went out")
         await bench.clock.advance(20_000)
         bench.missing = False
+        bench.slaves.answers.clear()
         await bench.clock.advance(20_000)
         asked = [address for _, address, _ in bench.slaves.asked]
         assert asked.count(500) == 2
