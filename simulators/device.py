@@ -154,9 +154,22 @@ class TalkDevice:
             )
             for name, channel in channels
         }
+        self._setup = dict(declared.told(step, device.address) for step in source.setup)
+        self._untold = set(self._setup)
 
-    def answer(self, request: bytes, utc_ms: UtcMs) -> Answer:
-        """The whole reply to one of `requests`."""
+    @property
+    def hears(self) -> tuple[bytes, ...]:
+        """All that it takes for a request."""
+        return (*self._setup, *self.requests)
+
+    def answer(self, request: bytes, utc_ms: UtcMs) -> Answer | None:
+        """The whole reply to one of `requests`; None where it keeps silent, as it does until it was set up."""
+        if request in self._untold or request in self._setup:
+            self._untold.discard(request)
+            around = self._setup[request]
+            return Answer(around.start.ljust(around.length, b"\0"), 0) if around else None
+        if self._untold:
+            return None
         name, told = self.requests[request]
         return self._says.frame(self._framing, told, name, utc_ms)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.parse import Parse
@@ -144,6 +144,7 @@ class SerialSource:
     parse: Parse
     period_ms: int  # what it sends by itself; 0 where it is polled
     poll: Poll | None = None
+    setup: tuple[SetupStep, ...] = ()  # what it is told when it comes up
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,19 +100,35 @@ def check(
         except (GatewayError, ValueError) as error:
             yield vectors.places.problem("bad_vector", str(error), "vector", n)
     for name, one in {"": profile, **variants}.items():
-        own = set(one.fields) - (set(profile.fields) if name else set())  # of a variant, what differs
+        own = set(one.fields) - (_shown_by(profile, one) if name else set())
         missing = [field.name for field in one.fields if field in own and field.name not in reached.get(name, ())]
         of = f" of variant {name}" if name else ""
         yield from (vectors.places.problem("untested_field", f"no vector{of} reaches {field}") for field in missing)
-    if not _shows_start(profile, vectors.value.vector):
-        yield vectors.places.problem("untested_field", "no vector shows what starts it")
+    for told in _untold(profile, vectors.value.vector):
+        yield vectors.places.problem("untested_field", f"no vector shows that it is told {told.hex(' ')}")
 
 
-def _shows_start(profile: Profile, recorded: Sequence[VectorSchema]) -> bool:
-    """Whether some vector is what the device is told before it measures; a device that needs nothing is shown."""
-    start = profile.source.start if isinstance(profile.source, ModbusSource) else None
-    told = modbus_pdu.encode_request(start.request) if start else b""
-    return not start or any(hex_bytes(one.request or "")[1:-CRC_BYTES] == told for one in recorded)
+def _shown_by(profile: Profile, variant: Profile) -> set[Field]:
+    """Fields of a variant that the vectors of the profile prove; none where its frames are other ones."""
+    framed = isinstance(variant.source, SerialSource) and variant.source != profile.source
+    return set() if framed else set(profile.fields)
+
+
+def _untold(profile: Profile, recorded: Sequence[VectorSchema]) -> Iterator[bytes]:
+    """What a device is told before it is read, and no vector shows; what is not answered cannot be shown."""
+    source, shown = profile.source, [hex_bytes(one.request or "") for one in recorded]
+    if isinstance(source, ModbusSource) and source.start:
+        told = modbus_pdu.encode_request(source.start.request)
+        if told not in [request[1:-CRC_BYTES] for request in shown]:
+            yield told
+    for step in source.setup if isinstance(source, SerialSource) else ():
+        send, answer = declared.told(step, _address(source))
+        if answer and send not in shown:
+            yield send
+
+
+def _address(source: ProtocolSource | SerialSource | ModbusSource | LocalSource) -> str:
+    return source.poll.address if isinstance(source, SerialSource) and source.poll else ""
 
 
 def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
@@ -203,6 +219,12 @@ def _decode_frame(
     source: SerialSource, fields: Sequence[Field], vector: VectorSchema
 ) -> tuple[Sequence[Field], Decoded]:
     """The fields of the frame and their values; raises ValueError when the way back differs."""
+    for step in source.setup:
+        send, answer = declared.told(step, _address(source))
+        if answer and send == hex_bytes(vector.request or ""):
+            if list(framing.FrameReader(answer, in_step=True).feed(hex_bytes(vector.response or ""))):
+                return (), Decoded((), ())
+            raise ValueError("this does not answer its setup")
     channel, name = _channel(source, vector)
     told = _parse_of(source, channel)
     inside = [field for field in fields if not name or field.part.startswith(f"{name}.")]

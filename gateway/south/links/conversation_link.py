@@ -54,6 +54,7 @@ class Told:
     t_sent_ns: int
     t_first_ns: int  # the first byte of the first frame; of a talk without one, its end
     t_done_ns: int
+    latency_ns: int | None = None  # from the last byte of what was asked to that byte; None where nothing was
 
 
 @dataclass(slots=True)
@@ -64,6 +65,7 @@ class _Now:
     sent_ns: int = 0  # when its first bytes were handed over
     left_ns: int = 0  # when the last of what was sent has left the line
     first_ns: int = 0
+    latency_ns: int | None = None
     asked: bool = False  # the reply to what was sent last has not come
     timeout_ns: int = 0  # of the last `Receive`
     hope: Hope | None = None
@@ -106,7 +108,8 @@ class ConversationLink:
             await self._set_baud(self._line.baud)
             await self._until_silent()
             parts = await self._follow(talk)
-            return Told(parts, now.sent_ns, now.first_ns or self._clock.boot_ns(), self._clock.boot_ns())
+            done_ns = self._clock.boot_ns()
+            return Told(parts, now.sent_ns, now.first_ns or done_ns, done_ns, now.latency_ns)
         except NoReply as error:
             if now.came:
                 raise BadReply(f"{now.came} bytes came, no answer among them") from error
@@ -189,7 +192,10 @@ class ConversationLink:
                 for frame, began in frames.feed(bytes((byte,)), at_ns):
                     if step.fits is None or step.fits(frame):
                         self._keep(data[at:], at_ns)
-                        now.first_ns, now.asked = now.first_ns or (began if step.dates else 0), False
+                        if step.dates and not now.first_ns:
+                            now.first_ns = began
+                            now.latency_ns = max(began - now.left_ns, 0) if now.asked else None
+                        now.asked = False
                         return frame
             quiet_ns = max(quiet_ns, at_ns + now.timeout_ns)
 

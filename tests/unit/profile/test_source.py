@@ -9,7 +9,7 @@ from gateway.errors import Invalid, Problem
 from gateway.profile.build import build
 from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource, Setup, Start
 from gateway.profile.schema import ProfileSchema
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.parse import Parse
@@ -285,3 +285,40 @@ def test_what_a_device_is_told_before_it_measures(
         assert profile.source.start == start
         stepped_over = (Table.HOLDING, 500, 500) in profile.source.never_read
         assert stepped_over == isinstance(start.request, ReadRequest)
+
+
+STEP = 'send = "3F {address:u8} {sum8:0}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "found"),
+    [
+        (ASKED, (f'{STEP}\nreply = "23 {{address:u8}}"\nreply_bytes = 6\npause = "50ms"',), []),
+        (ASKED, (STEP,) * 4, []),
+        (ASKED, (f"{STEP}\nreply_bytes = 6",), ["keys_clash"]),
+        (ASKED, (f'{STEP}\nreply = "23 23"\nreply_bytes = 1',), ["bad_template"]),
+        (ASKED, ('send = "{channel:u8}"',), ["bad_template"]),
+        (ASKED, (f'{STEP}\nreply = "23"\ntimeout = "6s"',) * 2, ["out_of_bounds"]),
+        (BINARY, ('send = "42 4D"\npause = "1s"',), []),
+        (BINARY, ('send = "42 4D"\nreply = "42"',), ["keys_clash"]),
+        (BINARY, ('send = "42 {address:u8}"',), ["bad_template"]),
+    ],
+)
+def test_what_a_serial_device_is_told_when_it_comes_up(
+    tmp_path: Path, text: str, steps: tuple[str, ...], found: list[str]
+) -> None:
+    """A few steps; an answer only of what is asked; all waits bounded."""
+    setup = "".join(f"[[serial.setup]]\n{step}\n" for step in steps)
+    profile, problems = built(tmp_path, text.replace("[fields]", f"{setup}[fields]"))
+    assert codes(problems) == found
+    if not found:
+        assert isinstance(profile.source, SerialSource)
+        assert len(profile.source.setup) == len(steps)
+
+
+def test_the_setup_as_it_is_compiled(tmp_path: Path) -> None:
+    """Times in ms, the answer's length, bytes as templates."""
+    step = f'{STEP}\nreply = "23"\nreply_bytes = 6\ntimeout = "300ms"\npause = "1s"'
+    profile, _ = built(tmp_path, ASKED.replace("[fields]", f"[[serial.setup]]\n{step}\n[fields]"))
+    assert isinstance(profile.source, SerialSource)
+    assert profile.source.setup == (SetupStep("3F {address:u8} {sum8:0}", "23", 6, 300, 1000),)

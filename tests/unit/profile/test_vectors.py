@@ -218,3 +218,28 @@ def test_what_starts_a_device_is_in_a_vector(tmp_path: Path, shown: str, found: 
     start = 'start = { function = 3, address = 500, pause = "8s" }'
     text = PROFILE.replace('table = "input"', f'table = "input"\n{start}')
     assert codes(checked(write_profile(tmp_path, text, VECTORS + shown))) == found
+
+
+VARIANT = """
+[variants.fine]
+title = { en = "Fine", vi = "Mịn" }
+serial = { framing = { kind = "line", start = "02", end = "0D", max_bytes = 64 } }
+"""
+
+
+def test_a_variant_with_other_frames_has_vectors_for_all_its_fields(tmp_path: Path) -> None:
+    """Those of the profile prove nothing of it."""
+    text, frames = STREAM.read_text(), vectors.path_of(STREAM).read_text()
+    path = write_profile(tmp_path, text + VARIANT, frames)
+    assert codes(checked(path)) == ["untested_field", "untested_field"]
+
+
+def test_what_a_polled_device_is_set_up_with_is_in_a_vector(tmp_path: Path) -> None:
+    """Without it, or with an answer that is none, the profile is not proved."""
+    asked = sources.shipped() / "nova" / "sds011-query.toml"
+    text, frames = asked.read_text(), vectors.path_of(asked).read_text()
+    assert checked(asked) == []
+    without = frames[: frames.rindex("[[vector]]")]
+    assert codes(checked(write_profile(tmp_path, text, without))) == ["untested_field"]
+    wrong = frames.replace("AA C5 02 01 01", "AA C5 03 01 01")
+    assert codes(checked(write_profile(tmp_path, text, wrong))) == ["bad_vector"]
