@@ -46,6 +46,11 @@ class SerialProtocol(Protocol):
         ...
 
 
+def changes_baud(protocol: SerialProtocol) -> bool:
+    """Whether its talks have a `SetBaud` in them: it says so by an attribute of this name, true."""
+    return getattr(protocol, "changes_baud", False) is True
+
+
 def load(place: str) -> SerialProtocol:
     """The protocol at "package.module:ATTRIBUTE"; raises ProtocolFailed, whatever the module does."""
     module, _, attribute = place.partition(":")

@@ -102,7 +102,7 @@ def loops(
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
         if bus.transport == "push":
             return PushLoop(bus, clock, counters, on_row, on_event)
-        if bus.transport == "talk":
+        if bus.talks:
             return TalkLoop(bus, clock, counters, random, on_row, on_event, owed=owed)
         if bus.mode == "listen":
             return ListenLoop(bus, clock, counters, random, on_row, on_event)

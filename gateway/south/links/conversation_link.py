@@ -8,6 +8,8 @@
 - Our own bytes coming back (a two-wire adapter that hears itself) are passed over: exactly those, and whole, right at
   the beginning.
 - A talk that ends without the reply to what it sent last leaves its device barred (`owed`).
+- Over TCP a converter passes the bytes on: the same rules, with the line of the devices behind it for what bytes take.
+  It may be half open (`pulse`), and replies wait in one queue (`owed`).
 - The speed is that of the bus when a talk begins, however the one before it ended.
 The time of a talk is that of the first byte of the first frame it was given that dates its values. Nothing
 but a DeviceError and LinkDown comes out, whatever a protocol module does.
@@ -28,6 +30,7 @@ from gateway.south.links.frames import TimedFrames
 from gateway.south.links.late import late_max_ns
 from gateway.south.links.link import NS_PER_MS, NotSent
 from gateway.south.links.owed import Hope, Owed
+from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 
 READ_MAX_BYTES = 1024
@@ -89,7 +92,9 @@ class ConversationLink:
         counters: Counters,
         *,
         bus: str,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse
         self._stream = stream
         self._line = line
         self._clock = clock
@@ -113,6 +118,8 @@ class ConversationLink:
         except NoReply as error:
             if now.came:
                 raise BadReply(f"{now.came} bytes came, no answer among them") from error
+            if now.sent_ns and self._pulse and self._pulse.missed(now.sent_ns, self._clock.boot_ns()):
+                raise LinkDown(LOST) from None
             raise
         except (DeviceError, LinkDown):
             raise
@@ -122,8 +129,8 @@ class ConversationLink:
             talk.close()
             if now.asked:
                 self._counters.add("talks_uncertain", bus=self._bus)
-                until_ns = self._clock.boot_ns() + late_max_ns(now.timeout_ns)
-                self._owed.bar(device, until_ns, now.hope)
+                now_ns = self._clock.boot_ns()
+                self._owed.bar(device, now_ns + late_max_ns(now.timeout_ns), now.hope, now_ns)
 
     def listen(self) -> None:
         """Let the rule see what came unasked; raises NotSent where the port is gone."""
@@ -244,6 +251,8 @@ class ConversationLink:
 
     def _note(self, data: bytes, at_ns: int) -> None:
         self._last_byte_ns = at_ns
+        if self._pulse:
+            self._pulse.beat()
         self._trace.note(at_ns, data, sent=False)
         if late := self._owed.heard(data):
             self._counters.add("talks_late", late, bus=self._bus)
