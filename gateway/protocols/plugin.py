@@ -17,6 +17,7 @@ OWN: Mapping[str, str] = {
     "dlt645-2007": "gateway.protocols.dlt645:PROTOCOL",
     "iec62056-21": "gateway.protocols.iec62056:PROTOCOL",
     "mbus": "gateway.protocols.mbus:PROTOCOL",  # needs the extra [mbus]
+    "umb": "gateway.protocols.umb:PROTOCOL",
     "vedirect": "gateway.protocols.vedirect:PROTOCOL",
 }
 Twin: TypeAlias = Generator[Step, bytes, None]
