@@ -136,9 +136,10 @@ class Bus:
     """One medium, its line settings, the devices on it.
 
     transport: rtu | tcp | rtu_over_tcp | stream (a serial device that sends by itself) | talk (some that are asked in
-    their own way), and with the driver pymodbus also ascii | udp. driver: own | pymodbus.
-    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu, stream and talk, "host:port" for tcp and
-    rtu_over_tcp, "" for push (what programs of the box hand in).
+    their own way) | talk_over_tcp (the same, behind a transparent converter), and with the driver pymodbus also ascii |
+    udp. driver: own | pymodbus.
+    endpoint: "/dev/serial/by-id/usb-..." or any port path for rtu, stream and talk, "host:port" for tcp,
+    rtu_over_tcp and talk_over_tcp, "" for push (what programs of the box hand in).
     """
 
     name: str
@@ -155,6 +156,11 @@ class Bus:
     def serial(self) -> bool:
         """Whether its medium is a serial port of this box."""
         return self.transport in {"rtu", "ascii", "stream", "talk"}
+
+    @property
+    def talks(self) -> bool:
+        """Whether its devices are asked in their own way."""
+        return self.transport in {"talk", "talk_over_tcp"}
 
     @property
     def packets(self) -> bool:

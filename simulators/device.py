@@ -17,12 +17,14 @@ from gateway.profile.profile import Field, Identify, ModbusSource, ProtocolSourc
 from gateway.protocols import declared, framing, parse
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import (
+    DEVICE_FAILURE,
     ILLEGAL_ADDRESS,
     ReadDeviceId,
     ReadRequest,
     Request,
     Table,
     WriteCoils,
+    WriteRegisters,
     decode_request,
     encode_echo,
     encode_exception,
@@ -67,6 +69,8 @@ class ModbusDevice:
             fields, identify, groups_of(device), source.never_read, source.max_registers, tells=tells
         )
         self._identity = identity_of(device.profile)
+        self._start = source.start
+        self._measures = source.start is None
         self._requests: dict[bytes, Request] = {}
         self._n = 0
 
@@ -76,6 +80,11 @@ class ModbusDevice:
         request = self._requests.get(pdu) or self._understood(pdu)
         if request is None:
             return self._no(pdu, refusal(pdu))
+        if self._start and request == self._start.request:
+            self._measures = True
+            return Answer(_started(self._start.request), self._n)
+        if isinstance(request, ReadRequest) and not self._measures:
+            return self._no(pdu, DEVICE_FAILURE)  # so that a gateway that forgot to start it is found out
         if isinstance(request, ReadRequest):
             found = self._registers.read(request, Moment(utc_ms, self._n))
             return (
@@ -104,6 +113,11 @@ class ModbusDevice:
         if isinstance(request, ReadRequest) and len(self._requests) < REQUESTS_MAX:
             self._requests[pdu] = request
         return request
+
+
+def _started(request: ReadRequest | WriteRegisters) -> bytes:
+    """What a device answers that begins to measure."""
+    return encode_reply(request, bytes(2)) if isinstance(request, ReadRequest) else encode_echo(request)
 
 
 class StreamDevice:
@@ -144,9 +158,22 @@ class TalkDevice:
             )
             for name, channel in channels
         }
+        self._setup = dict(declared.told(step, device.address) for step in source.setup)
+        self._untold = set(self._setup)
 
-    def answer(self, request: bytes, utc_ms: UtcMs) -> Answer:
-        """The whole reply to one of `requests`."""
+    @property
+    def hears(self) -> tuple[bytes, ...]:
+        """All that it takes for a request."""
+        return (*self._setup, *self.requests)
+
+    def answer(self, request: bytes, utc_ms: UtcMs) -> Answer | None:
+        """The whole reply to one of `requests`; None where it keeps silent, as it does until it was set up."""
+        if request in self._untold or request in self._setup:
+            self._untold.discard(request)
+            around = self._setup[request]
+            return Answer(around.start.ljust(around.length, b"\0"), 0) if around else None
+        if self._untold:
+            return None
         name, told = self.requests[request]
         return self._says.frame(self._framing, told, name, utc_ms)
 

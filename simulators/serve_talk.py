@@ -65,7 +65,7 @@ class TalkServer:
             self._heard, self._began_ns = b"", at_ns
         self._last_ns = at_ns
         self._heard = (self._heard + data)[-HEARD_MAX_BYTES:]
-        asked = [(len(request), device, request) for device in self._devices for request in device.requests]
+        asked = [(len(request), device, request) for device in self._devices for request in device.hears]
         fitting = [one for one in asked if self._heard.endswith(one[2])]
         if not fitting:
             return
@@ -74,6 +74,8 @@ class TalkServer:
         self._heard = b""
         begin_ns = max(on_wire_ns, self._last_ns) + TURNAROUND_NS
         outcome = self._outcome(device, request)
+        if outcome is None:
+            return
         late_ns = begin_ns + round(outcome.steps[0].after_ms * NS_PER_MS) if outcome.steps else begin_ns
         if late_ns == begin_ns:
             await self._say(device.name, outcome, begin_ns)
@@ -94,8 +96,10 @@ class TalkServer:
             heard = heard and left is not None
         self._run.said(outcome, first if heard else None, "poll")
 
-    def _outcome(self, device: TalkDevice, request: bytes) -> Outcome:
+    def _outcome(self, device: TalkDevice, request: bytes) -> Outcome | None:
         answer = device.answer(request, now().utc_ms)
+        if answer is None:
+            return None
         chosen = self._run.in_force.spoils(device.name, self._run.now_ms())
         if chosen is None:
             return Outcome(device.name, device.kind, answer, (Step(0, answer.data),))

@@ -35,7 +35,7 @@ def rows(site: Site) -> Iterator[Row]:
 
 def _first_polls(bus: Bus) -> Iterator[tuple[Polled, float]]:
     """Staggered by device, and one after another where the line is slow; what is no Modbus bus begins anywhere."""
-    if bus.transport in {"stream", "talk", "push"}:
+    if bus.talks or bus.transport in {"stream", "push"}:
         for device in bus.devices:
             yield from ((polled, Random(device.name).random() * polled.period_ms) for polled in device.polled)  # noqa: S311 - as below
         return

@@ -94,6 +94,7 @@ TRANSPORTS: Final = {
     "stream": "serial",
     "push": "push",
     "talk": "serial, asked",
+    "talk_over_tcp": "serial over TCP, asked",
 }
 
 
@@ -162,7 +163,7 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[s
         for device in bus.devices:
             yield f"  {said['stream'].format(device.name, duration(device.polled[0].period_ms))}"
         return
-    if bus.transport == "talk":
+    if bus.talks:
         yield from _talks(bus, said, lang)
         return
     now = outlook(bus)
@@ -258,9 +259,9 @@ def _change(remedy: Remedy, said: Mapping[str, str]) -> str:
 
 
 def _bus_document(bus: Bus) -> dict[str, Any]:
-    asked = bus.mode != "listen" and bus.transport not in {"stream", "talk", "push"}
+    asked = bus.mode != "listen" and not bus.talks and bus.transport not in {"stream", "push"}
     now = outlook(bus if asked else replace(bus, devices=()))
-    verdict = talks_outlook(bus)[1] if bus.transport == "talk" else now.verdict
+    verdict = talks_outlook(bus)[1] if bus.talks else now.verdict
     hurried = fast_verdict(bus)
     return {
         "name": bus.name,
@@ -269,7 +270,7 @@ def _bus_document(bus: Bus) -> dict[str, Any]:
         "endpoint": bus.endpoint,
         "line": _line(bus.line) if bus.serial else None,
         "load": verdict.load,
-        "shared_load": verdict.load if bus.transport == "talk" else now.shared_load,
+        "shared_load": verdict.load if bus.talks else now.shared_load,
         "holds": verdict.holds,
         "blocker": None if now.verdict.blocker is None else now.groups[now.verdict.blocker].device.name,
         "late": None if now.verdict.late is None else now.groups[now.verdict.late].device.name,

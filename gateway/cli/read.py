@@ -146,5 +146,5 @@ async def _read_alone(site: Site, name: str, names: Sequence[str]) -> dict[str, 
         return await open_link(bus, clock, Trace())
 
     async with Lone(bus.endpoint, Way(bus.transport, bus.line), clock, opener) as asks:
-        row = plausible(await access.read(asks, bus, device, fields, clock), fields)
+        row = plausible(await access.read(asks, bus, device, fields, clock, lone=True), fields)
     return {"code": "ok", "detail": "", "fields": described(bus, device, fields, row)}

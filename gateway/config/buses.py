@@ -15,6 +15,7 @@ from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Prof
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
 from gateway.protocols.declared import Poll
+from gateway.protocols.plugin import changes_baud
 from gateway.site import Bus, Device, Polled, Report, Serve
 from gateway.toml_file import Step, nearest
 
@@ -134,13 +135,33 @@ class _Compiler:
                 self._findings.report("not_alone", f"{detail}: nothing else can be on {bus.name}", "bus", n)
                 break
         if bus.host:
-            detail = f"{found[0].name} is a serial device: {bus.name} needs a port"
-            self._findings.report("wrong_bus", detail, "bus", n, "host")
+            self._refuse_host(n, bus, found)
         if bus.link == "pymodbus":
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
         if bus.mode == "listen":
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
-        return "talk" if _is_asked(found[0]) else "stream"
+        if not _is_asked(found[0]):
+            return "stream"
+        return "talk_over_tcp" if bus.host else "talk"
+
+    def _refuse_host(self, n: int, bus: BusConfig, found: Sequence[Device]) -> None:
+        """Through a converter that passes bytes on, only what answers a question is sure to be new."""
+        for device in found:
+            source = device.profile.source
+            if not _is_asked(device):
+                detail = (
+                    f"{device.name} sends by itself, and a converter may keep what it sent: {bus.name} needs a port"
+                )
+                self._findings.report("wrong_bus", detail, "bus", n, "host")
+            elif isinstance(source, ProtocolSource) and changes_baud(plugins.find(source.protocol)):
+                detail = f"{source.protocol} changes the speed, and a converter does not: {bus.name} needs a port"
+                self._findings.report("wrong_bus", detail, "bus", n, "host")
+        if bus.framing:
+            detail = f"{found[0].name} has a framing of its own: bytes are passed on as they are"
+            self._findings.report("wrong_bus", detail, "bus", n, "framing")
+        if isinstance(self._config, SimulatorConfig):
+            detail = "serial devices behind host are planned for simulators, but this version serves them at a port"
+            self._findings.report("not_built_yet", detail, "bus", n, "host")
 
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""
@@ -159,7 +180,7 @@ class _Compiler:
     def _serve(self, n: int, bus: BusConfig, transport: str) -> Serve | None:
         if bus.serve is None:
             return None
-        if transport in {"stream", "talk"}:
+        if transport in {"stream", "talk", "talk_over_tcp"}:
             self._findings.report("wrong_bus", f"{bus.name} does not speak Modbus", "bus", n, "serve")
         for other in self._config.bus[:n]:
             if other.serve and other.serve.tcp == bus.serve.tcp:

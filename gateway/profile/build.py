@@ -74,11 +74,13 @@ def _varied(written: ProfileSchema, name: str) -> ProfileSchema:
     for key, field in variant.fields.items():
         fields[key] = _over(fields.get(key, FieldSchema()), field)
     modbus = _over(written.modbus, variant.modbus) if written.modbus and variant.modbus else written.modbus
+    serial = _over(written.serial, variant.serial) if written.serial and variant.serial else written.serial
     head = written.profile.model_copy(update={"title": variant.title})
-    return written.model_copy(update={"profile": head, "fields": fields, "modbus": modbus, "variants": {}})
+    changed = {"profile": head, "fields": fields, "modbus": modbus, "serial": serial, "variants": {}}
+    return written.model_copy(update=changed)
 
 
-def _over(under: S, over: S) -> S:
+def _over(under: S, over: Strict) -> S:
     return under.model_copy(update={key: getattr(over, key) for key in over.model_fields_set})
 
 
@@ -90,7 +92,10 @@ def _variant_problems(written: ProfileSchema, name: str, places: Places) -> Iter
             yield places.problem("bad_variant", detail, "variants", name, "without", n)
     if variant.modbus and not written.modbus:
         yield places.problem("bad_variant", "the profile has no [modbus]", "variants", name, "modbus")
-    if not (variant.modbus or variant.fields or variant.without):
+    if variant.serial and (not written.serial or written.serial.protocol):
+        detail = "the profile has no [serial], or a module for its protocol"
+        yield places.problem("bad_variant", detail, "variants", name, "serial")
+    if not (variant.modbus or variant.serial or variant.fields or variant.without):
         yield places.problem("bad_variant", "it differs in nothing", "variants", name)
 
 

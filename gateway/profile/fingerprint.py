@@ -39,7 +39,7 @@ Variants: TypeAlias = Mapping[str, Mapping[str, Profile]]  # by ref and name
 
 PRESENCE = ReadRequest(Table.HOLDING, 0, 1)  # any answer to it, an exception too, says that somebody is there
 BASICS = (PRESENCE, *(ReadRequest(table, 0, 1) for table in (Table.INPUT, Table.COIL, Table.DISCRETE)))
-QUESTIONS_MAX = 40  # for one device
+QUESTIONS_MAX = 56  # for one device
 SAMPLE_MAX = 16  # registers or bits of a sample: one short read
 PROOF_BITS = 8.0  # an identify that is less unlikely tells no model
 CHAIN_BITS = 48.0  # of a mark of four letters and a model's number behind it

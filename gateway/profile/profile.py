@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
-from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.parse import Parse
 from gateway.protocols.sunspec import Sunspec
 
@@ -113,6 +113,15 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """What a device is told before it measures: one register that is read, or written."""
+
+    request: ReadRequest | WriteRegisters
+    pause_ms: int  # from its answer until its values are good
+    again_ms: int = 0  # how old a start may be, for a device that loses power unseen; 0 = any age
+
+
+@dataclass(frozen=True, slots=True)
 class ModbusSource:
     """How a Modbus device wants to be read."""
 
@@ -127,6 +136,7 @@ class ModbusSource:
     wake_ms: int = 0  # from its last byte to the request
     setup: Setup | None = None
     sunspec: Sunspec | None = None  # addresses count from the header of this model, wherever that stands
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,7 @@ class SerialSource:
     parse: Parse
     period_ms: int  # what it sends by itself; 0 where it is polled
     poll: Poll | None = None
+    setup: tuple[SetupStep, ...] = ()  # what it is told when it comes up
 
 
 @dataclass(frozen=True, slots=True)

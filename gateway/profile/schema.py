@@ -228,6 +228,22 @@ class SunspecSchema(Strict):
     nth: Annotated[int, Field(ge=1, le=16)] = 1
 
 
+class StartSchema(Strict):
+    """[modbus.start]: what a device is told once before it measures, and how long its values then take to be good."""
+
+    function: Literal[3, 6, 16]
+    address: Address
+    value: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    pause: Duration
+    again: Duration | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "StartSchema":
+        if (self.value is None) != (self.function == 3):  # noqa: PLR2004 - the function code
+            raise refused("bad_value", "functions 6 and 16 write a value, 3 reads one register")
+        return self
+
+
 class ModbusSchema(Strict):
     """[modbus]: how the device wants to be read."""
 
@@ -244,6 +260,7 @@ class ModbusSchema(Strict):
     identify: tuple[IdentifySchema, ...] = ()
     setup: SetupSchema | None = None
     sunspec: SunspecSchema | None = None
+    start: StartSchema | None = None
 
 
 class FramingSchema(Strict):
@@ -290,13 +307,21 @@ class ParseSchema(Strict):
     degrees: dict[Literal["latitude", "longitude"], tuple[str, str]] = Field(default_factory=dict)
 
 
+class StepSchema(Strict):
+    """One of [[serial.setup]]: bytes that are sent once, and what must come back."""
+
+    send: Annotated[str, AfterValidator(template_text)]
+    reply: Annotated[str, AfterValidator(template_text)] = ""
+    reply_bytes: Annotated[int, Field(ge=1, le=256)] | None = None
+    timeout: Duration = "1s"
+    pause: Duration | None = None
+
+
 class SerialSchema(Strict):
     """[serial]: a device that sends frames by itself, every `period`, or is asked for them, by `poll`; or a `protocol`.
 
     A protocol has a module of its own, and nothing to declare but the line and the address.
     """
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"setup"})
 
     line: LineText
     protocol: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] | None = None
@@ -309,6 +334,7 @@ class SerialSchema(Strict):
     channels: dict[FieldName, Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,16}$")]] = Field(default_factory=dict)
     wake: HexText = ""
     wake_ms: Annotated[int, Field(ge=0, le=1000)] = 0
+    setup: Annotated[tuple[StepSchema, ...], Field(max_length=4)] = ()
 
     @model_validator(mode="after")
     def _one_way(self) -> "SerialSchema":
@@ -373,11 +399,20 @@ class FieldSchema(Strict):
     part: str | None = None
 
 
+class SerialChangesSchema(Strict):
+    """What of [serial] differs; framing and parse each as a whole."""
+
+    line: LineText = "9600 8N1"
+    framing: FramingSchema | None = None
+    parse: ParseSchema | None = None
+
+
 class VariantSchema(Strict):
     """[variants.NAME]: a model that differs in a few places; keys as in the profile, those that differ."""
 
     title: Words
     modbus: ModbusSchema | None = None
+    serial: SerialChangesSchema | None = None
     fields: dict[FieldName, FieldSchema] = Field(default_factory=dict)
     without: tuple[FieldName, ...] = ()
 

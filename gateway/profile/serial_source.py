@@ -11,13 +11,14 @@ from gateway.profile.schema import FramingSchema, ParseSchema, ProfileSchema, Se
 from gateway.profile.types import duration_ms, hex_bytes, serial_line
 from gateway.profile.word import CODES
 from gateway.protocols import declared, parse, pattern
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.protocols.template import fill, has_hole
 from gateway.toml_file import Places, Step
 
 WAKE_BYTES_MAX = 64
+SETUP_MS_MAX = 10_000
 TYPES = {code: name for name, code in CODES.items()}
 
 _OF_ALL = frozenset({"kind", "content_from", "content_until", "require", "valid"})
@@ -29,7 +30,7 @@ _KEYS = {
     "regex": _OF_TEXTS | {"pattern", "sample"},
     "binary": _OF_ALL | {"names", "layout"},
 }
-_OF_DECLARED = ("framing", "parse", "timeout", "channels", "wake", "wake_ms")
+_OF_DECLARED = ("framing", "parse", "timeout", "channels", "wake", "wake_ms", "setup")
 _OF_POLLS = ("timeout", "address", "channels", "wake", "wake_ms")
 
 
@@ -44,6 +45,7 @@ def serial_source(written: SerialSchema) -> SerialSource | ProtocolSource:
         parse=_parse(written.parse),
         period_ms=duration_ms(written.period) if written.period else 0,
         poll=_poll(written, written.poll) if written.poll else None,
+        setup=_setup(written),
     )
 
 
@@ -55,6 +57,7 @@ def serial_problems(profile: ProfileSchema, written: SerialSchema, places: Place
     yield from _parse_problems(written, places)
     yield from _framing_problems(written.framing, places)
     yield from _poll_problems(written, places)
+    yield from _setup_problems(written, places)
     yield from _part_problems(profile, written, places)
 
 
@@ -75,6 +78,19 @@ def _poll(written: SerialSchema, send: str) -> Poll:
         channels=tuple(written.channels.items()),
         wake=hex_bytes(written.wake),
         wake_ms=written.wake_ms,
+    )
+
+
+def _setup(written: SerialSchema) -> tuple[SetupStep, ...]:
+    return tuple(
+        SetupStep(
+            step.send,
+            step.reply,
+            step.reply_bytes or 0,
+            duration_ms(step.timeout),
+            duration_ms(step.pause) if step.pause else 0,
+        )
+        for step in written.setup
     )
 
 
@@ -186,6 +202,25 @@ def _stream_problems(written: SerialSchema, places: Places) -> Iterator[Problem]
         yield places.problem("keys_clash", f"{key} is of a device that is asked: poll", "serial", key)
     if "{" in written.framing.start:
         yield places.problem("bad_template", "only a reply has an address in it", "serial", "framing", "start")
+
+
+def _setup_problems(written: SerialSchema, places: Places) -> Iterator[Problem]:
+    """An answer is waited for where questions are asked; waits have a bound together."""
+    steps = _setup(written)
+    for n, step in enumerate(steps):
+        if step.reply and written.poll is None:
+            detail = "of a device that sends by itself no answer is waited for: its frames show that it was understood"
+            yield places.problem("keys_clash", detail, "serial", "setup", n, "reply")
+        if step.reply_bytes and not step.reply:
+            detail = "reply_bytes is the length of an answer: reply says how it begins"
+            yield places.problem("keys_clash", detail, "serial", "setup", n, "reply_bytes")
+        try:
+            declared.told(step, written.address or "")
+        except ValueError as error:
+            yield places.problem("bad_template", str(error), "serial", "setup", n)
+    if sum(step.timeout_ms * bool(step.reply) + step.pause_ms for step in steps) > SETUP_MS_MAX:
+        detail = f"its waits are more than {SETUP_MS_MAX // 1000} s together"
+        yield places.problem("out_of_bounds", detail, "serial", "setup")
 
 
 def _hole_problems(written: SerialSchema, poll: str, places: Places) -> Iterator[Problem]:

@@ -12,16 +12,19 @@ from gateway.profile.profile import (
     ProtocolSource,
     SerialSource,
     Setup,
+    Start,
 )
-from gateway.profile.schema import ModbusSchema, ProfileSchema, SetupSchema
+from gateway.profile.schema import ModbusSchema, ProfileSchema, SetupSchema, StartSchema
 from gateway.profile.serial_source import serial_problems, serial_source
 from gateway.profile.types import duration_ms, hex_bytes
-from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.sunspec import Sunspec
 from gateway.toml_file import Places
 
 WAKE_BYTES_MAX = 16
 WORD_MAX = 0xFFFF  # of a setting
+START_PAUSE_MS_MAX = 120_000
+START_AGAIN_MS_MIN, START_AGAIN_PAUSES = 60_000, 10  # a device that starts again gives no values meanwhile
 
 
 def source(written: ProfileSchema) -> ModbusSource | SerialSource | ProtocolSource | LocalSource:
@@ -44,6 +47,7 @@ def source_problems(written: ProfileSchema, places: Places) -> Iterator[Problem]
         yield from _wake_problems(written.modbus, places)
         yield from _sunspec_problems(written.modbus, places)
         yield from _setup_problems(written.modbus.setup, places)
+        yield from _start_problems(written.modbus.start, places)
     if written.serial:
         yield from serial_problems(written, written.serial, places)
 
@@ -56,18 +60,27 @@ def _modbus(written: ModbusSchema) -> ModbusSource:
         max_registers=written.max_registers,
         min_gap_ms=written.min_gap_ms,
         timeout_ms=duration_ms(written.timeout),
-        never_read=tuple((_table(hole.table, written), hole.first, hole.last) for hole in written.never_read),
+        never_read=tuple(_never_read(written)),
         identify=tuple(_identify(written)),
         wake=hex_bytes(written.wake),
         wake_ms=written.wake_ms,
         setup=_setup(written),
         sunspec=_sunspec(written),
+        start=_start(written.start),
     )
 
 
 def _sunspec(written: ModbusSchema) -> Sunspec | None:
     one = written.sunspec
     return None if one is None else Sunspec(one.models, one.length, one.nth)
+
+
+def _never_read(written: ModbusSchema) -> Iterator[tuple[Table, int, int]]:
+    """What must not be stepped over by a longer read: also the register that starts the device when it is read."""
+    for hole in written.never_read:
+        yield _table(hole.table, written), hole.first, hole.last
+    if written.start and written.start.value is None:
+        yield Table.HOLDING, written.start.address, written.start.address
 
 
 def _table(own: str | None, written: ModbusSchema) -> Table:
@@ -94,6 +107,28 @@ def _setup(written: ModbusSchema) -> Setup | None:
         type=setup.type,
         order=written.order if setup.type in WORDS else "ABCD",
     )
+
+
+def _start(start: StartSchema | None) -> Start | None:
+    if start is None:
+        return None
+    request: ReadRequest | WriteRegisters = ReadRequest(Table.HOLDING, start.address, 1)
+    if start.value is not None:
+        request = WriteRegisters(start.address, (start.value,), multiple=start.function == 16)  # noqa: PLR2004
+    return Start(request, duration_ms(start.pause), duration_ms(start.again) if start.again else 0)
+
+
+def _start_problems(start: StartSchema | None, places: Places) -> Iterator[Problem]:
+    """A pause has a bound, and is short against what it is repeated in."""
+    if start is None:
+        return
+    pause_ms, again_ms = duration_ms(start.pause), duration_ms(start.again) if start.again else 0
+    if pause_ms > START_PAUSE_MS_MAX:
+        detail = f"a pause of more than {START_PAUSE_MS_MAX // 1000} s"
+        yield places.problem("out_of_bounds", detail, "modbus", "start", "pause")
+    if start.again and again_ms < max(START_AGAIN_MS_MIN, START_AGAIN_PAUSES * pause_ms):
+        detail = f"at the most once in {START_AGAIN_MS_MIN // 1000} s, and in {START_AGAIN_PAUSES} pauses"
+        yield places.problem("out_of_bounds", detail, "modbus", "start", "again")
 
 
 def _wake_problems(written: ModbusSchema, places: Places) -> Iterator[Problem]:

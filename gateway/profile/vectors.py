@@ -111,18 +111,44 @@ def check(
         except (GatewayError, ValueError) as error:
             yield vectors.places.problem("bad_vector", str(error), "vector", n)
     for name, one in {"": profile, **variants}.items():
-        own = set(one.fields) - (set(profile.fields) if name else set())  # of a variant, what differs
+        own = set(one.fields) - (_shown_by(profile, one) if name else set())
         missing = [field.name for field in one.fields if field in own and field.name not in reached.get(name, ())]
         of = f" of variant {name}" if name else ""
         yield from (vectors.places.problem("untested_field", f"no vector{of} reaches {field}") for field in missing)
+    for told in _untold(profile, vectors.value.vector):
+        yield vectors.places.problem("untested_field", f"no vector shows that it is told {told.hex(' ')}")
+
+
+def _shown_by(profile: Profile, variant: Profile) -> set[Field]:
+    """Fields of a variant that the vectors of the profile prove; none where its frames are other ones."""
+    framed = isinstance(variant.source, SerialSource) and variant.source != profile.source
+    return set() if framed else set(profile.fields)
+
+
+def _untold(profile: Profile, recorded: Sequence[VectorSchema]) -> Iterator[bytes]:
+    """What a device is told before it is read, and no vector shows; what is not answered cannot be shown."""
+    source, shown = profile.source, [hex_bytes(one.request or "") for one in recorded]
+    if isinstance(source, ModbusSource) and source.start:
+        told = modbus_pdu.encode_request(source.start.request)
+        if told not in [request[1:-CRC_BYTES] for request in shown]:
+            yield told
+    for step in source.setup if isinstance(source, SerialSource) else ():
+        send, answer = declared.told(step, _address(source))
+        if answer and send not in shown:
+            yield send
+
+
+def _address(source: ProtocolSource | SerialSource | ModbusSource | LocalSource) -> str:
+    return source.poll.address if isinstance(source, SerialSource) and source.poll else ""
 
 
 def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
     if isinstance(profile.source, LocalSource):
         raise ValueError("what is handed in has no frames")  # noqa: TRY004 - of the file, not of a type
     if isinstance(profile.source, ModbusSource):
-        fields, decoded = _decode_exchange(_placed(profile.fields, vector.at), vector)
-        yield from _other_model(profile.source, fields, decoded)
+        fields, decoded = _decode_exchange(profile.source, _placed(profile.fields, vector.at), vector)
+        if fields:  # not what starts it
+            yield from _other_model(profile.source, fields, decoded)
     elif isinstance(profile.source, ProtocolSource):
         fields, decoded = _decode_visit(profile.source, profile.fields, vector)
     else:
@@ -142,9 +168,14 @@ def _shown(value: Value | None) -> str:
 # --- Modbus -----------------------------------------------------------------------------------------------------------
 
 
-def _decode_exchange(fields: Sequence[Field], vector: VectorSchema) -> tuple[Sequence[Field], Decoded]:
+def _decode_exchange(
+    source: ModbusSource, fields: Sequence[Field], vector: VectorSchema
+) -> tuple[Sequence[Field], Decoded]:
     """The fields that this exchange reads, and their values; raises ValueError when the way back differs."""
     request = modbus_pdu.decode_request(_pdu(vector.request))
+    if source.start and request == source.start.request:
+        modbus_pdu.reply_data(request, _pdu(vector.response))
+        return (), Decoded((), ())
     if not isinstance(request, ReadRequest):
         raise ValueError("the request reads nothing")  # noqa: TRY004 - of the file, not of a type
     data = modbus_pdu.reply_data(request, _pdu(vector.response))
@@ -214,6 +245,12 @@ def _decode_frame(
     source: SerialSource, fields: Sequence[Field], vector: VectorSchema
 ) -> tuple[Sequence[Field], Decoded]:
     """The fields of the frame and their values; raises ValueError when the way back differs."""
+    for step in source.setup:
+        send, answer = declared.told(step, _address(source))
+        if answer and send == hex_bytes(vector.request or ""):
+            if list(framing.FrameReader(answer, in_step=True).feed(hex_bytes(vector.response or ""))):
+                return (), Decoded((), ())
+            raise ValueError("this does not answer its setup")
     channel, name = _channel(source, vector)
     told = _parse_of(source, channel)
     inside = [field for field in fields if not name or field.part.startswith(f"{name}.")]

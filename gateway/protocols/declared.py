@@ -4,12 +4,12 @@ A channel that is refused, or answered by something else, loses its own parts; o
 with what the channels before it brought.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gateway.errors import BadReply, NoReply
-from gateway.protocols.conversation import Pause, Receive, Send, Talk
+from gateway.protocols.conversation import Pause, Receive, Send, Step, Talk
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse, parts
 from gateway.protocols.template import fill, fill_text, has_hole
@@ -37,6 +37,40 @@ class Poll:
     def shares(self) -> bool:
         """Whether others of its kind may be on the line: it is asked by its address, and says its address."""
         return has_hole(self.send, "address") and has_hole(self.start, "address")
+
+
+@dataclass(frozen=True, slots=True)
+class SetupStep:
+    """What a device is told once when it comes up; `send` and `reply` are templates."""
+
+    send: str
+    reply: str = ""  # what its answer begins with; "" = it gives none
+    reply_bytes: int = 0  # of the whole answer; 0 = as many as `reply` has
+    timeout_ms: int = 1000
+    pause_ms: int = 0  # after it
+
+
+def told(step: SetupStep, address: str = "") -> tuple[bytes, Framing | None]:
+    """What is sent, and the frame of its answer; raises ValueError for an address that does not fit."""
+    known = {"address": address} if address else {}
+    start = fill(step.reply, known)
+    if not start:
+        return fill(step.send, known), None
+    length = step.reply_bytes or len(start)
+    if length < len(start):
+        raise ValueError(f"an answer of {length} bytes cannot begin with {len(start)}")
+    return fill(step.send, known), Framing("fixed", length, start=start, length=length)
+
+
+def setup(steps: Sequence[SetupStep], address: str = "") -> Generator[Step, bytes, None]:
+    """The beginning of a talk; raises NoReply when a step is not answered as it says."""
+    for number, step in enumerate(steps):
+        send, answer = told(step, address)
+        yield Send(send)
+        if answer and not (yield Receive(answer, step.timeout_ms, dates=False)):
+            raise NoReply(f"step {number} of its setup was not confirmed")
+        if step.pause_ms:
+            yield Pause(step.pause_ms)
 
 
 def request(poll: Poll, address: str = "", channel: str = "") -> bytes:

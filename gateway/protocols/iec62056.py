@@ -40,6 +40,8 @@ _PART = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:*&-]{0,31}( [A-Za-z0-9/]{1,14}| \[[A
 class ModeC:
     """Asks for the readout; all of it comes, whatever is wanted."""
 
+    changes_baud = True
+
     def check(self, address: str, parts: Sequence[str]) -> None:
         """As `SerialProtocol`."""
         if not re.fullmatch(r"[0-9A-Za-z]{0,32}", address):

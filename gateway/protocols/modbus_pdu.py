@@ -32,6 +32,7 @@ ECHOED = frozenset({5, 6})  # their response is the request again
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
+DEVICE_FAILURE = 4
 
 
 class Table(StrEnum):

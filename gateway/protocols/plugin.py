@@ -17,6 +17,7 @@ OWN: Mapping[str, str] = {
     "dlt645-2007": "gateway.protocols.dlt645:PROTOCOL",
     "iec62056-21": "gateway.protocols.iec62056:PROTOCOL",
     "mbus": "gateway.protocols.mbus:PROTOCOL",  # needs the extra [mbus]
+    "umb": "gateway.protocols.umb:PROTOCOL",
     "vedirect": "gateway.protocols.vedirect:PROTOCOL",
 }
 Twin: TypeAlias = Generator[Step, bytes, None]
@@ -44,6 +45,11 @@ class SerialProtocol(Protocol):
         `told` is what the device measures; it is looked up when the answer is made.
         """
         ...
+
+
+def changes_baud(protocol: SerialProtocol) -> bool:
+    """Whether its talks have a `SetBaud` in them: it says so by an attribute of this name, true."""
+    return getattr(protocol, "changes_baud", False) is True
 
 
 def load(place: str) -> SerialProtocol:

@@ -21,6 +21,7 @@ from gateway.south.pushed import PushLoop
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Guarded, Poller, poll_together
+from gateway.south.reads.start import Starting
 from gateway.south.rows import Rows
 from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
 from gateway.south.stop import Stop
@@ -101,7 +102,7 @@ def loops(
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
         if bus.transport == "push":
             return PushLoop(bus, clock, counters, on_row, on_event)
-        if bus.transport == "talk":
+        if bus.talks:
             return TalkLoop(bus, clock, counters, random, on_row, on_event, owed=owed)
         if bus.mode == "listen":
             return ListenLoop(bus, clock, counters, random, on_row, on_event)
@@ -221,6 +222,9 @@ class BusLoop:
 
     async def _work(self, guard: Guarded) -> None:
         self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
+        for poller in self._pollers if self._door.down else ():
+            if poller.starting:
+                poller.starting.lost()
         while not self._stop.asked():
             now = self._clock.boot_ms()
             guest, again_at = self._turns.look(now, guard) if self._turns else (None, None)
@@ -276,7 +280,10 @@ def _pollers(bus: Bus, clock: Clock, counters: Counters, memories: Mapping[str, 
             raise TypeError(f"{device.name} is not polled by Modbus")
         cost = line_cost(bus, source)
         memory = memories.get(device.name) or Memory(device, cost)
-        yield from (Poller(bus.name, device, polled, cost, clock, counters, memory) for polled in device.polled)
+        starting = Starting.of(source)
+        yield from (
+            Poller(bus.name, device, polled, cost, clock, counters, memory, starting) for polled in device.polled
+        )
 
 
 def _late_max_ms(bus: Bus) -> int:

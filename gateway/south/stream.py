@@ -18,6 +18,7 @@ from gateway.errors import BadReply
 from gateway.model import BootMs, Event, Quality, Row
 from gateway.profile.parts import Part, decode_parts
 from gateway.profile.profile import SerialSource
+from gateway.protocols import declared
 from gateway.protocols.framing import FrameReader
 from gateway.protocols.parse import concerns, parts
 from gateway.seams import ByteStream, Clock
@@ -26,6 +27,7 @@ from gateway.south.door import Door
 from gateway.south.links.frames import TimedFrames
 from gateway.south.links.ports import open_port
 from gateway.south.links.trace import Trace
+from gateway.south.reads.set_up import SettingUp
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
@@ -72,6 +74,7 @@ class StreamLoop:
         self._last_good = clock.boot_ms()  # or when listening began
         self._cause = Quality.NO_REPLY
         self._down = False
+        self._setting_up = SettingUp.of(source)
 
     async def run(self) -> None:
         """As `bus.Loop`."""
@@ -98,6 +101,7 @@ class StreamLoop:
         frames = TimedFrames[BootMs](FrameReader(self._source.framing))
         self._last_good = self._clock.boot_ms()
         while not self._stop.asked():
+            await self._set_up(stream)
             came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
             data, at_ns = came or (b"", 0)
             if data:
@@ -106,6 +110,18 @@ class StreamLoop:
             if frames.bad:
                 self._fail(Quality.BAD_REPLY, frames.take_bad())
             self._look_at_the_clock()
+
+    async def _set_up(self, stream: ByteStream) -> None:
+        """Tell it what its profile says, where that is due: at the first opening, and while it is silent."""
+        if self._setting_up is None or not self._setting_up.is_due(self._clock.boot_ms()):
+            return
+        self._setting_up.understood(self._clock.boot_ms())
+        self._count("setups")
+        for step in self._setting_up.steps:
+            data, _ = declared.told(step)
+            stream.write(data)
+            self.trace.note(self._clock.boot_ns(), data, sent=True)
+            await self._stop.unless_asked(self._clock.sleep_until(BootMs(self._clock.boot_ms() + step.pause_ms)))
 
     def _wake(self) -> BootMs:
         """When something has to be said even if nothing comes."""
@@ -121,6 +137,8 @@ class StreamLoop:
         if not self._down and not self._stop.asked() and now - self._last_good >= self._silent_ms:
             self._down = True
             self._tell("device_down", str(self._cause))
+        if self._down and self._setting_up:
+            self._setting_up.lost()
 
     def _take_all(self, frames: Sequence[tuple[bytes, BootMs]]) -> None:
         """Those of one read."""

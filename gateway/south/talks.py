@@ -1,4 +1,4 @@
-"""A serial line whose devices are asked, each in its own way: does what its `Schedule` says, as a Modbus bus.
+"""A serial line, here or behind a converter, whose devices are asked, each in its own way, as its `Schedule` says.
 
 Earliest deadline first; a poll that cannot begin in its period is dropped and counted; dead devices share 5 % of the
 line; which device may still answer an old question is `links.owed`'s.
@@ -19,12 +19,13 @@ from gateway.south.links.conversation_link import ConversationLink, TalkStream
 from gateway.south.links.late import late_max_ns
 from gateway.south.links.link import NS_PER_MS
 from gateway.south.links.owed import Owed
-from gateway.south.links.ports import open_port
+from gateway.south.links.ports import open_talk
+from gateway.south.links.pulse import Pulse
 from gateway.south.links.trace import Trace
 from gateway.south.reads.talk import Talker
 from gateway.south.reads.talk_cost import unanswered_ms
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Idle, Poll, Probe, Schedule
+from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
 from gateway.south.verdicts import Verdicts
@@ -44,7 +45,7 @@ class TalkLoop:
         random: Random,
         on_row: Callable[[Row], None],
         on_event: Callable[[Event], None],
-        opener: Callable[[Bus, Clock], Coroutine[Any, Any, TalkStream]] = open_port,
+        opener: Callable[[Bus, Clock], Coroutine[Any, Any, TalkStream]] = open_talk,
         *,
         owed: bool = False,
     ) -> None:
@@ -59,7 +60,9 @@ class TalkLoop:
         self._rows = Rows(bus.name, counters, on_row)
         self._schedule = Schedule(bus, clock.boot_ms(), random, counters)
         self._verdicts = Verdicts(bus.name, self._schedule, self._rows, clock, counters, on_event)
-        self._owed = Owed()  # outlives the link: a port that was reopened still brings the old reply
+        self._owed = Owed(
+            shared_queue=not bus.serial
+        )  # outlives the link: a port that was reopened still brings the old reply
         self._talkers = {device.name: Talker(bus.name, device, clock, counters, self._owed) for device in bus.devices}
         self._quiet_until = BootMs(clock.boot_ms() + (_late_max_ms(bus) if owed else 0))
 
@@ -94,8 +97,9 @@ class TalkLoop:
 
     async def _open(self) -> ConversationLink:
         stream = await self._opener(self._bus, self._clock)
+        pulse = None if self._bus.serial else Pulse()
         return ConversationLink(
-            stream, self._bus.line, self._clock, self._owed, self.trace, self._counters, bus=self._bus.name
+            stream, self._bus.line, self._clock, self._owed, self.trace, self._counters, bus=self._bus.name, pulse=pulse
         )
 
     async def _serve(self, link: ConversationLink) -> None:
@@ -103,11 +107,10 @@ class TalkLoop:
         self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
         while not self._stop.asked():
             step = self._schedule.step(self._clock.boot_ms())
-            if isinstance(step, Poll | Probe):
-                if not await self._ask(step, link):
-                    self._counters.add("bus_reopened", bus=self._bus.name)
-                    return
-            elif isinstance(step, Idle):
+            if isinstance(step, Reopen) or (isinstance(step, Poll | Probe) and not await self._ask(step, link)):
+                self._counters.add("bus_reopened", bus=self._bus.name)
+                return
+            if isinstance(step, Idle):
                 await self._idle(step.until)
 
     async def _idle(self, until: BootMs) -> None:

@@ -64,7 +64,7 @@ class Verdicts:
             return self._schedule.failed(part, now, str(outcome.cause))
         else:
             until = outcome.waits_until or BootMs(now + part.polled.period_ms)
-            self._schedule.spared(part, until, "barred" if outcome.waits_until else "refused")
+            self._schedule.spared(part, until, outcome.waits_for if outcome.waits_until else "refused")
         return []
 
     def _cut(self, asked: Sequence[tuple[Poll | Probe, Outcome]], lost: LinkDown) -> Cut:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadReply, NoReply
-from gateway.protocols import bounded, dlt645, iec62056, mbus, vedirect
+from gateway.protocols import bounded, dlt645, iec62056, mbus, umb, vedirect
 from gateway.protocols.conversation import Receive, Send, SetBaud, Step
 from gateway.protocols.framing import FrameReader, encode
 from gateway.protocols.plugin import OWN, SerialProtocol
@@ -18,6 +18,7 @@ BAUD = 300
 CASES: Mapping[str, tuple[SerialProtocol, str, Mapping[str, str]]] = {
     "vedirect": (vedirect.PROTOCOL, "", {"V": "12810", "I": "-10", "LOAD": "1", "SOC": "876"}),
     "dlt645-2007": (dlt645.PROTOCOL, "123456789012", {"02010100": "230.5", "02020100": "-1.250", "00010000": "7.00"}),
+    "umb": (umb.PROTOCOL, "0x7001", {"100": "20.5", "200": "61.0", "600": "1.25"}),
     "iec62056-21": (iec62056.PROTOCOL, "", {"1.8.0 [kWh]": "1846.0", "1.7.0 kW": "3.5", "13.7": "0.982"}),
 }
 PIECES = st.lists(
@@ -26,6 +27,7 @@ PIECES = st.lists(
         st.sampled_from([
             b"\r\nV\t1", b"\r\nChecksum\t", b":7F0\n", b"\xfe\xfe\x68", b"\x68" + bytes(6) + b"\x68\x91\x06",
             b"/LGZ5X\r\n", b"/LGZ0X\r\n", b"\x02", b"1.8.0(1*kWh)\r\n", b"!\r\n\x03", b"\x16", b"\x03",
+            b"\x01\x10\x01\xf0\x01\x70\x0d\x02\x2f\x10", b"\x00\x01\x08\x00\x64\x00\x16",
         ]),
     ),
     max_size=12,

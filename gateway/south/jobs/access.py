@@ -24,6 +24,7 @@ from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply, m
 from gateway.south.reads.memory import memory_of
 from gateway.south.reads.place import Place
 from gateway.south.reads.poll import Poller
+from gateway.south.reads.start import Starting
 from gateway.south.turns import Asks
 
 PATIENCE: Final = 2  # lost replies in a row that end a read
@@ -44,19 +45,22 @@ class Written:
     after: Value | None = None  # read back
 
 
-async def read(asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock) -> Row:
+async def read(
+    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, *, lone: bool = False
+) -> Row:
     """All of `fields` and what they are scaled by, as one row of theirs; what is not good has its reason.
 
+    `lone`: no gateway polls the device, so it is told to measure first, where it needs that, and waited for.
     Raises LinkDown when the bus went away before there was one good value.
     """
     source = device.profile.source
     if not isinstance(source, ModbusSource):
         raise TypeError(f"{device.name} is not asked by Modbus")
-    place = Place(source.sunspec)
-    row, cause = await _read(asks, bus, device, fields, clock, place)
+    known = _Known(Place(source.sunspec), Starting.of(source) if lone else None)
+    row, cause = await _read(asks, bus, device, fields, clock, known)
     if row is None and len(fields) > 1 and cause is not Quality.NO_REPLY:  # each for its own reason, or good now
-        alone = [await _read(asks, bus, device, (field,), clock, place) for field in fields]
-        return _joined(device, fields, clock, alone)
+        each = [await _read(asks, bus, device, (field,), clock, known) for field in fields]
+        return _joined(device, fields, clock, each)
     return row or _joined(device, fields, clock, [(None, cause)] * len(fields))
 
 
@@ -124,6 +128,14 @@ class _Reach:
         return await self._asks.ask(self._unit_id, request, self._timeout_ms, self._manner)
 
 
+@dataclass(slots=True)
+class _Known:
+    """What one read learns on its way, for those of its fields that are read alone after it."""
+
+    place: Place
+    starting: Starting | None
+
+
 class _Asked:
     """`Guarded` over `Asks`, so that a read on request is a poll: split, isolated and decoded by the same rules."""
 
@@ -142,16 +154,19 @@ class _Asked:
 
 
 async def _read(
-    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, place: Place
+    asks: Asks, bus: Bus, device: Device, fields: tuple[Field, ...], clock: Clock, known: "_Known"
 ) -> tuple[Row | None, Quality]:
     """A row, or why there is none; raises LinkDown."""
     behind = tuple(field for field in device.profile.behind(fields) if field not in fields)
     polled = Polled(_group(device, fields), (*fields, *behind), PERIOD_MS)
     # counters of its own: what a technician reads is not among what the bus is judged by
-    memory = memory_of(bus, device)
+    memory, place = memory_of(bus, device), known.place
     memory.place = place
-    poller = Poller(bus.name, device, polled, memory.cost, clock, Counters(), memory)
+    poller = Poller(bus.name, device, polled, memory.cost, clock, Counters(), memory, known.starting)
     outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
+    if known.starting and outcome.waits_until is not None:
+        await clock.sleep_until(outcome.waits_until)
+        outcome = await poller.poll(_Asked(asks, clock), PATIENCE)
     for _ in range(WALKS_MAX):  # of a SunSpec device, as long as it takes to find its model
         if place.at is not None or place.question is None or not outcome.answered or outcome.link_down:
             break

@@ -8,6 +8,8 @@
 - Our own bytes coming back (a two-wire adapter that hears itself) are passed over: exactly those, and whole, right at
   the beginning.
 - A talk that ends without the reply to what it sent last leaves its device barred (`owed`).
+- Over TCP a converter passes the bytes on: the same rules, with the line of the devices behind it for what bytes take.
+  It may be half open (`pulse`), and replies wait in one queue (`owed`).
 - The speed is that of the bus when a talk begins, however the one before it ended.
 The time of a talk is that of the first byte of the first frame it was given that dates its values. Nothing
 but a DeviceError and LinkDown comes out, whatever a protocol module does.
@@ -28,6 +30,7 @@ from gateway.south.links.frames import TimedFrames
 from gateway.south.links.late import late_max_ns
 from gateway.south.links.link import NS_PER_MS, NotSent
 from gateway.south.links.owed import Hope, Owed
+from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 
 READ_MAX_BYTES = 1024
@@ -54,6 +57,7 @@ class Told:
     t_sent_ns: int
     t_first_ns: int  # the first byte of the first frame; of a talk without one, its end
     t_done_ns: int
+    latency_ns: int | None = None  # from the last byte of what was asked to that byte; None where nothing was
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class _Now:
     sent_ns: int = 0  # when its first bytes were handed over
     left_ns: int = 0  # when the last of what was sent has left the line
     first_ns: int = 0
+    latency_ns: int | None = None
     asked: bool = False  # the reply to what was sent last has not come
     timeout_ns: int = 0  # of the last `Receive`
     hope: Hope | None = None
@@ -87,7 +92,9 @@ class ConversationLink:
         counters: Counters,
         *,
         bus: str,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse
         self._stream = stream
         self._line = line
         self._clock = clock
@@ -106,10 +113,13 @@ class ConversationLink:
             await self._set_baud(self._line.baud)
             await self._until_silent()
             parts = await self._follow(talk)
-            return Told(parts, now.sent_ns, now.first_ns or self._clock.boot_ns(), self._clock.boot_ns())
+            done_ns = self._clock.boot_ns()
+            return Told(parts, now.sent_ns, now.first_ns or done_ns, done_ns, now.latency_ns)
         except NoReply as error:
             if now.came:
                 raise BadReply(f"{now.came} bytes came, no answer among them") from error
+            if now.sent_ns and self._pulse and self._pulse.missed(now.sent_ns, self._clock.boot_ns()):
+                raise LinkDown(LOST) from None
             raise
         except (DeviceError, LinkDown):
             raise
@@ -119,8 +129,8 @@ class ConversationLink:
             talk.close()
             if now.asked:
                 self._counters.add("talks_uncertain", bus=self._bus)
-                until_ns = self._clock.boot_ns() + late_max_ns(now.timeout_ns)
-                self._owed.bar(device, until_ns, now.hope)
+                now_ns = self._clock.boot_ns()
+                self._owed.bar(device, now_ns + late_max_ns(now.timeout_ns), now.hope, now_ns)
 
     def listen(self) -> None:
         """Let the rule see what came unasked; raises NotSent where the port is gone."""
@@ -189,7 +199,10 @@ class ConversationLink:
                 for frame, began in frames.feed(bytes((byte,)), at_ns):
                     if step.fits is None or step.fits(frame):
                         self._keep(data[at:], at_ns)
-                        now.first_ns, now.asked = now.first_ns or (began if step.dates else 0), False
+                        if step.dates and not now.first_ns:
+                            now.first_ns = began
+                            now.latency_ns = max(began - now.left_ns, 0) if now.asked else None
+                        now.asked = False
                         return frame
             quiet_ns = max(quiet_ns, at_ns + now.timeout_ns)
 
@@ -238,6 +251,8 @@ class ConversationLink:
 
     def _note(self, data: bytes, at_ns: int) -> None:
         self._last_byte_ns = at_ns
+        if self._pulse:
+            self._pulse.beat()
         self._trace.note(at_ns, data, sent=False)
         if late := self._owed.heard(data):
             self._counters.add("talks_late", late, bus=self._bus)

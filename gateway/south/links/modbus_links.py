@@ -29,7 +29,7 @@ from gateway.protocols.modbus_pdu import reply_length as pdu_length
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus
 from gateway.south.links.link import Heard, NotSent, Reply
-from gateway.south.links.ports import open_port, open_tcp
+from gateway.south.links.ports import CONNECT_TIMEOUT_S, open_port, open_tcp
 from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 
@@ -37,7 +37,6 @@ READ_MAX_BYTES = 1024
 NOISE_MAX_BYTES = 64  # before an echo
 UNHEARD_MAX = 64  # frames kept for `drain`; with an older one only the early end of its bar is lost
 ARRIVALS_MAX = 1024  # pieces that are remembered: more than an answer and what is behind it can come in
-CONNECT_TIMEOUT_S = 5.0
 
 
 class Wire(Protocol):

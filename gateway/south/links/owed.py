@@ -3,7 +3,9 @@
 A serial reply says at most whose it is, never which question it answers. After a talk that ended without its reply the
 device may still send it. Until it has come, or `late.late_max_ns` has passed, that device is *barred*: not asked again.
 Others on the line are asked meanwhile: their replies tell their own address, so a late one of this device is not taken
-for theirs (a device that does not tell its address is alone on its line). Pure; belongs to the bus, not to a
+for theirs (a device that does not tell its address is alone on its line). Behind a converter all questions may wait in
+one queue (`shared_queue`): what is asked while replies are owed may be taken up only when those are done, so its bar is
+counted from the end of theirs, as `late` does it. Pure; belongs to the bus, not to a
 connection: a port that was reopened still brings the old reply.
 """
 
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.protocols.framing import FrameReader
+from gateway.south.links.late import QUEUED_MAX
 
 
 @dataclass(slots=True)
@@ -28,11 +31,17 @@ class Hope:
 class Owed:
     """The barred devices of one bus, by a name each; at most one bar a device."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared_queue: bool = False) -> None:
+        self._shared_queue = shared_queue
         self._bars: dict[str, tuple[int, Hope | None]] = {}
 
-    def bar(self, device: str, until_ns: int, hope: Hope | None) -> None:
+    def bar(self, device: str, until_ns: int, hope: Hope | None, now_ns: int = 0) -> None:
         """A reply is owed. Without a hope (what was waited for is not known) only time lifts the bar."""
+        if self._shared_queue:
+            longest_ns = until_ns - now_ns
+            ahead = (theirs_ns for other, (theirs_ns, _) in self._bars.items() if other != device)
+            taken_up_ns = min(max(ahead, default=0), now_ns + QUEUED_MAX * longest_ns)
+            until_ns = max(until_ns, taken_up_ns + longest_ns)
         self._bars[device] = until_ns, hope
 
     def until_ns(self, device: str, now_ns: int) -> int | None:

@@ -20,12 +20,15 @@ from functools import partial
 import serial
 from serial.rs485 import RS485Settings
 
-from gateway.errors import LinkDown
+from gateway.errors import BadReply, LinkDown
+from gateway.model import BootMs
 from gateway.profile.profile import Line
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus
 
 CHUNK_BYTES = 4096
+CONNECT_TIMEOUT_S = 5.0
+CONVERTER_TELLS_MS = 300  # after it was connected to
 HELD_MAX_BYTES = 16_384  # then reading stops until someone takes them: the kernel's buffer is bounded too
 UNANSWERED_MAX_MS = 10_000  # TCP_USER_TIMEOUT: bytes that a vanished peer never acknowledged
 TIOCGRS485 = 0x542E  # asm-generic/ioctls.h
@@ -60,6 +63,36 @@ async def open_tcp(host: str, port: int, clock: Clock, timeout_s: float) -> Byte
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot even be asked for
         raise LinkDown(f"{host}:{port} cannot be reached: {_why(error)}") from None
     return FdStream(connection.fileno(), f"{host}:{port}", clock, partial(_close_socket, connection))
+
+
+async def open_talk(bus: Bus, clock: Clock) -> "SerialStream | ConverterStream":
+    """What serial devices are asked through: a port, or a converter that passes bytes on; raises LinkDown.
+
+    Some converters keep what their line said while nobody was connected, and tell it to the next one. It comes at once.
+    """
+    if bus.serial:
+        return await open_port(bus, clock)
+    host, _, port = bus.endpoint.rpartition(":")
+    stream = await open_tcp(host.strip("[]"), int(port), clock, CONNECT_TIMEOUT_S)
+    try:
+        await clock.sleep_until(BootMs(clock.boot_ms() + CONVERTER_TELLS_MS))
+        stream.drain_input()
+    except BaseException:
+        await stream.close()
+        raise
+    return ConverterStream(stream)
+
+
+class ConverterStream:
+    """`ByteStream` through a converter; its speed is its own."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.read, self.write = stream.read, stream.write
+        self.drain_input, self.close = stream.drain_input, stream.close
+
+    async def set_baud(self, baud: int) -> None:
+        """Never: raises BadReply, which ends the talk."""
+        raise BadReply(f"{baud} baud: the speed of a converter cannot be changed from here")
 
 
 class FdStream:

@@ -17,10 +17,11 @@ from gateway.profile import codec
 from gateway.profile.profile import ModbusSource
 from gateway.seams import Clock
 from gateway.site import Device, Polled
-from gateway.south.links.link import manner_of
+from gateway.south.links.link import NotSent, manner_of
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import LineCost, Span, span_of
 from gateway.south.reads.seek import Sought, seek
+from gateway.south.reads.start import Held, Starting, prepare
 from gateway.south.reads.visit import UNREACHABLE, Caller, Guarded, Part, Together, Visit
 
 __all__ = ["UNREACHABLE", "Guarded", "Outcome", "Poller", "poll_together"]
@@ -39,10 +40,11 @@ class Outcome:
     events: tuple[Event, ...] = ()
     link_down: LinkDown | None = None  # the bus went away on the way; the row has what came before
     reached: bool = True  # False: the poll ended before this group's turn, and it is still due
+    waits_for: str = "barred"  # or "starting"
 
 
 class Poller:
-    """Polls one group of one device; `memory` is shared by the groups of the device."""
+    """Polls one group of one device; `memory` and `starting` are shared by the groups of the device."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Poller:
         clock: Clock,
         counters: Counters,
         memory: Memory | None = None,
+        starting: Starting | None = None,
     ) -> None:
         source = device.profile.source
         if not isinstance(source, ModbusSource):
@@ -60,6 +63,7 @@ class Poller:
         self.polled = polled
         self.unit_id = device.unit_id
         self.memory = memory or Memory(device, cost)
+        self.starting = starting
         self._device = device.name
         manner = manner_of(source)
         self.caller = Caller(bus, device, source.timeout_ms, manner, cost, clock, counters, self.memory)
@@ -71,6 +75,10 @@ class Poller:
         """Never raises: a bus that is lost on the way is in the outcome, with what was read before."""
         (outcome,) = await poll_together(link, patience, (self,))
         return outcome
+
+    async def hold(self, link: Guarded) -> Held | None:
+        """Why the device is not to be read now; None when it is. It is told to measure where that is due."""
+        return await prepare(self.starting, link, self.caller) if self.starting else None
 
     def visit(self, pollers: "tuple[Poller, ...]") -> Visit:
         """A visit of these groups that begins now."""
@@ -89,11 +97,7 @@ class Poller:
         cause = None if row else part.cause or (part.null.get(0) if part.answered else None)
         names = [one.name for one in self.polled.fields if span_of(one) in refused] if refused else []
         events = [Event(now, self._device, "field_refused", name) for name in names]
-        barren = row is None and part.answered
-        if barren and not self._barren:
-            events.append(Event(now, self._device, "no_good_field", str(cause)))
-        if row or barren:
-            self._barren = barren
+        events += self._news(now, cause, good=row is not None, answered=part.answered)
         return Outcome(row, cause, part.answered, part.waits_until, tuple(events), visit.link_down, part.reached)
 
     def unplaced(self, sought: Sought) -> Outcome:
@@ -101,6 +105,27 @@ class Poller:
         now, missing = self.caller.clock.boot_ms(), sought.missing
         events = () if missing is None else (Event(now, self._device, "model_not_found", missing),)
         return Outcome(None, sought.cause, sought.answered, sought.waits_until, events, sought.link_down)
+
+    def held(self, held: Held, now: BootMs) -> Outcome:
+        """The outcome of a visit in which nothing was read."""
+        news = self._news(now, held.cause, good=False, answered=held.answered)
+        return Outcome(
+            None,
+            held.cause,
+            held.answered,
+            held.waits_until,
+            tuple(news),
+            held.link_down,
+            waits_for="starting",
+        )
+
+    def _news(self, now: BootMs, cause: Quality | None, *, good: bool, answered: bool) -> list[Event]:
+        """When it begins that a group is answered without one good value."""
+        barren = answered and not good
+        begins = barren and not self._barren
+        if good or barren:
+            self._barren = barren
+        return [Event(now, self._device, "no_good_field", str(cause))] if begins else []
 
     def _row(self, part: Part) -> Row | None:
         """None when no field is good. Hidden fields stand behind those of the group, and are not shown."""
@@ -122,8 +147,13 @@ async def poll_together(link: Guarded, patience: int, pollers: Sequence[Poller])
     Never raises. Only the first one is reached for sure.
     """
     first = pollers[0]
+    if (held := await first.hold(link)) is not None:
+        return [poller.held(held, first.caller.clock.boot_ms()) for poller in pollers]
     if first.memory.place.at is None and (sought := await seek(first.caller, link, patience)) is not None:
         return [poller.unplaced(sought if poller is first else replace(sought, missing=None)) for poller in pollers]
     visit = first.visit(tuple(pollers))
     refused = await visit.run(link, patience)
+    starting = pollers[0].starting
+    if starting and (visit.lost_replies or (visit.link_down and not isinstance(visit.link_down, NotSent))):
+        starting.lost()
     return [poller.conclude(visit, visit.part(number), refused) for number, poller in enumerate(pollers)]

@@ -20,6 +20,7 @@ from gateway.south.links.conversation_link import ConversationLink, Told
 from gateway.south.links.link import NS_PER_MS
 from gateway.south.links.owed import Owed
 from gateway.south.reads.poll import Outcome
+from gateway.south.reads.set_up import SettingUp
 
 
 class Talker:
@@ -33,6 +34,7 @@ class Talker:
         self._counters = counters
         self._owed = owed
         self._barren: set[Polled] = set()
+        self._setting_up = SettingUp.of(device.profile.source)
         self._failure = ""  # of its protocol module: told once
 
     async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
@@ -47,18 +49,34 @@ class Talker:
             waits_until = BootMs(-(-until_ns // NS_PER_MS))
             return [Outcome(None, None, answered=False, waits_until=waits_until) for _ in groups]
         self._counters.add("reads", bus=self._bus, device=name)
-        try:
-            told = await link.talk(name, talk_of(self._device, groups))
-        except LinkDown as error:
-            self._count_failure(error.code)
-            return [Outcome(None, None, answered=False, link_down=error) for _ in groups]
-        except DeviceError as error:
-            self._count_failure(error.code)
-            return self._failed(groups, error)
+        told = await self._told(link, groups)
+        if isinstance(told, LinkDown):
+            self._count_failure(told.code)
+            return [Outcome(None, None, answered=False, link_down=told) for _ in groups]
+        if isinstance(told, DeviceError):
+            self._count_failure(told.code)
+            return self._failed(groups, told)
         self._failure = ""
-        if told.t_sent_ns:  # what speaks by itself answers nothing
-            self._counters.set("latency_ms", (told.t_first_ns - told.t_sent_ns) / NS_PER_MS, bus=self._bus, device=name)
+        if told.latency_ns is not None:  # what speaks by itself answers nothing
+            self._counters.set("latency_ms", told.latency_ns / NS_PER_MS, bus=self._bus, device=name)
         return [self._outcome(polled, told) for polled in groups]
+
+    async def _told(self, link: ConversationLink, groups: Sequence[Polled]) -> Told | DeviceError | LinkDown:
+        """One talk, with the setup of the device before it where that is due."""
+        setting_up, now = self._setting_up, self._clock.boot_ms()
+        talk = talk_of(self._device, groups)
+        if setting_up and setting_up.is_due(now):
+            self._counters.add("setups", bus=self._bus, device=self._device.name)
+            talk = setting_up.before(talk, self._device.address, now)
+        try:
+            told = await link.talk(self._device.name, talk)
+        except (DeviceError, LinkDown) as error:
+            if setting_up:
+                setting_up.failed()
+            return error
+        if setting_up:
+            setting_up.answered()
+        return told
 
     def _outcome(self, polled: Polled, told: Told) -> Outcome:
         at = BootMs(told.t_first_ns // NS_PER_MS)

@@ -20,7 +20,7 @@ def unanswered_ms(bus: Bus, device: Device, source: SerialSource | ProtocolSourc
         return 0.0
     _, channel = poll.channels[0] if poll.channels else ("", "")
     sent = len(poll.wake) + len(declared.request(poll, device.address, channel)) + SILENCE_CHARS
-    return poll.timeout_ms + poll.wake_ms + sent * _char_ms(bus)
+    return poll.timeout_ms + poll.wake_ms + sent * _char_ms(bus) + _setup_ms(bus, device, source)
 
 
 def answered_ms(bus: Bus, device: Device, source: SerialSource | ProtocolSource, latency_ms: float) -> float:
@@ -34,6 +34,13 @@ def answered_ms(bus: Bus, device: Device, source: SerialSource | ProtocolSource,
     for _, channel in poll.channels or (("", ""),):
         sent += len(declared.request(poll, device.address, channel)) + source.framing.max_bytes + SILENCE_CHARS
     return poll.wake_ms + sent * _char_ms(bus) + latency_ms * max(len(poll.channels), 1)
+
+
+def _setup_ms(bus: Bus, device: Device, source: SerialSource) -> float:
+    """At most; it is said before the first visits."""
+    waits = sum(step.timeout_ms * bool(step.reply) + step.pause_ms for step in source.setup)
+    sent = sum(len(declared.told(step, device.address)[0]) + SILENCE_CHARS for step in source.setup)
+    return waits + sent * _char_ms(bus)
 
 
 def _char_ms(bus: Bus) -> float:

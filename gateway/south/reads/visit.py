@@ -150,6 +150,11 @@ class Visit:
         lesson = Lesson(self._good, silent, self._illegal if self.placed else ())
         return self._caller.memory.learn(self._together.wanted, lesson, self.began)
 
+    @property
+    def lost_replies(self) -> int:
+        """How many reads stayed unanswered, or were answered by what is no reply."""
+        return len(self._silent)
+
     def part(self, number: int) -> Part:
         """What it brought to the group of this number."""
         members, concern = self._together.members[number], self._together.concern

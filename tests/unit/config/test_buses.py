@@ -79,6 +79,8 @@ def test_transports(tmp_path: Path) -> None:
         + HOST.replace("tcp-1", "tcp-2").replace('10.0.0.7"', '10.0.0.8:4196"\nframing = "rtu"\nlink = "pymodbus"')
         + BUS.replace("rs485-1", "wind").replace("usb-1", "usb-2")
         + device("wind-1", "gill/windsonic@1", bus="wind")
+        + HOST.replace("tcp-1", "tcp-3").replace("10.0.0.7", "10.0.0.9:4001")
+        + device("wind-2", "gill/windsonic-polled@1", bus="tcp-3")
     )
     buses, problems, _ = compiled(tmp_path, text)
     assert problems == []
@@ -87,7 +89,9 @@ def test_transports(tmp_path: Path) -> None:
         ("tcp", "own", "10.0.0.7:502"),
         ("rtu_over_tcp", "pymodbus", "10.0.0.8:4196"),
         ("stream", "own", "/dev/serial/by-id/usb-2"),
+        ("talk_over_tcp", "own", "10.0.0.9:4001"),
     ]
+    assert [(b.serial, b.talks) for b in buses[-2:]] == [(True, False), (False, True)]
     assert buses[3].devices[0].unit_id == 0
 
 
@@ -208,6 +212,11 @@ def test_a_unit_id_comes_from_the_file_or_from_the_profile(tmp_path: Path) -> No
         (HOST.replace("7", "7:0"), [("bad_host", "bus[0].host")]),
         (BUS + device("a", "gill/windsonic@1") + device("b", "xy/md02@1"), [("not_alone", "bus[0]")]),
         (HOST + device("a", "gill/windsonic@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
+        (HOST + device("a", "generic/iec62056-21@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
+        (
+            HOST + 'framing = "rtu"\n' + device("a", "gill/windsonic-polled@1", bus="tcp-1"),
+            [("wrong_bus", "bus[0].framing")],
+        ),
         (BUS + 'link = "pymodbus"\n' + device("a", "gill/windsonic@1"), [("wrong_bus", "bus[0].link")]),
         (BUS + device("a", "gill/windsonic@1", "unit_id = 3"), [("bad_value", "device[0].unit_id")]),
         (BUS + device("a", "xy/md02@1", 'every = "49ms"'), [("impossible_period", "device[0].every")]),
@@ -432,3 +441,10 @@ def test_the_header_of_a_sunspec_model_is_read_with_each_group(tmp_path: Path) -
     for polled in sun.polled:
         hidden = {field.name for field in polled.fields} - set(polled.group.fields)
         assert {"sunspec_model", "sunspec_length"} <= hidden
+
+
+def test_a_simulator_serves_serial_devices_at_ports(tmp_path: Path) -> None:
+    """Behind a host they are planned."""
+    text = HOST.replace("10.0.0.7", "127.0.0.1:0") + device("a", "gill/windsonic-polled@1", bus="tcp-1")
+    _, problems, _ = compiled(tmp_path, text, SimulatorConfig)
+    assert [(one.code, one.path) for one in problems] == [("not_built_yet", "bus[0].host")]

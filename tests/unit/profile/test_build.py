@@ -8,7 +8,7 @@ import pytest
 from gateway import toml_file
 from gateway.errors import Problem
 from gateway.profile.build import build, build_variants
-from gateway.profile.profile import Field, ModbusSource, Profile
+from gateway.profile.profile import Field, ModbusSource, Profile, SerialSource
 from gateway.profile.schema import ProfileSchema
 from gateway.protocols.modbus_pdu import Table
 from gateway.protocols.sunspec import Sunspec
@@ -325,3 +325,35 @@ def test_sunspec_models_are_in_the_holding_table(tmp_path: Path) -> None:
         ("wrong_table", "fields.active_power"),
         ("wrong_table", "fields.tens"),
     ]
+
+
+FRAMED = f"""{HEAD}[serial]
+line = "9600 8N1"
+period = "1s"
+framing = {{ kind = "line", end = "0D", max_bytes = 9 }}
+parse = {{ kind = "split" }}
+[fields]
+temperature = {{ part = "0", unit = "Cel", decimals = 1 }}
+[variants.fine]
+title = {{ en = "Fine probe", vi = "Đầu đo mịn" }}
+serial = {{ line = "4800 8N1", framing = {{ kind = "fixed", length = 5, max_bytes = 5 }} }}
+"""
+
+
+def test_a_variant_may_have_other_frames(tmp_path: Path) -> None:
+    """Line, framing and parse that differ, each as a whole; the rest is the profile's."""
+    read = toml_file.read_located(write(tmp_path / "p.toml", FRAMED), ProfileSchema)
+    made, problems = build_variants(read.value, read.places, [])
+    assert problems == []
+    base, _ = build(read.value, read.places)
+    fine = made["fine"].source
+    assert isinstance(base.source, SerialSource)
+    assert isinstance(fine, SerialSource)
+    assert (fine.line.baud, fine.framing.kind, fine.framing.length) == (4800, "fixed", 5)
+    assert (fine.parse, fine.period_ms) == (base.source.parse, 1000)
+
+
+def test_other_frames_need_serial(tmp_path: Path) -> None:
+    """A Modbus profile has none that could differ."""
+    made = varied(tmp_path, 'serial = { line = "4800 8N1" }')[1]
+    assert [code for code, *_ in made] == ["bad_variant"]

@@ -99,6 +99,9 @@ def _broken(profile: Profile) -> Iterator[tuple[str, Profile]]:
     if isinstance(source, ModbusSource) and source.sunspec:
         yield "length", replace(profile, source=replace(source, sunspec=replace(source.sunspec, length=1)))
         yield "models", replace(profile, source=replace(source, sunspec=replace(source.sunspec, models=(1,))))
+    if isinstance(source, ModbusSource) and source.start:
+        request = replace(source.start.request, address=source.start.request.address + 1)
+        yield "start", replace(profile, source=replace(source, start=replace(source.start, request=request)))
     if isinstance(source, ProtocolSource):
         others = sorted(set(plugin.OWN.values()) - {source.place})
         yield "protocol", replace(profile, source=replace(source, place=others[0]))

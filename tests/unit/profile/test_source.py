@@ -7,11 +7,11 @@ import pytest
 from gateway import toml_file
 from gateway.errors import Invalid, Problem
 from gateway.profile.build import build
-from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource, Setup
+from gateway.profile.profile import Identify, Line, ModbusSource, Profile, SerialSource, Setup, Start
 from gateway.profile.schema import ProfileSchema
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
-from gateway.protocols.modbus_pdu import Table
+from gateway.protocols.modbus_pdu import ReadRequest, Table, WriteRegisters
 from gateway.protocols.parse import Parse
 from tests.support.written import HEAD, PROFILE, codes, write
 
@@ -243,3 +243,82 @@ def test_a_wake_byte(tmp_path: Path, keys: str, wake: tuple[bytes, int], found: 
     profile, problems = built(tmp_path, PROFILE.replace('table = "input"', f'table = "input"\n{keys}'))
     assert isinstance(profile.source, ModbusSource)
     assert ((profile.source.wake, profile.source.wake_ms), codes(problems)) == (wake, found)
+
+
+@pytest.mark.parametrize(
+    ("keys", "start", "found"),
+    [
+        (
+            'function = 3, address = 500, pause = "8s", again = "1h"',
+            Start(ReadRequest(Table.HOLDING, 500, 1), 8000, 3_600_000),
+            [],
+        ),
+        ('function = 6, address = 500, value = 1, pause = "1s"', Start(WriteRegisters(500, (1,)), 1000), []),
+        (
+            'function = 16, address = 500, value = 1, pause = "1s"',
+            Start(WriteRegisters(500, (1,), multiple=True), 1000),
+            [],
+        ),
+        ('function = 3, address = 500, pause = "3m"', None, ["out_of_bounds"]),
+        ('function = 3, address = 500, pause = "8s", again = "75s"', None, ["out_of_bounds"]),
+        ('function = 3, address = 500, pause = "1s", again = "30s"', None, ["out_of_bounds"]),
+        ('function = 3, address = 500, value = 1, pause = "8s"', None, ["bad_value"]),
+        ('function = 6, address = 500, pause = "8s"', None, ["bad_value"]),
+        ('function = 3, address = 1, pause = "8s"', None, ["in_hole"]),
+    ],
+)
+def test_what_a_device_is_told_before_it_measures(
+    tmp_path: Path, keys: str, start: Start | None, found: list[str]
+) -> None:
+    """One register, read or written; bounded; a read that starts it is stepped over by no other read."""
+    table = "holding" if "in_hole" in found else "input"
+    text = PROFILE.replace('table = "input"', f'table = "{table}"\nstart = {{ {keys} }}')
+    if found == ["bad_value"]:
+        with pytest.raises(Invalid) as invalid:
+            built(tmp_path, text)
+        assert codes(list(invalid.value.problems)) == found
+        return
+    profile, problems = built(tmp_path, text)
+    assert isinstance(profile.source, ModbusSource)
+    assert codes(problems) == found
+    if start:
+        assert profile.source.start == start
+        stepped_over = (Table.HOLDING, 500, 500) in profile.source.never_read
+        assert stepped_over == isinstance(start.request, ReadRequest)
+
+
+STEP = 'send = "3F {address:u8} {sum8:0}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "found"),
+    [
+        (ASKED, (f'{STEP}\nreply = "23 {{address:u8}}"\nreply_bytes = 6\npause = "50ms"',), []),
+        (ASKED, (STEP,) * 4, []),
+        (ASKED, (f"{STEP}\nreply_bytes = 6",), ["keys_clash"]),
+        (ASKED, (f'{STEP}\nreply = "23 23"\nreply_bytes = 1',), ["bad_template"]),
+        (ASKED, ('send = "{channel:u8}"',), ["bad_template"]),
+        (ASKED, (f'{STEP}\nreply = "23"\ntimeout = "6s"',) * 2, ["out_of_bounds"]),
+        (BINARY, ('send = "42 4D"\npause = "1s"',), []),
+        (BINARY, ('send = "42 4D"\nreply = "42"',), ["keys_clash"]),
+        (BINARY, ('send = "42 {address:u8}"',), ["bad_template"]),
+    ],
+)
+def test_what_a_serial_device_is_told_when_it_comes_up(
+    tmp_path: Path, text: str, steps: tuple[str, ...], found: list[str]
+) -> None:
+    """A few steps; an answer only of what is asked; all waits bounded."""
+    setup = "".join(f"[[serial.setup]]\n{step}\n" for step in steps)
+    profile, problems = built(tmp_path, text.replace("[fields]", f"{setup}[fields]"))
+    assert codes(problems) == found
+    if not found:
+        assert isinstance(profile.source, SerialSource)
+        assert len(profile.source.setup) == len(steps)
+
+
+def test_the_setup_as_it_is_compiled(tmp_path: Path) -> None:
+    """Times in ms, the answer's length, bytes as templates."""
+    step = f'{STEP}\nreply = "23"\nreply_bytes = 6\ntimeout = "300ms"\npause = "1s"'
+    profile, _ = built(tmp_path, ASKED.replace("[fields]", f"[[serial.setup]]\n{step}\n[fields]"))
+    assert isinstance(profile.source, SerialSource)
+    assert profile.source.setup == (SetupStep("3F {address:u8} {sum8:0}", "23", 6, 300, 1000),)

@@ -222,3 +222,54 @@ def test_a_header_of_another_model_shows(tmp_path: Path, old: str, new: str) -> 
     assert old in text
     path = write_profile(tmp_path, text.replace(old, new), vectors.path_of(INVERTER).read_text())
     assert "the header in it is not that of the profile's SunSpec model" in [one.detail for one in checked(path)]
+
+
+STARTED = """
+[[vector]]
+about = "told to measure"
+evidence = "constructed"
+source = "test"
+request = "01 03 01 F4 00 01 C4 04"
+response = "01 03 02 00 00 B8 44"
+"""
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        (STARTED, []),
+        ("", ["untested_field"]),
+        (STARTED.replace("01 F4 00 01 C4 04", "01 F5 00 01 95 C4"), ["untested_field"]),
+        (STARTED.replace("02 00 00 B8 44", "04 00 00 00 00 FA 33"), ["bad_vector"]),
+    ],
+)
+def test_what_starts_a_device_is_in_a_vector(tmp_path: Path, shown: str, found: list[str]) -> None:
+    """The request as the profile says it, and an answer to it; it means no value."""
+    start = 'start = { function = 3, address = 500, pause = "8s" }'
+    text = PROFILE.replace('table = "input"', f'table = "input"\n{start}')
+    assert codes(checked(write_profile(tmp_path, text, VECTORS + shown))) == found
+
+
+VARIANT = """
+[variants.fine]
+title = { en = "Fine", vi = "Mịn" }
+serial = { framing = { kind = "line", start = "02", end = "0D", max_bytes = 64 } }
+"""
+
+
+def test_a_variant_with_other_frames_has_vectors_for_all_its_fields(tmp_path: Path) -> None:
+    """Those of the profile prove nothing of it."""
+    text, frames = STREAM.read_text(), vectors.path_of(STREAM).read_text()
+    path = write_profile(tmp_path, text + VARIANT, frames)
+    assert codes(checked(path)) == ["untested_field", "untested_field"]
+
+
+def test_what_a_polled_device_is_set_up_with_is_in_a_vector(tmp_path: Path) -> None:
+    """Without it, or with an answer that is none, the profile is not proved."""
+    asked = sources.shipped() / "nova" / "sds011-query.toml"
+    text, frames = asked.read_text(), vectors.path_of(asked).read_text()
+    assert checked(asked) == []
+    without = frames[: frames.rindex("[[vector]]")]
+    assert codes(checked(write_profile(tmp_path, text, without))) == ["untested_field"]
+    wrong = frames.replace("AA C5 02 01 01", "AA C5 03 01 01")
+    assert codes(checked(write_profile(tmp_path, text, wrong))) == ["bad_vector"]

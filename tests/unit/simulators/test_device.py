@@ -1,11 +1,12 @@
 """A device answers as its profile says, and knows what it said."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 
 from gateway.model import UtcMs
-from gateway.profile.profile import Field, Identify, Line, ModbusSource, Profile
+from gateway.profile.profile import Field, Identify, Line, ModbusSource, Profile, Start
 from gateway.protocols.modbus_pdu import ReadDeviceId, ReadRequest, Table, WriteCoils, WriteRegisters, encode_request
 from gateway.site import Device
 from simulators.device import Answer, ModbusDevice, StreamDevice
@@ -148,3 +149,25 @@ def test_a_device_is_asked_in_its_own_way() -> None:
         ModbusDevice(stream_device(), {})
     with pytest.raises(TypeError):
         StreamDevice(modbus_device("m", METER), {})
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (ReadRequest(Table.HOLDING, 500, 1), bytes([3, 2, 0, 0])),
+        (WriteRegisters(500, (1,)), bytes([6, 1, 0xF4, 0, 1])),
+        (WriteRegisters(500, (1,), multiple=True), bytes([16, 1, 0xF4, 0, 1])),
+    ],
+)
+def test_a_device_that_was_not_told_to_measure_gives_no_values(
+    request_: ReadRequest | WriteRegisters, says: bytes
+) -> None:
+    """Real ones give old values then: a gateway that forgets it must not pass."""
+    model = modbus_device("meter-1", METER)
+    assert isinstance(model.profile.source, ModbusSource)
+    source = replace(model.profile.source, start=Start(request_, 1000))
+    device = ModbusDevice(replace(model, profile=replace(model.profile, source=source)), VALUES)
+    read = ReadRequest(Table.INPUT, 0, 2)
+    assert ask(device, read).data == bytes([0x84, 4])
+    assert ask(device, request_).data == says
+    assert ask(device, read).served

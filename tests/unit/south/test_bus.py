@@ -14,14 +14,14 @@ from gateway.clock.kernel import SystemClock
 from gateway.counters import Counters
 from gateway.errors import BusBusy, LinkDown, NoReply
 from gateway.model import Event, Row
-from gateway.profile.profile import Line, SerialSource
+from gateway.profile.profile import Line, SerialSource, Start
 from gateway.protocols.framing import Framing
 from gateway.protocols.modbus_pdu import ReadRequest, Table
 from gateway.protocols.parse import Parse
 from gateway.seams import Clock
 from gateway.site import Bus, Device, Site, SpoolSettings
 from gateway.south.bus import BusLoop, loops, open_link
-from gateway.south.links.link import PLAIN, Link, Manner, Reply
+from gateway.south.links.link import PLAIN, Link, Manner, NotSent, Reply
 from gateway.south.links.pulse import LOST, Pulse
 from gateway.south.links.trace import Trace
 from gateway.south.stream import StreamLoop
@@ -152,6 +152,27 @@ async def test_an_adapter_that_is_pulled_and_plugged_in_again() -> None:
         await bench.clock.advance(12_000)
         assert bench.told[1:] == [("bus-1", "bus_up", "")]
         assert bench.rows[-1].at > bench.rows[4].at + 20_000
+
+
+async def test_a_device_that_has_to_be_told_to_measure() -> None:
+    """Told before its first row and after an outage of the bus; rows come from the end of its pause on."""
+    start = Start(ReadRequest(Table.HOLDING, 500, 1), pause_ms=2000)
+    bench = Bench(a_device("m", ([a_field(7)], 1000), start=start))
+    async with bench.running():
+        await bench.clock.advance(10_000)
+        began = bench.slaves.sent_at[0][0]
+        assert [address for _, address, _ in bench.slaves.asked].count(500) == 1
+        assert bench.rows[0].at >= began + start.pause_ms
+        assert len(bench.rows) >= 7
+        bench.missing, bench.slaves.answers[7, 1] = True, NotSent("gone before the request went out")
+        await bench.clock.advance(20_000)
+        bench.missing = False
+        bench.slaves.answers.clear()
+        await bench.clock.advance(20_000)
+        asked = [address for _, address, _ in bench.slaves.asked]
+        assert asked.count(500) == 2
+        assert bench.told[-1] == ("bus-1", "bus_up", "")
+    assert bench.counters.get("polls_missed", bus="bus-1", device="m", cause="starting") >= 1
 
 
 async def test_a_bus_that_is_lost_in_the_middle_of_a_poll() -> None:

@@ -15,10 +15,12 @@ from gateway.counters import Counters
 from gateway.errors import LinkDown
 from gateway.model import Event, Group, Quality, Row
 from gateway.profile.profile import Field, Line, SerialSource
+from gateway.protocols.declared import SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.seams import ByteStream, Clock
 from gateway.site import Bus, Device, Polled
+from gateway.south.reads import set_up
 from gateway.south.stream import StreamLoop
 from gateway.testing.clock import FakeClock, turns
 from gateway.testing.memory import MemoryStream
@@ -357,3 +359,24 @@ async def test_frames_of_a_burst_are_not_late() -> None:
         await bench.clock.advance(100)
     assert [row.values for row in bench.rows] == [(1.0,)]
     assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 0
+
+
+async def test_a_device_that_sends_by_itself_is_set_up_when_it_is_opened_and_while_it_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once at the opening; again while it is silent, APART_MS apart."""
+    monkeypatch.setattr(set_up, "APART_MS", 20_000)
+    steps = (SetupStep("42 01", pause_ms=50), SetupStep("42 02"))
+    bench = Bench(1000, source=SerialSource(Line(), FRAMING, PARSE, 1000, setup=steps))
+    bench.says(400, _frame("2.5"))
+    async with bench.running():
+        await bench.clock.advance(3000)
+        assert bench.stream.sent == [b"B\x01", b"B\x02"]
+        assert bench.stream.sent_ns[1] - bench.stream.sent_ns[0] >= 50 * NS_PER_MS
+        assert len(bench.rows) == 1
+        await bench.clock.advance(16_000)
+        assert len(bench.stream.sent) == 2
+        await bench.clock.advance(6_000)
+        assert bench.stream.sent[2:] == [b"B\x01", b"B\x02"]
+        await bench.clock.advance(12_000)
+        assert len(bench.stream.sent) == 4

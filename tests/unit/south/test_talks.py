@@ -12,7 +12,7 @@ from gateway.counters import Counters
 from gateway.errors import LinkDown
 from gateway.model import Event, Group, Quality, Row
 from gateway.profile.profile import Field, Line, SerialSource
-from gateway.protocols.declared import Poll
+from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.seams import Clock
@@ -63,14 +63,14 @@ class Line485:
 class Bench:
     """A line of devices in virtual time."""
 
-    def __init__(self, *devices: Device, owed: bool = False) -> None:
+    def __init__(self, *devices: Device, owed: bool = False, transport: str = "talk") -> None:
         self.clock, self.counters, self.line = FakeClock(), Counters(), Line485()
         self.stream = MemoryStream(self.clock, self.line)
-        self.missing = False
+        self.missing, self.opened = False, 0
         self.start = self.clock.boot_ms()
         self.rows: list[Row] = []
         self.events: list[Event] = []
-        bus = Bus("bus-1", "talk", "own", "/dev/test", Line(), devices)
+        bus = Bus("bus-1", transport, "own", "/dev/test", Line(), devices)
         self.loop = TalkLoop(
             bus, self.clock, self.counters, Random(1), self.rows.append, self.events.append, self._open, owed=owed
         )
@@ -101,9 +101,13 @@ class Bench:
         return self.counters.get("polls_missed", bus="bus-1", device=device, cause=cause)
 
     async def _open(self, bus: Bus, clock: Clock) -> TalkStream:
+        self.opened += 1
         assert (bus.name, clock) == ("bus-1", self.clock)
         if self.missing:
             raise LinkDown("no such port")
+        if self.stream.closed:  # what was on its way comes on the next one
+            before, self.stream = self.stream, MemoryStream(self.clock, self.stream.script)
+            self.stream._coming = before._coming
         return self.stream
 
 
@@ -269,3 +273,97 @@ def test_only_devices_that_are_asked() -> None:
     assert isinstance(source, SerialSource)
     with pytest.raises(TypeError):
         Bench(replace(stream, profile=replace(stream.profile, source=replace(source, poll=None))))
+
+
+def a_modal(name: str, *periods_ms: int) -> Device:
+    """A talker that has to be set to its mode first: 0M, confirmed by 0 ok."""
+    device = a_talker(name, "0", *periods_ms)
+    source = device.profile.source
+    assert isinstance(source, SerialSource)
+    step = SetupStep("{address} 4D 0D", "{address} 6F 6B", reply_bytes=4, timeout_ms=TIMEOUT_MS)
+    return replace(device, profile=replace(device.profile, source=replace(source, setup=(step,))))
+
+
+async def test_a_device_is_set_up_before_it_is_asked_and_once() -> None:
+    """What was confirmed is not said again; the row's time is that of the values' answer."""
+    bench = Bench(a_modal("air-1", 1000))
+    says = {b"0M\r": [(30, b"0ok\r")], b"0?\r": [(30, b"0,T=20,U=1\r")]}
+    bench.stream.script = lambda sent: says[sent]
+    async with bench.running(3500):
+        pass
+    assert bench.stream.sent == [b"0M\r", *[b"0?\r"] * 4]
+    assert [values for _, values in bench.of("air-1")] == [(20.0,)] * 4
+    assert bench.of("air-1")[0][0] > 60
+    assert bench.counters.get("setups", bus="bus-1", device="air-1") == 1
+
+
+async def test_a_device_that_does_not_confirm_its_setup_is_not_asked() -> None:
+    """Its values could be of another mode. It is told again, and read when it understood."""
+    bench = Bench(a_modal("air-1", 1000))
+    bench.stream.script = lambda sent: [] if sent == b"0M\r" else [(30, b"0,T=20,U=1\r")]
+    async with bench.running(20_000):
+        assert set(bench.stream.sent) == {b"0M\r"}
+        assert bench.rows == []
+        assert bench.told[0][:2] == ("air-1", "device_down")
+        bench.stream.script = lambda sent: [(30, b"0ok\r" if sent == b"0M\r" else b"0,T=20,U=1\r")]
+        await bench.clock.advance(40_000)
+        assert bench.rows
+        assert bench.told[-1][:2] == ("air-1", "device_up")
+
+
+async def test_a_late_confirmation_is_not_taken_for_values() -> None:
+    """It bars the device like any late answer."""
+    bench = Bench(a_modal("air-1", 1000))
+    bench.stream.script = lambda sent: [(TIMEOUT_MS + 700, b"0ok\r") if sent == b"0M\r" else (30, b"0,T=20,U=1\r")]
+    async with bench.running(60_000):
+        pass
+    assert set(bench.stream.sent) == {b"0M\r"}
+    assert bench.counters.get("talks_late", bus="bus-1") >= 1
+    assert bench.rows == []
+
+
+async def test_the_latency_that_is_counted_is_that_of_the_answer() -> None:
+    """From the last byte of the request to the first of its answer; not the setup's, the wake-up's or the bytes'."""
+    bench = Bench(a_modal("air-1", 1000))
+    says = {b"0M\r": [(150, b"0ok\r")], b"0?\r": [(40, b"0,T=20,"), (60, b"U=1\r")]}
+    bench.stream.script = lambda sent: says[sent]
+    async with bench.running(900):
+        pass
+    latency_ms = bench.counters.get("latency_ms", bus="bus-1", device="air-1")
+    assert latency_ms == pytest.approx(40 - 3 * 10_000 / 9600, abs=0.01)
+
+
+async def test_a_half_open_connection_is_made_again() -> None:
+    """Behind a converter nobody tells; at a port there is nothing to make again."""
+    for transport, again in (("talk_over_tcp", True), ("talk", False)):
+        bench = Bench(a_talker("air-1", "0", 1000), transport=transport)
+        bench.line.values["0"] = "T=20,U=1"
+        async with bench.running(3000):
+            assert bench.opened == 1
+            bench.line.values.clear()
+            await bench.clock.advance(60_000)
+            assert (bench.opened > 1) == again
+            bench.line.values["0"] = "T=21,U=1"
+            await bench.clock.advance(90_000)
+            assert bench.of("air-1")[-1][1] == (21.0,)
+
+
+async def test_a_late_reply_behind_a_converter_is_not_taken_for_the_next_one() -> None:
+    """P8, with two devices in its one queue: every row has the answer to its own question."""
+    bench = Bench(a_talker("air-1", "1", 1000), a_talker("air-2", "2", 1000), transport="talk_over_tcp")
+    free_ms, count = 0.0, 0
+
+    def queued(sent: bytes) -> Iterable[tuple[float, bytes]]:
+        nonlocal free_ms, count
+        count += 1
+        now_ms = bench.clock.boot_ms() - bench.start
+        begins_ms = max(now_ms, free_ms)
+        free_ms = begins_ms + (900 if count in {3, 4, 5, 6, 11, 12} else 30)
+        yield free_ms - now_ms, sent[:1] + f",T={now_ms},U=1\r".encode()
+
+    bench.stream.script = queued
+    async with bench.running(60_000):
+        pass
+    assert len(bench.rows) > 60
+    assert all(row.at - bench.start - float(str(row.values[0])) <= TIMEOUT_MS + 10 for row in bench.rows)
+    assert bench.counters.get("talks_late", bus="bus-1") >= 3

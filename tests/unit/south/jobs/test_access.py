@@ -7,8 +7,8 @@ import pytest
 
 from gateway.errors import BadReply, BusBusy, DeviceError, DeviceException, LinkDown, NoReply
 from gateway.model import Quality, Row, Value
-from gateway.profile.profile import Field
-from gateway.protocols.modbus_pdu import Request, WriteRegisters
+from gateway.profile.profile import Field, ModbusSource, Start
+from gateway.protocols.modbus_pdu import ReadRequest, Request, Table, WriteRegisters
 from gateway.south.jobs.access import NOT_CARRIED_OUT, READ_BACKS, Written, read, write
 from gateway.south.jobs.permit import Permit, permit
 from gateway.south.links.link import NS_PER_MS, PLAIN, Manner, NotSent, Reply
@@ -208,3 +208,20 @@ class ChainAsks:
     async def ask(self, unit_id: int, request: Request, timeout_ms: float, manner: Manner = PLAIN) -> Reply:
         """As `Asks`."""
         return await self.link.request(unit_id, request, round(timeout_ms * NS_PER_MS), manner)
+
+
+async def test_a_read_of_ones_own_tells_the_device_to_measure_and_waits() -> None:
+    """Where no gateway polls it, nobody else has; with one running it is its work."""
+    device = device_of(BUS)
+    assert isinstance(device.profile.source, ModbusSource)
+    told = Start(WriteRegisters(500, (1,)), pause_ms=2000)
+    source = replace(device.profile.source, start=told)
+    device = replace(device, profile=replace(device.profile, source=source))
+    for lone, writes in ((True, [told.request]), (False, [])):
+        clock, asks = FakeClock(), MemoryAsks({0: 1234, 500: 0})
+        began = clock.boot_ms()
+        found = await played(clock, read(asks, BUS, device, (LEVEL,), clock, lone=lone))
+        assert found.values[0] is not None
+        assert asks.writes == writes
+        assert asks.asked == [*writes, ReadRequest(Table.HOLDING, 0, 2)]
+        assert (clock.boot_ms() - began >= 2000) == lone

@@ -13,6 +13,7 @@ from gateway.protocols.framing import Framing
 from gateway.south.links.conversation_link import ConversationLink, Told
 from gateway.south.links.link import NotSent
 from gateway.south.links.owed import Owed
+from gateway.south.links.pulse import Pulse
 from gateway.south.links.trace import Trace
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream
@@ -249,3 +250,32 @@ async def test_a_name_does_not_date_the_values() -> None:
     told = await Bench((20, b"#me\r"), (150, b"#1.5\r")).made(named())
     assert told.parts == {"name": b"#me\r", "frame": b"#1.5\r"}
     assert told.t_first_ns - told.t_sent_ns == 150 * NS_PER_MS
+
+
+async def test_a_connection_that_carries_nothing_any_more_is_lost() -> None:
+    """Over TCP, after some questions in a long time without a byte; a byte of whomever says that it lives."""
+    bench = Bench()
+    bench.link._pulse = Pulse()
+    for _ in range(2):
+        assert isinstance(await bench.failed(_ask(), 6000), NoReply)
+    bench.stream.arrive(bench.clock.boot_ns(), b"x")
+    await bench.clock.advance(10)
+    bench.link.listen()
+    for _ in range(2):
+        assert isinstance(await bench.failed(_ask(), 6000), NoReply)
+    assert isinstance(await bench.failed(_ask(), 6000), LinkDown)
+
+
+async def test_latency_is_counted_from_the_end_of_the_last_question() -> None:
+    """Of the answer that dates the values; of what was not asked, none."""
+    bench = Bench((30, b"#1.5\r"))
+    told = await bench.made(_ask(b"12345678?\r"))
+    assert told.latency_ns == pytest.approx((30 - 10 * CHAR_MS) * NS_PER_MS, rel=1e-3)
+
+    def overheard() -> Talk:
+        frame = yield Receive(LINE, 200)
+        return {"frame": frame}
+
+    bench.stream.arrive(bench.clock.boot_ns() + 50 * NS_PER_MS, b"#2\r")
+    told = await bench.made(overheard())
+    assert (told.parts, told.latency_ns) == ({"frame": b"#2\r"}, None)

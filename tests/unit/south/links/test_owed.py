@@ -43,3 +43,21 @@ def test_a_frame_that_does_not_fit_lifts_nothing() -> None:
     assert owed.heard(b"#1,y\r") == 0
     assert owed.heard(b"#1,x\r") == 1
     assert owed.until_ns("b", 0) == 100
+
+
+def test_behind_a_converter_all_wait_in_one_queue() -> None:
+    """What is asked while another's reply is owed may be taken up when that is done; bounded, as for Modbus."""
+    owed = Owed(shared_queue=True)
+    owed.bar("a", 1100, None, 100)
+    owed.bar("b", 1300, None, 300)
+    assert owed.until_ns("a", 400) == 1100
+    assert owed.until_ns("b", 400) == 2100
+    owed.bar("a", 2200, None, 1200)
+    assert owed.until_ns("a", 1200) == 3100
+    for n in range(20):
+        owed.bar(f"d{n}", 2300, None, 1300)
+    assert max(owed.until_ns(f"d{n}", 1300) or 0 for n in range(20)) <= 1300 + 5 * 1000
+    alone = Owed()
+    alone.bar("a", 1100, None, 100)
+    alone.bar("b", 1300, None, 300)
+    assert alone.until_ns("b", 400) == 1300

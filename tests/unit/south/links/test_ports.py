@@ -16,15 +16,18 @@ from pathlib import Path
 import pytest
 
 from gateway.clock.kernel import SystemClock
-from gateway.errors import LinkDown
+from gateway.errors import BadReply, LinkDown
 from gateway.profile.profile import Line
 from gateway.seams import ByteStream
+from gateway.site import Bus
 from gateway.south.links.ports import (
     HELD_MAX_BYTES,
     SER_RS485_ENABLED,
     TIOCGRS485,
     FdStream,
+    SerialStream,
     open_serial,
+    open_talk,
     open_tcp,
 )
 
@@ -321,3 +324,38 @@ async def test_a_connection_that_takes_too_long_is_link_down(clock: SystemClock)
     """The timeout is ours."""
     with pytest.raises(LinkDown, match="within 0 s"):
         await open_tcp("127.0.0.1", 1, clock, 0)
+
+
+async def test_what_a_converter_had_kept_is_dropped_when_it_is_connected_to(clock: SystemClock) -> None:
+    """It comes at once; what comes later answers a question. Its speed is its own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bus = Bus("b", "talk_over_tcp", "own", f"127.0.0.1:{server.getsockname()[1]}", Line(), ())
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(open_talk(bus, clock), name="opening")
+            peer, _ = await asyncio.to_thread(server.accept)
+            peer.sendall(b"kept")
+        with peer:
+            stream = opening.result()
+            assert stream.drain_input() == b""
+            peer.sendall(b"new")
+            assert (await stream.read(100, clock.boot_ns() + FAR_NS))[0] == b"new"
+            with pytest.raises(BadReply):
+                await stream.set_baud(9600)
+            await stream.close()
+
+
+async def test_a_converter_that_hangs_up_while_it_is_listened_to_is_link_down(clock: SystemClock) -> None:
+    """It is waited for like any other."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bus = Bus("b", "talk_over_tcp", "own", f"127.0.0.1:{server.getsockname()[1]}", Line(), ())
+        accepting = asyncio.get_running_loop().run_in_executor(None, server.accept)
+        accepting.add_done_callback(lambda done: done.result()[0].close())
+        with pytest.raises(LinkDown):
+            await open_talk(bus, clock)
+
+
+async def test_what_is_asked_at_a_port_is_a_port(clock: SystemClock, terminal: tuple[int, str]) -> None:
+    """The same call for both."""
+    stream = await open_talk(Bus("b", "talk", "own", terminal[1], Line(), ()), clock)
+    assert isinstance(stream, SerialStream)
+    await stream.close()
