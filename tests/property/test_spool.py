@@ -163,11 +163,8 @@ class SpoolAgainstAList(RuleBasedStateMachine):
 
     def kill(self) -> None:
         """The process is gone, with what it had in RAM."""
-        keeper = self.box.spool.steps.keeper
-        assert keeper is not None
-        keeper.file.db.close()
+        self.box.kill()
         self.forgotten = set(self.settled)
-        self.box.spool.steps.home.close()
 
 
 def gaps_of(batch: Batch) -> tuple[Gap, ...]:
