@@ -14,7 +14,7 @@ full disk can still be told in place. What the disk does not take cannot be told
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,8 +95,7 @@ class RingMark:
         slots = [data[at : at + SLOT_BYTES] for at in SLOTS_AT]
         words = [parsed(slot) or NOTHING for slot in slots]
         self._fd = fd
-        self._serial, rings = max(words, key=lambda word: word[0])
-        self._ended = tuple(ring for ring in rings if ring.last >= ring.first)
+        self._serial, self._ended = _newest(words)
         self._slot = min(range(SLOTS), key=lambda slot: words[slot][0])
         if len(data) < SLOTS * SLOT_BYTES:
             self._fill(*slots)
@@ -138,7 +137,23 @@ class RingMark:
         return True
 
 
+def look(path: Path, gateway: str) -> list[Stretch]:
+    """As `RingMark.ended`, for who changes nothing; without a file, or one that can be read, none."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    words = [parsed(data[at : at + SLOT_BYTES]) or NOTHING for at in SLOTS_AT]
+    return [ring for ring in _newest(words)[1] if ring.gateway == gateway]
+
+
 def waiting(ring: Stretch, pending: SeqRanges) -> Stretch:
     """A ring from its first seq that waits on; with nothing that waits it begins behind its end."""
     first = pending.ranges[0][0] if pending else ring.last + 1
     return replace(ring, first=first, first_id=first + ring.shift)
+
+
+def _newest(words: Sequence[Word]) -> Word:
+    """The later word, without rings of which nothing waits."""
+    serial, rings = max(words, key=lambda word: word[0])
+    return serial, tuple(ring for ring in rings if ring.last >= ring.first)
