@@ -244,7 +244,7 @@ class Gap:
     rows: int | None
     from_ms: UtcMs | None
     to_ms: UtcMs | None
-    reason: str  # quota, disk_full, corrupt, refused, ring_full, by_hand
+    reason: str  # quota, disk_full, corrupt, refused, ring_full, ring_lost, by_hand
 
 
 @dataclass(frozen=True, slots=True)

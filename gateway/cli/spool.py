@@ -40,6 +40,8 @@ TEXTS = {
         "exported": "batches in", "undated": "without a time yet, left out", "bad": "damaged, left out",
         "unfetched": "still in a damaged file, left out: try again",
         "salvaging": "A damaged file is still being taken over:\nstart the gateway, else its rows are missing here.",
+        "died": "lost in memory when the gateway ended while its disk\n"
+        "failed or was full: the centre is told at the next start.",
         "still": "They still wait here, and are sent too.", "nothing": "Nothing to export.",
         "exporting": "exporting", "verifying": "verifying",
         "renewed": "New epoch", "before": "before",
@@ -58,6 +60,7 @@ TEXTS = {
         "exported": "lô trong tệp", "undated": "chưa có giờ, bỏ qua", "bad": "hỏng, bỏ qua",
         "unfetched": "còn trong tệp hỏng, bỏ qua: hãy thử lại",
         "salvaging": "Một tệp hỏng còn đang được chuyển dần sang:\nhãy chạy gateway, nếu không sẽ thiếu dòng ở đây.",
+        "died": "lô đã mất trong bộ nhớ khi gateway dừng lúc đĩa lỗi\nhoặc đầy: trung tâm sẽ được báo ở lần chạy tới.",
         "still": "Chúng vẫn chờ ở đây và vẫn sẽ được gửi.", "nothing": "Không có gì để xuất.",
         "exporting": "đang xuất", "verifying": "đang kiểm tra",
         "renewed": "Epoch mới", "before": "trước đó",
@@ -100,6 +103,7 @@ def status(where: Where, lang: str, out: TextIO, *, as_json: bool = False) -> in
 
     async def act(access: Access) -> int:
         document, report = await access.status(), await access.report()
+        _warn_of_the_dead(access, _text(lang))
         if as_json:
             whole = {"status": document or None, "epochs": [asdict(epoch) for epoch in report.epochs]}
             out.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -252,11 +256,18 @@ def _epoch_lines(epoch: EpochReport, text: Mapping[str, str]) -> Iterator[str]:
 
 
 async def _warn(access: Access, text: Mapping[str, str]) -> None:
-    """That this is not all there is: a disk that fails cannot be read, a salvage is not at its end."""
+    """That this is not all there is: a disk that fails cannot be read, a salvage is not at its end, a ring died."""
     if (await access.status()).get("failing"):
         print(text["ring"], file=sys.stderr)
     if isinstance(access, Local) and access.visit.salvaging:
         print(text["salvaging"], file=sys.stderr)
+    _warn_of_the_dead(access, text)
+
+
+def _warn_of_the_dead(access: Access, text: Mapping[str, str]) -> None:
+    """What memory had when the gateway ended: nobody can see it here any more."""
+    if isinstance(access, Local) and access.visit.died:
+        print(access.visit.died, text["died"], file=sys.stderr)
 
 
 def _run(where: Where, act: Callable[[Access], Awaitable[int]], lang: str) -> int:

@@ -49,9 +49,9 @@ class Exported:
 def page(db: Database, view: View, wanted: Wanted, after: int, unfetched: SeqRanges = NONE) -> Exported:
     """The first of what is wanted above `after`, up to PAGE_ROWS or PAGE_BYTES."""
     asked = _ids(view, wanted)
-    ids = asked.minus(unfetched)
+    ids = asked.minus(unfetched).minus(view.buried())  # of a ring that died nothing is here
     lines: list[bytes] = []
-    missing = 0 if after else len(asked) - len(ids)
+    missing = 0 if after else len(asked.intersection(unfetched))
     size_bytes = undated = damaged = 0
     for looked, (id_, record) in enumerate(scan(db, ids, after), 1):
         after = id_

@@ -151,12 +151,12 @@ class SpoolFile:
     def give_up(
         self, ids: SeqRanges, reason: str, at: BootMs, segment: Segment, before: Sequence[Filing] = ()
     ) -> list[Gap]:
-        """Drop pending batches and append the one that names them, behind `before`; unreadable ones are `corrupt`."""
+        """Drop pending batches and append the one that names them, behind `before`; what has no row says why itself."""
         records, missing = self.records(ids)
         named = [gap for record in records for gap in gaps.records_of(record, self._span(record), reason)]
         timeless = reading.timeless(self.db, missing)
         silent = missing.minus(SeqRanges.of_seqs(record.id for record in timeless))
-        lost = [gaps.unreadable(*seqs) for seqs in self.view.unanswered(missing, silent)]
+        lost = [gaps.unreadable(*seqs, self.view.reason(seqs[0])) for seqs in self.view.unanswered(missing, silent)]
         named += [gap for record in timeless for gap in gaps.carried(record)]
         joined = gaps.join([*named, *lost], self.view.settled)
         enc, body = encode_gaps(joined)

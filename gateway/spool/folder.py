@@ -2,6 +2,7 @@
 
 spool.db  spool.db-wal   the spool
 spool.mark               how far the log went, said once more
+spool.ring               what rings in memory said of themselves: one that dies with its process is named by it
 spool.lock               who owns it
 ballast                  8 MB of nothing: removed when the disk is full in spite of the reserve, so that there is
                          room to make room in

@@ -33,9 +33,9 @@ def carried(record: Record) -> tuple[Gap, ...]:
         return ()  # its row_crc holds, so it was written so: a batch without rows of some other kind
 
 
-def unreadable(epoch: str, first: int, last: int) -> Gap:
+def unreadable(epoch: str, first: int, last: int, reason: str = "corrupt") -> Gap:
     """Nothing is known of these but that they were there."""
-    return Gap(epoch, first, last, None, None, None, "corrupt")
+    return Gap(epoch, first, last, None, None, None, reason)
 
 
 def join(gaps: Iterable[Gap], settled: Mapping[str, SeqRanges]) -> list[Gap]:

@@ -14,12 +14,14 @@ from gateway.spool.keeper import RING_PAGES, Keeper, Place
 from gateway.spool.lock import Lock
 from gateway.spool.moment import Moment
 from gateway.spool.retention import max_pages
+from gateway.spool.ring_mark import RingMark
 from gateway.spool.salvage import Salvage
 
 EPOCH_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 EPOCH_LENGTH = 6
 BLIND_BIT = 40  # ids and segments of a ring that never saw its disk begin above 2**40, in a random block of 2**20
 BLIND_BLOCKS = 1 << 20
+RING_MARK = "spool.ring"
 
 
 def random_epoch() -> str:
@@ -39,6 +41,7 @@ class Home:
     make_folder: Callable[..., Folder] = Folder
     others: Mapping[int, str] = field(default_factory=dict)  # names of the uplinks behind the first, by number
     _lock: Lock | None = field(default=None, init=False)
+    _ring_mark: RingMark | None = field(default=None, init=False)
 
     def open_disk(self, *, damaged: bool = False) -> tuple[Keeper, bool]:
         """Lock, open or salvage, begin an epoch where one is due; was it damaged? Raises SpoolInUse, SpoolFailed."""
@@ -46,6 +49,7 @@ class Home:
             Path(self.settings.path), reserve_bytes=self.settings.reserve_bytes, quota_bytes=self.settings.quota_bytes
         )
         self._lock = self._lock or Lock(folder.path)
+        self._ring_mark = self._ring_mark or RingMark(folder.path / RING_MARK)
         if damaged:
             folder.set_aside()
         folder.finish_move()
@@ -63,15 +67,31 @@ class Home:
         old = (after.epoch, after.last)
         file.begin(self.make_epoch(), "ring", first_id=after.next_id, segment=after.segment, after=old)
         room = max_pages(self.settings.quota_bytes, 0)
-        return Keeper(file, None, ring_pages=min(RING_PAGES, room // 2), others=self.others)
+        pages = min(RING_PAGES, room // 2)
+        return Keeper(file, None, ring_pages=pages, others=self.others, ring_mark=self._ring_mark)
 
     def blind(self) -> Place:
         """For a ring whose disk could not even be read: numbers that no spool has reached."""
         base = (1 << BLIND_BIT) + self.draw(BLIND_BLOCKS) * BLIND_BLOCKS
         return Place(next_id=base, segment=base)
 
+    def move(self, ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
+        """The disk has it all before the ring is let go, and before nobody would name it any more."""
+        try:
+            disk.now(moment)
+            disk.take_in(ring, dated)
+        except BaseException:
+            disk.close()
+            raise
+        if self._ring_mark is not None:
+            self._ring_mark.forget({ring.file.meta.epoch})
+        ring.close()
+
     def close(self) -> None:
         """Let others have it."""
+        if self._ring_mark is not None:
+            self._ring_mark.close()
+            self._ring_mark = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -89,21 +109,17 @@ class Home:
                 file.begin(self.make_epoch(), why, first_id=salvage.floor + 1 if salvage else 1)
             if salvage is None:
                 file.trim()
-            keeper = Keeper(file, folder, archive_days=self.settings.archive_days, others=self.others)
+            keeper = Keeper(
+                file,
+                folder,
+                archive_days=self.settings.archive_days,
+                others=self.others,
+                ring_mark=self._ring_mark,
+            )
+            keeper.bury()  # what finds no room now, the first tick tries again
         except BaseException:
             file.close()
             raise
         if salvage is not None:
             keeper.start_salvage(salvage)
         return keeper, behind
-
-
-def move(ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:
-    """In the worker: the disk has it all before the ring is let go."""
-    try:
-        disk.now(moment)
-        disk.take_in(ring, dated)
-    except BaseException:
-        disk.close()
-        raise
-    ring.close()

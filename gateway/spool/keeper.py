@@ -19,6 +19,7 @@ from gateway.spool.folder import Folder
 from gateway.spool.moment import Moment, Notes
 from gateway.spool.relief import RELIEFS_MAX, Relief
 from gateway.spool.retention import pages_of
+from gateway.spool.ring_mark import RingMark, waiting
 from gateway.spool.salvage import Salvage
 from gateway.spool.snapshot import Snapshot, Survey
 from gateway.spool.view import FIRST, SETTLED, Whom
@@ -50,8 +51,9 @@ class Keeper:
         archive_days: int = 0,
         ring_pages: int = RING_PAGES,
         others: Mapping[int, str] = NO_OTHERS,
+        ring_mark: RingMark | None = None,
     ) -> None:
-        self.file, self._folder = file, folder
+        self.file, self._folder, self._ring_mark = file, folder, ring_mark
         self.relief = Relief(file, folder, archive_days=archive_days, ring_pages=ring_pages, others=others)
         self._survey = Survey(file, others)
 
@@ -71,11 +73,13 @@ class Keeper:
     def do(self, act: Callable[["Keeper"], T]) -> T:
         """Any step; if it finds no page, the ballast makes room for the whole of it once. Raises SpoolFull."""
         try:
-            return act(self)
+            result = act(self)
         except SpoolFull:
             if not self.relief.drop_ballast():
                 raise
-            return act(self)
+            result = act(self)
+        self._tell_ring()
+        return result
 
     def append(self, filings: list[Filing]) -> int:
         """Room first, then one transaction; the seq of the last one. A new epoch's first batch is its `epoch_start`."""
@@ -152,10 +156,27 @@ class Keeper:
             return
         if self.relief.salvage is not None:
             self._fetch(self.relief.salvage, self._folder)
+        self._name_dead_rings()
         if not self._folder.make_ballast():
             self.relief.notes.counts["spool_ballast_missing", "disk"] += 1
         moment = self.relief.moment
         self._survey.look_ahead(moment.at, moment.utc, self.relief.room)
+
+    def bury(self) -> bool:
+        """Take over that rings died, those that are not known here; whether there was room to write it."""
+        rings = self._ring_mark.ended(self.file.gateway) if self._ring_mark else []
+        if not rings:
+            return True
+        known = set(self.file.view.epochs())
+        strange = [ring for ring in rings if ring.epoch not in known]
+        try:
+            if strange:
+                moving.bury(self.file, strange)
+        except SpoolFull:
+            return False
+        if self._ring_mark:
+            self._ring_mark.forget({ring.epoch for ring in rings})
+        return True
 
     def start_salvage(self, salvage: Salvage) -> None:
         """From now on a part at each `tick`."""
@@ -182,6 +203,23 @@ class Keeper:
     def snapshot(self) -> Snapshot:
         """For the loop's side, after each step."""
         return self._survey.take(salvaging=self.relief.salvage is not None)
+
+    def _tell_ring(self) -> None:
+        """On the disk that fails, if it takes that: what will be lost if the process ends now."""
+        if self._folder is None and self._ring_mark is not None:
+            view = self.file.view
+            ring = waiting(view.stretches[-1], view.status()[-1].pending)
+            self._ring_mark.tell(ring, self.relief.moment.at)
+
+    def _name_dead_rings(self) -> None:
+        """With a gap; what finds no room now is tried again at the next tick."""
+        try:
+            buried = self.bury()
+            self.relief.lose(self.file.view.buried().intersection(self.file.view.pending()).minus(self.unfetched))
+        except SpoolFull:
+            buried = False
+        if not buried:
+            self.relief.notes.counts["spool_ring_unnamed", "disk_full"] += 1
 
     def _fetch(self, salvage: Salvage, folder: Folder) -> None:
         records = salvage.fetch()

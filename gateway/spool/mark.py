@@ -21,6 +21,8 @@ Word: TypeAlias = tuple[int, tuple[Stretch, ...]]  # highest segment, stretches;
 
 BYTES_MAX = 4096
 STRETCHES_MAX = 16  # the newest
+NUMBER_MAX = 1 << 62  # ids and seqs: what is above it no spool has reached, and SQLite has no room for sums of it
+COLUMNS = (int, str, int, int, str, str, str, int, str)
 
 
 class Mark:
@@ -80,5 +82,22 @@ def parsed(data: bytes) -> Word | None:
     text, _, crc = data.partition(b"\n")[0].rpartition(b" ")
     if not crc.isdigit() or int(crc) != crc32(text):
         return None
-    segment, *stretches = json.loads(text)
+    try:
+        segment, *stretches = json.loads(text)
+    except (ValueError, TypeError):
+        return None
+    if not (_is_number(segment) and all(map(_is_stretch, stretches))):
+        return None
     return segment, tuple(Stretch(*stretch) for stretch in stretches)
+
+
+def _is_stretch(columns: object) -> bool:
+    """Whether its columns are of their types: a strange file may have a right CRC."""
+    if not isinstance(columns, list) or len(columns) != len(COLUMNS):
+        return False
+    pairs = zip(columns, COLUMNS, strict=True)
+    return all(_is_number(value) if kind is int else isinstance(value, kind) for value, kind in pairs)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < NUMBER_MAX

@@ -1,4 +1,4 @@
-"""Into a spool file: what a ring held, and what salvage finds in a damaged one. Each is one transaction. Blocking."""
+"""Into a spool file: what a ring held, that one died, what salvage finds. Each is one transaction. Blocking."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from gateway.model import SeqRanges
 from gateway.spool.file import SpoolFile
 from gateway.spool.meta import Meta, merged
 from gateway.spool.row import Record, Stretch
-from gateway.spool.view import View
+from gateway.spool.view import RING_LOST, View
 
 
 def adopt(file: SpoolFile, other: SpoolFile) -> None:
@@ -32,6 +32,23 @@ def adopt(file: SpoolFile, other: SpoolFile) -> None:
             for seq, why in parked.items():
                 file.db.put_parked(epoch, seq, why)
         file.db.put_ranges(file.saved, ranges)
+        file.db.put_meta(meta)
+    file.load()
+    file.tell_mark()
+
+
+def bury(file: SpoolFile, rings: Sequence[Stretch]) -> None:
+    """Let rings that died be known: pending without a row, so each is a gap. This file's epoch goes on behind them."""
+    meta, stretches = file.meta, list(file.view.stretches)
+    goes_on = replace(stretches[-1], first=meta.next_seq, last=meta.next_seq - 1)
+    with file.db.transaction():
+        for ring in rings:
+            stretch = replace(ring, first_id=meta.next_id, why=RING_LOST)
+            meta = replace(meta, next_id=stretch.last_id + 1)
+            file.write_open(stretches, stretch)
+            stretches.append(stretch)
+        file.write_open(stretches, replace(goes_on, first_id=meta.next_id))
+        file.db.put_ranges(file.saved, file.view.ranges())
         file.db.put_meta(meta)
     file.load()
     file.tell_mark()

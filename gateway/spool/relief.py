@@ -15,6 +15,7 @@ from gateway.spool.moment import Moment, Notes
 from gateway.spool.retention import NONE, Room, enough, max_pages, victims
 from gateway.spool.row import Stretch
 from gateway.spool.salvage import Salvage
+from gateway.spool.view import RING_LOST
 from gateway.wire.body import BodyWriter
 
 RELIEFS_MAX = 256  # chunks given up for one append
@@ -83,8 +84,10 @@ class Relief:
 
     def lose(self, damaged: SeqRanges) -> None:
         """Found unreadable: a gap where it was pending; what the first uplink has, only another one can miss."""
-        owed = damaged.minus(self._file.view.pending())
-        self.give_up(damaged.minus(owed), "corrupt")
+        view = self._file.view
+        owed, buried = damaged.minus(view.pending()), damaged.intersection(view.buried()).intersection(view.pending())
+        self.give_up(buried, RING_LOST)
+        self.give_up(damaged.minus(owed).minus(buried), "corrupt")
         if owed:
             self._note_owed(owed, "corrupt")
             self._file.drop(owed)

@@ -18,7 +18,7 @@ from gateway.model import BatchId, BootMs, Detail, Event, Given, Segment
 from gateway.seams import Clock, Worker
 from gateway.spool.branch import News
 from gateway.spool.database import Damaged
-from gateway.spool.home import Home, move
+from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
 from gateway.spool.moment import Moment
 from gateway.spool.outage import Outage
@@ -223,7 +223,7 @@ class Steps:
                 disk, damaged = await self._worker.run(lambda: self.home.open_disk(damaged=malformed))
                 there = disk.file.view.segments.values()
                 dated += self._estimate(outage.strange(there, ring.file.view.segments, self.boot), disk.given)
-                await self._worker.run(lambda: move(ring, disk, moment, dated))
+                await self._worker.run(lambda: self.home.move(ring, disk, moment, dated))
             except (SpoolFailed, SpoolFull) as error:
                 outage.malformed = isinstance(error, Damaged)  # trying again would not help: next time it is salvaged
                 outage.retry_at = BootMs(self.clock.boot_ms() + RETRY_MS)

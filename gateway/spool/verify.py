@@ -45,6 +45,7 @@ class Verified:
 def page(db: Database, view: View, unfetched: SeqRanges, after: int) -> Verified:
     """The small tables come with the first page (`after` 0). `unfetched`: still in the file that is being salvaged."""
     present = SeqRanges.of((a + s.shift, b + s.shift) for s in view.stretches for a, b in view.present(s).ranges)
+    present = present.minus(view.buried())  # of a ring that died no row ever came here
     findings = [] if after else [*_small(db, view), *_strangers(db, present)]
     ids = present.minus(unfetched)
     rows = size_bytes = 0

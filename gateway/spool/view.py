@@ -22,6 +22,7 @@ from gateway.wire.documents import EpochStatus
 
 NONE = SeqRanges()
 GONE, SETTLED, NAMING = 0, 1, -1  # `uplink` of table `settled`
+RING_LOST = "ring_lost"  # why of a stretch that a dead ring had: nothing of it is here, and the reason of its gap
 KNOWN = SeqRanges(((0, 0),))  # under epoch "": this uplink was here before
 
 
@@ -166,6 +167,14 @@ class View:
                 seqs = SeqRanges(tuple((a - stretch.shift, b - stretch.shift) for a, b in inside.ranges))
                 by_epoch[stretch.epoch] = by_epoch.get(stretch.epoch, NONE).union(seqs)
         return by_epoch
+
+    def buried(self) -> SeqRanges:
+        """Ids of rings that ended with their process: they never had a row here."""
+        return _ids((s for s in self.stretches if s.why == RING_LOST), self.present)
+
+    def reason(self, epoch: str) -> str:
+        """Why a pending seq of this epoch has no row."""
+        return RING_LOST if any(s.why == RING_LOST for s in self.stretches if s.epoch == epoch) else "corrupt"
 
     def unanswered(self, ids: SeqRanges, silent: SeqRanges) -> list[tuple[str, Seq, Seq]]:
         """These, as (epoch, first, last); and if a gap batch is among the `silent` ones, all that it may have named."""

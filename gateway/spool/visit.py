@@ -11,9 +11,10 @@ from gateway.spool import export, verify
 from gateway.spool.database import Database
 from gateway.spool.export import Exported, Wanted
 from gateway.spool.file import SpoolFile
-from gateway.spool.home import random_epoch
+from gateway.spool.home import RING_MARK, random_epoch
 from gateway.spool.lock import Lock
 from gateway.spool.report import Report, report_of
+from gateway.spool.ring_mark import look
 from gateway.spool.salvage import read_small
 from gateway.spool.verify import Verified
 from gateway.spool.view import NONE
@@ -49,6 +50,13 @@ class Visit:
     def size_bytes(self) -> int:
         """Of the file."""
         return self._path.stat().st_size
+
+    @property
+    def died(self) -> int:
+        """Batches of rings in memory that ended with their process, and that no gap names until the daemon ran."""
+        rings = look(self._path.with_name(RING_MARK), self._view.gateway)
+        buried = self._view.buried().intersection(self._view.pending())
+        return len(buried) + sum(r.last - r.first + 1 for r in rings if not self._view.live(r.epoch))
 
     def report(self) -> Report:
         """What is kept."""

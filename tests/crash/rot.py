@@ -1,6 +1,7 @@
 """A small spool with something in every table, and every way one bit or the end of one of its files can go wrong.
 
-At rest: closed in order, all in `spool.db`. Running: killed, so that half of it is in the WAL.
+At rest: closed in order, all in `spool.db`. Running: killed, so that half of it is in the WAL. Died: a disk that failed
+behind all that, and a ring that was killed before it came back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,13 @@ from pathlib import Path
 from random import Random
 
 from gateway.model import SeqRanges
-from gateway.testing.clock import FakeClock
+from gateway.testing.clock import NOON_MS, FakeClock
 from tests.crash.recorder import Fact
 from tests.crash.truth import Truth, gaps_in, numbered
+from tests.support.failing_disk import FailingDisk
 from tests.support.spools import MB, Box
 
-BITS = 8
+BITS, DAY_MS = 8, 86_400_000
 LOCK, BALLAST = "spool.lock", "ballast"  # hold nothing that could rot
 
 
@@ -71,6 +73,20 @@ async def at_rest(folder: Path) -> Spool:
 async def running(folder: Path) -> Spool:
     """The same, killed in the middle of the second epoch."""
     return await _made(folder, running=True)
+
+
+async def died(folder: Path) -> Spool:
+    """At rest, and then a ring that ended with its process."""
+    spool, disk = await _made(folder, running=False), FailingDisk()
+    box = Box(folder, FakeClock(20_000, NOON_MS + DAY_MS), quota_bytes=MB, machine="m2", boot="b4", epochs=90)
+    with disk.patched():
+        await box.start()
+        disk.failing = True
+        await _fill(box, spool.truth, range(20, 22))
+        await box.spool.step(lambda _: None)
+        files = _files(folder)
+        box.kill()
+    return Spool(files, spool.truth)
 
 
 async def _made(folder: Path, *, running: bool) -> Spool:

@@ -3,7 +3,7 @@
 What SQLite reads are the pages of the file under those of the WAL, as far as the WAL's checksums hold: SQLite says so
 itself, of a copy. What lies between the cell pointers of a tree's page and its first cell is room, which nobody reads.
 A file that is cut off inside a page reads as zeros up to the page's end. What we read past SQLite is kept as it is: the
-header, how many pages are whole, the mark; so is the WAL's own header.
+header, how many pages are whole, the mark, the words of the note of rings; so is the WAL's own header.
 
 Where SQLite reads nothing at all, the files themselves are compared.
 """
@@ -14,8 +14,10 @@ from hashlib import blake2b
 from pathlib import Path
 
 from gateway.spool.head import HEADER_BYTES, PAGE_BYTES
+from gateway.spool.mark import parsed
+from gateway.spool.ring_mark import SLOT_BYTES, SLOTS
 
-DB, WAL, MARK = "spool.db", "spool.db-wal", "spool.mark"
+DB, WAL, MARK, RING = "spool.db", "spool.db-wal", "spool.mark", "spool.ring"
 WAL_HEADER_BYTES = 32
 TREES = {2: 12, 5: 12, 10: 8, 13: 8}  # type of a page: bytes of its header
 
@@ -27,6 +29,7 @@ def sight(files: Mapping[str, bytes], folder: Path) -> bytes:
     digest = blake2b(digest_size=16)
     for part in (
         files.get(MARK, b""),
+        _words(files.get(RING, b"")),
         db[:HEADER_BYTES],
         (len(db) // PAGE_BYTES).to_bytes(4, "big"),
         wal[:WAL_HEADER_BYTES],
@@ -34,6 +37,11 @@ def sight(files: Mapping[str, bytes], folder: Path) -> bytes:
     ):
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
+
+
+def _words(ring: bytes) -> bytes:
+    """What a note of rings says: of each slot what its own line ends."""
+    return repr([parsed(ring[at : at + SLOT_BYTES]) for at in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)]).encode()
 
 
 def in_room(db: bytes) -> list[int]:

@@ -8,15 +8,18 @@ about ten minutes). `ROT_SLICE=2/4`: the second quarter of it.
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from gateway.spool.ring_mark import SLOTS
+from gateway.spool.view import RING_LOST
 from tests.crash.recorded import in_ram
 from tests.crash.replay import lay_out
-from tests.crash.rot import Damage, Spool, at_rest, running
-from tests.crash.sight import DB, in_room, sight
+from tests.crash.rot import Damage, Spool, at_rest, died, running
+from tests.crash.sight import DB, RING, in_room, sight
 from tests.crash.truth import stand_up, wrongs_of_rot
 
 SHARE = float(os.environ.get("ROT_SHARE", "0.06"))
@@ -57,6 +60,40 @@ async def test_every_damage_is_survived_and_counted(make: object) -> None:
             tried += 1
     assert out == []
     assert tried > 100 / SLICES
+
+
+async def test_every_damage_of_a_note_of_rings() -> None:
+    """RING-8, P8: nothing that it told is another's or more than was; what is on the disk is as it was."""
+    wrong, told, tried = list[str](), set[tuple[tuple[int, int], ...]](), 0
+    with in_ram() as folder:
+        spool = await died(folder / "made")
+        ring, last = next((epoch, seq) for epoch, seq in spool.truth.highest.items() if epoch == "epoch91")
+        own = replace(spool.truth, appended={k: v for k, v in spool.truth.appended.items() if k[0] != ring})
+        seen = set[bytes]()
+        for damage in (damage for damage in spool.damages() if damage.file == RING):
+            files = damage.done_to(spool.files)
+            left = sight({RING: files[RING]}, folder / "copies")
+            if left in seen:
+                continue
+            seen.add(left)
+            lay_out(folder / "spool", files)
+            found = await stand_up(folder / "spool", machine="m2")
+            shutil.rmtree(folder / "spool")
+            wrong += [f"{damage}: {sentence}" for sentence in wrongs_of_rot(own, found)]
+            lost = [gap for gap in found.gaps if gap.reason == RING_LOST]
+            wrong += [f"{damage}: {gap}" for gap in lost if (gap.epoch, gap.first) != (ring, 1) or gap.last > last]
+            told.add(tuple((gap.first, gap.last) for gap in lost))
+            tried += 1
+    assert wrong == []
+    assert told == {(), ((1, 2),), ((1, 3),)}
+    assert tried == 2**SLOTS  # each slot says its word, or nothing
+
+
+@pytest.mark.parametrize("damage", [Damage(DB, 4105, 4), Damage(DB, 0, None), Damage(DB, 20003, 0)], ids=str)
+async def test_a_damaged_spool_still_names_a_dead_ring(damage: Damage) -> None:
+    """RING-7, DMG-6, DMG-7: what the note tells does not depend on the file that failed."""
+    with in_ram() as folder:
+        assert await broken(await died(folder / "made"), damage, folder / "spool") == []
 
 
 async def test_room_between_pointers_and_cells_is_read_by_nobody() -> None:

@@ -1,7 +1,7 @@
 """A spool against a list: whatever happens, every seq is offered, settled, or named by a gap, and nothing else is.
 
 The box is restarted, killed (what is only in RAM is gone), rebooted, cloned, and filled past its quota; receipts come
-late, in any order, twice.
+late, in any order, twice. Once more with a disk that fails besides, for any time, and comes back or does not.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.model import Batch, Gap, SeqRanges
+from gateway.spool.steps import RETRY_MS
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
+from tests.support.failing_disk import FailingDisk
 from tests.support.spools import MB, Box, draft
 
 Key: TypeAlias = tuple[str, int]
@@ -163,11 +165,8 @@ class SpoolAgainstAList(RuleBasedStateMachine):
 
     def kill(self) -> None:
         """The process is gone, with what it had in RAM."""
-        keeper = self.box.spool.steps.keeper
-        assert keeper is not None
-        keeper.file.db.close()
+        self.box.kill()
         self.forgotten = set(self.settled)
-        self.box.spool.steps.home.close()
 
 
 def gaps_of(batch: Batch) -> tuple[Gap, ...]:
@@ -183,5 +182,60 @@ def named_by(gaps: list[Gap]) -> dict[str, SeqRanges]:
     return {epoch: SeqRanges.of(pairs) for epoch, pairs in by_epoch.items()}
 
 
+class SpoolOnABadDisk(SpoolAgainstAList):
+    """RING-1, RING-2, RING-6, RING-7: what only a ring had is named if its process ended before the disk was back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk = FailingDisk()
+        self.patched = self.disk.patched()
+        self.patched.__enter__()
+
+    def teardown(self) -> None:
+        """On a disk that works."""
+        try:
+            if hasattr(self, "box"):
+                self.disk_works()
+            super().teardown()
+        finally:
+            self.patched.__exit__(None, None, None)
+
+    @rule()
+    def disk_fails(self) -> None:
+        """From the next write on."""
+        self.disk.failing = True
+
+    @rule()
+    def disk_works(self) -> None:
+        """It is tried, and takes what the ring holds."""
+        self.disk.failing = False
+        self.time_passes(RETRY_MS)
+
+    @rule()
+    def restart(self) -> None:
+        """In order; receipts that the disk did not take are forgotten."""
+        if self.disk.failing:
+            self.forgotten = set(self.settled)
+            self.runner.run(self.box.restart())
+        else:
+            super().restart()
+
+    @invariant()
+    def it_is_bounded(self) -> None:
+        """Never above the quota; failing only while the disk does."""
+        if hasattr(self, "box"):
+            assert self.box.spool.status.size_bytes <= MB
+            assert self.disk.failing or self.box.spool.status.failing == ""
+
+    @rule()
+    def everything_is_accounted_for(self) -> None:
+        """What the disk holds is not offered while it fails; the rest at once, and all of it when it works."""
+        if not self.disk.failing:
+            self.runner.run(self.box.spool.tick())
+            super().everything_is_accounted_for()
+
+
 SpoolAgainstAList.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestSpool = SpoolAgainstAList.TestCase
+SpoolOnABadDisk.TestCase.settings = SpoolAgainstAList.TestCase.settings
+TestSpoolOnABadDisk = SpoolOnABadDisk.TestCase

@@ -263,8 +263,7 @@ class Box:
         spool, self.spool = self.spool, None
         if spool is None:
             return
-        if spool.steps.failing:
-            self._history.ring_lost.add(spool.epoch)
+        self._note_ring(spool)
         if spool.steps._keeper is not None:
             spool.steps._keeper.close()
         spool.steps.home.close()
@@ -328,9 +327,16 @@ class Box:
             for service in services:
                 service.cancel()
         await spool.close()
-        if spool.steps.failing:
-            self._history.ring_lost.add(spool.epoch)
+        self._note_ring(spool)
         self.spool = None
+
+    def _note_ring(self, spool: Spool) -> None:
+        """A ring dies; one that began without its disk had nowhere to leave a note."""
+        keeper = spool.steps._keeper
+        if spool.steps.failing and keeper is not None:
+            self._history.count("rings lost")
+            if keeper._ring_mark is None:
+                self._history.ring_untold.add(spool.epoch)
 
     def _bus(self, bus: Bus, clock: SimClock, counters: Counters, inbox: Inbox) -> BusLoop:
         return BusLoop(bus, clock, counters, self.random, inbox.put, inbox.put, self.wire.open)

@@ -38,7 +38,7 @@ async def _lost(world: World) -> list[str]:
     for (epoch, seq), readings in sorted(history.appended.items()):
         if (epoch, seq) in history.ledger:
             lost += [f"{epoch} {seq}: {one} has no row" for one in readings if one not in history.there]
-        elif seq not in named[epoch] and epoch not in history.ring_lost:
+        elif seq not in named[epoch] and epoch not in history.ring_untold:
             lost.append(f"{epoch} {seq} is neither stored nor named by a gap")
     return lost
 
@@ -48,7 +48,7 @@ async def _unexplained(world: World) -> list[str]:
     return [
         f"{one.epoch}: unexplained {one.unexplained.ranges}, used twice {one.used_twice.ranges}"
         for one in accounts
-        if (one.unexplained and one.epoch not in world.history.ring_lost) or one.used_twice
+        if (one.unexplained and one.epoch not in world.history.ring_untold) or one.used_twice
     ]
 
 

@@ -35,7 +35,7 @@ class History:
     settled: set[Batch] = field(default_factory=set)
     points: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (device, clock, ms) -> number
     there: set[Reading] = field(default_factory=set)  # those of `points`
-    ring_lost: set[str] = field(default_factory=set)  # epochs of rings that died with their process
+    ring_untold: set[str] = field(default_factory=set)  # epochs of rings that died, beside a disk that took no note
     blind: bool = False  # a daemon started without its disk: it cannot know which times were given out
     broken: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)

@@ -57,7 +57,7 @@ async def _live(loop: SimLoop, folder: Path, seed: int, form: Form, faults: list
         history.count(f"rows {clock or 'trusted'}")
     history.counts["appended"] = len(history.appended)
     history.counts["given up"] = len(set(history.appended) - history.ledger)
-    history.counts["rings lost"] = len(history.ring_lost)
+    history.counts["rings untold"] = len(history.ring_untold)
     broken = await checks.broken(world)
     for point in sorted(history.points.items()):
         history.note(point)

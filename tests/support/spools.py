@@ -100,6 +100,11 @@ class Box:
         await self.spool.close()
         return await self.start()
 
+    def kill(self) -> None:
+        """The process is gone, with all that was only in RAM; what it told the kernel is not."""
+        self.spool.steps.keeper.file.db.close()
+        self.spool.steps.home.close()
+
     async def append(self, *, n: int = 3, size: int = 100, urgent: bool = False) -> int:
         """One draft of now."""
         return await self.spool.append(draft(self.clock.boot_ms(), n, size, urgent=urgent, boot=self.boot))

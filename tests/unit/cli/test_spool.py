@@ -22,6 +22,7 @@ from gateway.text import words
 from gateway.wire.documents import NorthStatus, SouthStatus, Status, encode_status
 from tests.support.cabinet import ioc_text
 from tests.support.daemon import daemon, says
+from tests.support.failing_disk import FailingDisk
 from tests.support.spools import GATEWAY, Box
 from tests.support.written import write
 
@@ -198,6 +199,35 @@ def test_rows_that_are_still_in_a_damaged_file(closed: Box, lang: str, capsys: p
     assert spool.verify(alone(closed), lang, StringIO()) == 0
     assert capsys.readouterr().err == spool.TEXTS[lang]["salvaging"] + "\n"
     assert all(fits(text) for text in spool.TEXTS[lang].values())
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+async def test_what_a_ring_took_with_it(
+    box: Box, tmp_path: Path, lang: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RING-7: said at every look until the daemon has named it; a look leaves the note as it is, renewing too."""
+    disk = FailingDisk()
+    with disk.patched():
+        disk.failing = True
+        await box.measure()
+        await box.spool.close()
+    note = (box.folder / "spool.ring").read_bytes()
+    said = f"2 {spool.TEXTS[lang]['died']}\n"
+    for look in (
+        lambda: spool.status(alone(box), lang, StringIO()),
+        lambda: spool.verify(alone(box), lang, StringIO()),
+        lambda: spool.export(alone(box), tmp_path / "x.jsonl", Asked(), lang, StringIO()),
+    ):
+        assert await asyncio.to_thread(look) == 0
+        assert capsys.readouterr().err == said
+    assert await asyncio.to_thread(spool.renew, alone(box), lang, StringIO(), sure=True) == 0
+    assert (box.folder / "spool.ring").read_bytes() == note
+    capsys.readouterr()
+    await box.start()
+    await box.spool.tick()
+    await box.spool.close()
+    assert await asyncio.to_thread(spool.status, alone(box), lang, StringIO()) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("lang", words.LANGUAGES)

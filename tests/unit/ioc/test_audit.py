@@ -74,6 +74,20 @@ async def test_a_hole(store: SqliteStore) -> None:
     assert "66.666 % (6 of 9" in text
 
 
+async def test_a_gap_for_what_is_stored_after_all(store: SqliteStore) -> None:
+    """RING-7: a dead ring's note knows receipts up to the first that waits; what came is stored, not lost."""
+    await put(store, 1, 2, 4)
+    lost = [Gap(EPOCH, 2, 5, None, None, None, "ring_lost")]
+    await store.write(line_protocol.gap_points(make_batch(9), lost), "ns")
+    (one,) = await audit.audit(store, None, NOW, None)
+    assert (one.stored, one.explained, one.unexplained) == (
+        SeqRanges(((1, 2), (4, 4))),
+        SeqRanges(((3, 3), (5, 5))),
+        SeqRanges(),
+    )
+    assert audit.exit_code([one]) == 0
+
+
 async def test_pending_does_not_fail(store: SqliteStore) -> None:
     """What the gateway still has is no alarm."""
     await put(store, 1)

@@ -1,55 +1,36 @@
 """A disk that answers with errors, or is full: the spool goes on from RAM, and comes back with everything."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import SpoolFailed, SpoolFull
+from gateway.errors import SpoolFull
 from gateway.model import Segment, SeqRanges
 from gateway.spool.database import Damaged, Database
-from gateway.spool.home import Home
 from gateway.spool.keeper import Keeper
 from gateway.spool.spool import TEND_MS
 from gateway.spool.steps import RETRY_MS
 from gateway.spool.untold import SETTLED_MS_MAX
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
+from tests.support.failing_disk import FailingDisk
 from tests.support.spools import MB, Box
 
 
-class Disk:
-    """Fails on order, whenever something would be written or opened; memory never does."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.failing = False
-        transaction, open_disk = Database.put_meta, Home.open_disk
-
-        def put_meta(database: Database, meta: object) -> None:
-            if self.failing and database._db.execute("PRAGMA database_list").fetchone()[2]:
-                raise SpoolFailed("disk I/O error")
-            transaction(database, meta)  # type: ignore[arg-type]
-
-        def opened(home: Home, *, damaged: bool = False) -> tuple[Keeper, bool]:
-            if self.failing:
-                raise SpoolFailed("disk I/O error")
-            return open_disk(home, damaged=damaged)
-
-        monkeypatch.setattr(Database, "put_meta", put_meta)
-        monkeypatch.setattr(Home, "open_disk", opened)
-
-
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+def disk() -> Iterator[FailingDisk]:
     """A disk to be broken."""
-    return Disk(monkeypatch)
+    made = FailingDisk()
+    with made.patched():
+        yield made
 
 
 @pytest.fixture
-async def box(tmp_path: Path, disk: Disk) -> AsyncIterator[Box]:
+async def box(tmp_path: Path, disk: FailingDisk) -> AsyncIterator[Box]:
     """A box with three batches on a disk that works."""
     made = Box(tmp_path)
     await made.start()
@@ -66,7 +47,7 @@ async def retry(box: Box) -> None:
     await box.spool.tick()
 
 
-async def test_a_failing_disk_is_replaced_by_a_ring(box: Box, disk: Disk) -> None:
+async def test_a_failing_disk_is_replaced_by_a_ring(box: Box, disk: FailingDisk) -> None:
     """RING-1: the draft that met the error is in the ring, under a new epoch, alarmed and in status."""
     old = box.spool.epoch
     disk.failing = True
@@ -79,7 +60,7 @@ async def test_a_failing_disk_is_replaced_by_a_ring(box: Box, disk: Disk) -> Non
     assert [(e.code, e.urgent) for e in box.events] == [("spool_failed", True)]
 
 
-async def test_the_ring_moves_to_disk_under_its_own_epoch(box: Box, disk: Disk) -> None:
+async def test_the_ring_moves_to_disk_under_its_own_epoch(box: Box, disk: FailingDisk) -> None:
     """RING-2: settled, pending and parked as they were; the file's epoch goes on; orders stay."""
     old = box.spool.epoch
     disk.failing = True
@@ -104,7 +85,7 @@ async def test_the_ring_moves_to_disk_under_its_own_epoch(box: Box, disk: Disk) 
     assert by_epoch == {old: (4, SeqRanges.of([(2, 4)])), ring: (3, SeqRanges.of([(3, 3)]))}
 
 
-async def test_a_disk_that_failed_on_its_first_batch_keeps_its_epoch(tmp_path: Path, disk: Disk) -> None:
+async def test_a_disk_that_failed_on_its_first_batch_keeps_its_epoch(tmp_path: Path, disk: FailingDisk) -> None:
     """RING-2: an epoch without a batch begins with its epoch_start when the disk is back."""
     box = Box(tmp_path)
     spool = await box.start()
@@ -119,7 +100,7 @@ async def test_a_disk_that_failed_on_its_first_batch_keeps_its_epoch(tmp_path: P
     await spool.close()
 
 
-async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk) -> None:
+async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: FailingDisk) -> None:
     """RING-3: only the ring is given up to make room in it."""
     disk.failing = True
     for _ in range(120):
@@ -135,7 +116,7 @@ async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: Disk
     assert box.spool.status.size_bytes <= 4 * MB
 
 
-async def test_a_full_ring_finds_room_in_a_small_file(tmp_path: Path, disk: Disk) -> None:
+async def test_a_full_ring_finds_room_in_a_small_file(tmp_path: Path, disk: FailingDisk) -> None:
     """RING-3: whatever the quota, what a ring may hold fits on the disk, and the disk is used again."""
     box = Box(tmp_path, quota_bytes=MB // 2)
     spool = await box.start()
@@ -150,7 +131,7 @@ async def test_a_full_ring_finds_room_in_a_small_file(tmp_path: Path, disk: Disk
 
 
 async def test_what_an_earlier_run_of_this_boot_left_undated_is_dated_when_the_disk_comes(
-    tmp_path: Path, disk: Disk
+    tmp_path: Path, disk: FailingDisk
 ) -> None:
     """TIME-1, RING-4: a run that started without its disk knows nothing of these segments; they must not block it."""
     box = Box(tmp_path, clock=FakeClock(synchronised=False))
@@ -187,7 +168,7 @@ async def test_a_full_disk_costs_a_young_spool_nothing(tmp_path: Path) -> None:
     await spool.close()
 
 
-async def test_it_starts_without_a_disk(tmp_path: Path, disk: Disk) -> None:
+async def test_it_starts_without_a_disk(tmp_path: Path, disk: FailingDisk) -> None:
     """RING-4: numbered above anything that could be on the disk it cannot see; joined when the disk is back."""
     box = Box(tmp_path)
     await box.start()
@@ -204,7 +185,7 @@ async def test_it_starts_without_a_disk(tmp_path: Path, disk: Disk) -> None:
     await spool.close()
 
 
-async def test_offsets_found_while_the_disk_fails_reach_it(tmp_path: Path, disk: Disk) -> None:
+async def test_offsets_found_while_the_disk_fails_reach_it(tmp_path: Path, disk: FailingDisk) -> None:
     """TIME-1: undated batches on the disk get the time that came meanwhile."""
     box = Box(tmp_path, FakeClock(synchronised=False))
     spool = await box.start()
@@ -220,7 +201,7 @@ async def test_offsets_found_while_the_disk_fails_reach_it(tmp_path: Path, disk:
     await spool.close()
 
 
-async def test_close_saves_the_ring_if_it_can(box: Box, disk: Disk) -> None:
+async def test_close_saves_the_ring_if_it_can(box: Box, disk: FailingDisk) -> None:
     """RING-2: a disk that is back by then takes it."""
     disk.failing = True
     await box.append()
@@ -301,7 +282,7 @@ async def test_the_reserve_is_never_used(tmp_path: Path) -> None:
     await box.spool.close()
 
 
-async def test_status_names_what_is_on_the_failing_disk(box: Box, disk: Disk) -> None:
+async def test_status_names_what_is_on_the_failing_disk(box: Box, disk: FailingDisk) -> None:
     """RING-5: what waits there is pending, less what gets its receipt; its age counts; then all is as it was."""
     old = box.spool.epoch
     box.spool.settle(old, SeqRanges.of([(1, 1)]))
@@ -323,7 +304,7 @@ async def test_status_names_what_is_on_the_failing_disk(box: Box, disk: Disk) ->
 
 
 async def test_a_disk_that_comes_back_damaged_is_salvaged(
-    box: Box, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    box: Box, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RING-2, DMG-6: trying a malformed file again and again would fill the ring; the next try sets it aside."""
     old, take_in, tries = box.spool.epoch, Keeper.take_in, list[int]()
@@ -352,7 +333,7 @@ async def test_a_disk_that_comes_back_damaged_is_salvaged(
     assert "spool_damaged" in box.codes
 
 
-async def test_a_ring_that_ends_with_the_daemon_is_counted(box: Box, disk: Disk) -> None:
+async def test_a_ring_that_ends_with_the_daemon_is_counted(box: Box, disk: FailingDisk) -> None:
     """RING-2: stopped while the disk fails, what only memory had is lost, and said."""
     disk.failing = True
     await box.append()
@@ -376,7 +357,7 @@ async def test_a_ballast_that_cannot_be_made_is_no_failing_disk(box: Box, monkey
     assert box.counters.get("spool_ballast_missing", reason="disk") == 1
 
 
-async def test_what_a_late_disk_holds_of_earlier_boots_is_dated(tmp_path: Path, disk: Disk) -> None:
+async def test_what_a_late_disk_holds_of_earlier_boots_is_dated(tmp_path: Path, disk: FailingDisk) -> None:
     """TIME-3, RING-4: undated batches on a disk that was away at the start would hold up all that comes after them."""
     box = Box(tmp_path, FakeClock(synchronised=False))
     await box.start()
@@ -397,7 +378,7 @@ async def test_what_a_late_disk_holds_of_earlier_boots_is_dated(tmp_path: Path, 
     await spool.close()
 
 
-async def test_another_uplink_goes_through_a_failing_disk_too(tmp_path: Path, disk: Disk) -> None:
+async def test_another_uplink_goes_through_a_failing_disk_too(tmp_path: Path, disk: FailingDisk) -> None:
     """UPL-1 over RING-1 and RING-2: what it settled before, in and of the ring holds once the disk is back."""
     box = Box(tmp_path, others=("telegraf",))
     await box.start()
@@ -423,7 +404,9 @@ async def test_another_uplink_goes_through_a_failing_disk_too(tmp_path: Path, di
 
 
 @pytest.mark.parametrize("clock_came", [True, False])
-async def test_what_a_late_disk_holds_of_this_boot_is_dated(tmp_path: Path, disk: Disk, clock_came: bool) -> None:
+async def test_what_a_late_disk_holds_of_this_boot_is_dated(
+    tmp_path: Path, disk: FailingDisk, clock_came: bool
+) -> None:
     """The same after a restart within one boot: the timeline never saw those segments, so nobody else would."""
     box = Box(tmp_path, FakeClock(synchronised=False))
     await box.start()
