@@ -22,7 +22,8 @@ from gateway.toml_file import read_located
 UNKNOWN: Final = 1
 TEXT: Final = {
     "en": {
-        "profile": "profile", "device": "device", "none": "No profile fits: {}",
+        "profile": "profile", "device": "device", "kind": "Kind: {}", "part": "part {}",
+        "none": "No profile fits: {}. All of them: gateway profile list. To write one: gateway profile new.",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
         "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
         "local": "handed in by a program of the box",
@@ -32,7 +33,8 @@ TEXT: Final = {
         "deprecated": "deprecated by {}", "note": "note",
     },
     "vi": {
-        "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
+        "profile": "hồ sơ", "device": "thiết bị", "kind": "Kind: {}", "part": "phần {}",
+        "none": "Không có hồ sơ nào khớp: {}. Xem tất cả: gateway profile list. Tạo mới: gateway profile new.",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
         "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
         "local": "do một chương trình trên hộp đưa vào",
@@ -119,6 +121,7 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
     text, source, path = TEXT[_known(lang)], profile.source, library.files[profile.ref]
     head = read_located(path, ProfileSchema).value.profile
     yield f"{profile.ref}  {_title(profile, lang)}"
+    yield text["kind"].format(profile.kind)
     if isinstance(source, LocalSource):
         yield text["local"]
     elif isinstance(source, ModbusSource):
@@ -158,7 +161,7 @@ def _fields(profile: Profile, lang: str) -> Table:
 
 def _place(field: Field, lang: str) -> Iterator[str]:
     text = TEXT[_known(lang)]
-    yield f"{field.table} {field.address:#06x} {field.type}" if field.table else field.part
+    yield f"{field.table} {field.address:#06x} {field.type}" if field.table else text["part"].format(field.part)
     if field.parameter:
         yield text["parameter"]
     if field.write:
