@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import typer
 
@@ -43,6 +43,13 @@ NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit
 HEADS = {
     "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
     "vi": ("khoá", "giá trị", "mặc định", "ý nghĩa", "bắt buộc", "Dự kiến; hiện bị từ chối (`not_built_yet`):"),
+}
+
+FOLDED: Final = {
+    "mean": "the arithmetic mean; with `_min` and `_max`",
+    "energy_mean": "the mean of what the decibels stand for, in decibels (Leq); with `_min` and `_max`",
+    "vector_mean": "the mean direction: 350 and 10 degrees are 0, not 180",
+    "last": "the newest: of counters (`counter = true` in the profile), yes or no, texts",
 }
 
 
@@ -353,11 +360,23 @@ def quantity_page() -> Iterator[str]:
     """The controlled list."""
     about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
+    yield from (
+        "**Folded into**: what `report = { every = ... }` makes of the readings of a window, each with `_n`, how many.",
+        "",
+    )
+    yield from ((f"- `{kind}`: {said}" for kind, said in FOLDED.items()), "")
     rows = (
-        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi")), _fiware(q))
+        (
+            f"`{q.name}`",
+            _unit(q.unit),
+            q.letter,
+            ", ".join(f"`{kind}`" for kind in _folded(q)),
+            *(dict(q.title)[lang] for lang in ("en", "vi")),
+            _fiware(q),
+        )
         for q in _listed()
     )
-    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt", "FIWARE"), rows)
+    yield from table(("quantity", "unit", "letter", "folded into", "English", "Tiếng Việt", "FIWARE"), rows)
     yield from ("## Units", "", "As others call them; - where they have no name for it.", "")
     own = "; ".join(f"`{q.name}`: `{q.senml}`" for q in _listed() if q.senml)
     yield from table(
@@ -365,6 +384,13 @@ def quantity_page() -> Iterator[str]:
         ((_unit(u.ucum), _unit(u.uncefact), _primary(u), _unit(u.secondary)) for u in units().values()),
     )
     yield from (f"SenML has a unit of its own for {own}.", "")
+
+
+def _folded(quantity: Quantity) -> list[str]:
+    """As the profiles that are shipped have it, `last` for counters; else as a field that is no counter would."""
+    fields = [field for profile in shipped().profiles.values() for field in profile.fields]
+    found = {field.aggregate for field in fields if field.quantity == quantity.name and not field.hidden}
+    return sorted(found) or [quantity.aggregate or ("mean" if quantity.letter == "f" else "last")]
 
 
 def _fiware(quantity: Quantity) -> str:
