@@ -360,11 +360,9 @@ def quantity_page() -> Iterator[str]:
     """The controlled list."""
     about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
-    yield from (
-        "**Folded into**: what `report = { every = ... }` makes of the readings of a window, each with `_n`, how many.",
-        "",
-    )
-    yield from ((f"- `{kind}`: {said}" for kind, said in FOLDED.items()), "")
+    folded = "what `report = { every = ... }` makes of the readings of a window, each with `_n`, how many."
+    yield from (f"**Folded into**: {folded}", "")
+    yield from (*(f"- `{kind}`: {said}" for kind, said in FOLDED.items()), "")
     rows = (
         (
             f"`{q.name}`",
