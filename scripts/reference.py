@@ -117,7 +117,7 @@ def devices() -> Iterator[str]:
     """Each profile that is shipped: how it is connected, how far to believe it, how many fields and vectors."""
     about = "Profiles that come with this version, each with a page: wiring, warnings, every field."
     yield from ("# Devices", "", f"{about} A site file names one as `vendor/model@version`.", "")
-    heads = ("profile", "device", "transport", "confidence", "fields", "vectors")
+    heads = ("profile", "device", "transport, as it comes", "confidence", "fields", "vectors")
     yield from table(heads, (_overview(model, ref) for model, refs in models().items() for ref in refs))
 
 
@@ -154,7 +154,14 @@ def _overview(model: str, ref: str) -> tuple[str, ...]:
     standing = f"; deprecated by `{old.by}`" if old else ""
     link = f"[`{ref}`]({DEVICES}/{_page(model)})"
     fields = str(len(profile.reported))
-    return link, _both(profile.title), _transport(profile), f"{profile.confidence}{standing}", fields, counted
+    return (
+        link,
+        _both(profile.title),
+        _transport(profile, shipped().files[ref]),
+        f"{profile.confidence}{standing}",
+        fields,
+        counted,
+    )
 
 
 def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
@@ -164,8 +171,14 @@ def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
 
 def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> Iterator[str]:
     head = read_located(path, ProfileSchema).value.profile
+    factory = " from the factory" if isinstance(profile.source, ModbusSource) else ""
     frames = _frames(path)
-    yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
+    yield from (
+        f"## {profile.ref}",
+        "",
+        f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile, path)}{factory}.",
+        "",
+    )
     for warning in head.warnings:
         yield f"- **Note:** {_both(warning.pairs())}"
     if head.wiring:
@@ -193,10 +206,14 @@ def _setup(setup: Setup) -> str:
     return f"{', '.join(told)}, each written as {setup.type}"
 
 
-def _transport(profile: Profile) -> str:
+def _transport(profile: Profile, path: Path) -> str:
+    """As it comes from the factory; what its profile leaves out is not known."""
     source = profile.source
     if isinstance(source, ModbusSource):
-        return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
+        written = read_located(path, ProfileSchema).value.modbus
+        told = written.model_fields_set if written else ()
+        line = _line(source.line) if "serial" in told else "line not known"
+        return f"Modbus, {line}, unit_id {source.unit_id if 'unit_id' in told else 'not known'}"
     if isinstance(source, LocalSource):
         return "handed in by a program of the box"
     if isinstance(source, ProtocolSource):
