@@ -348,6 +348,13 @@ def _problem(error: ErrorDetails, model: type[Strict], data: Mapping[str, Any], 
     if error["type"] == OUR_ERROR:
         return places.problem(str(context["code"]), str(context["detail"]), *steps)
     kind = error["type"]
+    if kind == "string_too_short" and error["input"] == "":
+        return places.problem("empty", "", *steps)
+    if kind == "model_type" and (wanted := _model_at(model, steps)):
+        keys = ", ".join(f"{key} = ..." for key in wanted.model_fields)
+        return places.problem(
+            "wrong_type", f"a table is needed here, {{ {keys:.80} }}, not {error['input']!r:.80}", *steps
+        )
     code = _CODES.get(kind, "wrong_type" if kind.endswith(("_type", "_parsing")) else "bad_value")
     return places.problem(code, f"{error['msg']}, not {error['input']!r:.80}", *steps)
 

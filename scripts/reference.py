@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import typer
 
@@ -43,6 +43,13 @@ NOTE = "<!-- Written by `python -m scripts.reference` from the code: do not edit
 HEADS = {
     "en": ("key", "value", "default", "what it is for", "needed", "Planned; refused today as `not_built_yet`:"),
     "vi": ("khoá", "giá trị", "mặc định", "ý nghĩa", "bắt buộc", "Dự kiến; hiện bị từ chối (`not_built_yet`):"),
+}
+
+FOLDED: Final = {
+    "mean": "the arithmetic mean; with `_min` and `_max`",
+    "energy_mean": "the mean of what the decibels stand for, in decibels (Leq); with `_min` and `_max`",
+    "vector_mean": "the mean direction: 350 and 10 degrees are 0, not 180",
+    "last": "the newest: of counters (`counter = true` in the profile), yes or no, texts",
 }
 
 
@@ -110,7 +117,7 @@ def devices() -> Iterator[str]:
     """Each profile that is shipped: how it is connected, how far to believe it, how many fields and vectors."""
     about = "Profiles that come with this version, each with a page: wiring, warnings, every field."
     yield from ("# Devices", "", f"{about} A site file names one as `vendor/model@version`.", "")
-    heads = ("profile", "device", "transport", "confidence", "fields", "vectors")
+    heads = ("profile", "device", "transport, as it comes", "confidence", "fields", "vectors")
     yield from table(heads, (_overview(model, ref) for model, refs in models().items() for ref in refs))
 
 
@@ -147,7 +154,14 @@ def _overview(model: str, ref: str) -> tuple[str, ...]:
     standing = f"; deprecated by `{old.by}`" if old else ""
     link = f"[`{ref}`]({DEVICES}/{_page(model)})"
     fields = str(len(profile.reported))
-    return link, _both(profile.title), _transport(profile), f"{profile.confidence}{standing}", fields, counted
+    return (
+        link,
+        _both(profile.title),
+        _transport(profile, shipped().files[ref]),
+        f"{profile.confidence}{standing}",
+        fields,
+        counted,
+    )
 
 
 def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
@@ -157,8 +171,14 @@ def _frames(path: Path) -> Sequence[vectors.VectorSchema]:
 
 def _device(profile: Profile, path: Path, variants: Mapping[str, Profile]) -> Iterator[str]:
     head = read_located(path, ProfileSchema).value.profile
+    factory = " from the factory" if isinstance(profile.source, ModbusSource) else ""
     frames = _frames(path)
-    yield from (f"## {profile.ref}", "", f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile)}.", "")
+    yield from (
+        f"## {profile.ref}",
+        "",
+        f"{_both(profile.title)}. Kind `{profile.kind}`. {_transport(profile, path)}{factory}.",
+        "",
+    )
     for warning in head.warnings:
         yield f"- **Note:** {_both(warning.pairs())}"
     if head.wiring:
@@ -190,10 +210,14 @@ def _setup(setup: Setup) -> str:
     return f"{', '.join(told)}, each written as {setup.type}"
 
 
-def _transport(profile: Profile) -> str:
+def _transport(profile: Profile, path: Path) -> str:
+    """As it comes from the factory; what its profile leaves out is not known."""
     source = profile.source
     if isinstance(source, ModbusSource):
-        return f"Modbus, {_line(source.line)}, unit_id {source.unit_id} from the factory"
+        written = read_located(path, ProfileSchema).value.modbus
+        told = written.model_fields_set if written else ()
+        line = _line(source.line) if "serial" in told else "line not known"
+        return f"Modbus, {line}, unit_id {source.unit_id if 'unit_id' in told else 'not known'}"
     if isinstance(source, LocalSource):
         return "handed in by a program of the box"
     if isinstance(source, ProtocolSource):
@@ -358,11 +382,21 @@ def quantity_page() -> Iterator[str]:
     """The controlled list."""
     about = "What a field means city-wide. A letter: `f` number, `b` boolean, `s` text. Units are UCUM."
     yield from ("# Quantities", "", about, "")
+    folded = "what `report = { every = ... }` makes of the readings of a window, each with `_n`, how many."
+    yield from (f"**Folded into**: {folded}", "")
+    yield from (*(f"- `{kind}`: {said}" for kind, said in FOLDED.items()), "")
     rows = (
-        (f"`{q.name}`", _unit(q.unit), q.letter, *(dict(q.title)[lang] for lang in ("en", "vi")), _fiware(q))
+        (
+            f"`{q.name}`",
+            _unit(q.unit),
+            q.letter,
+            ", ".join(f"`{kind}`" for kind in _folded(q)),
+            *(dict(q.title)[lang] for lang in ("en", "vi")),
+            _fiware(q),
+        )
         for q in _listed()
     )
-    yield from table(("quantity", "unit", "letter", "English", "Tiếng Việt", "FIWARE"), rows)
+    yield from table(("quantity", "unit", "letter", "folded into", "English", "Tiếng Việt", "FIWARE"), rows)
     yield from ("## Units", "", "As others call them; - where they have no name for it.", "")
     own = "; ".join(f"`{q.name}`: `{q.senml}`" for q in _listed() if q.senml)
     yield from table(
@@ -370,6 +404,13 @@ def quantity_page() -> Iterator[str]:
         ((_unit(u.ucum), _unit(u.uncefact), _primary(u), _unit(u.secondary)) for u in units().values()),
     )
     yield from (f"SenML has a unit of its own for {own}.", "")
+
+
+def _folded(quantity: Quantity) -> list[str]:
+    """As the profiles that are shipped have it, `last` for counters; else as a field that is no counter would."""
+    fields = [field for profile in shipped().profiles.values() for field in profile.fields]
+    found = {field.aggregate for field in fields if field.quantity == quantity.name and not field.hidden}
+    return sorted(found) or [quantity.aggregate or ("mean" if quantity.letter == "f" else "last")]
 
 
 def _fiware(quantity: Quantity) -> str:

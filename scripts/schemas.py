@@ -20,6 +20,7 @@ FILES: Final[Mapping[str, tuple[type[Strict], str]]] = {  # by name: the model, 
     "profile": (ProfileSchema, "profile"),
     "vectors": (VectorsSchema, "vectors"),
     "site": (GatewayConfig, "site"),
+    "site.vi": (GatewayConfig, "site_vi"),
     "ioc": (IocFile, "ioc"),
 }
 SHORTHANDS: Final[Mapping[tuple[str, str], Any]] = {  # what a validator turns into the value that the model describes

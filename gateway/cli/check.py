@@ -41,7 +41,8 @@ def paragraph(problem: Problem, lang: str) -> str:
     """Where, what, and what to do."""
     place = " ".join(part for part in (f"{problem.file}:{problem.line}:", problem.path) if part)
     step = words.next_step(problem, lang)
-    return f"{place}\n    {words.title(problem.code, lang)}: {problem.detail}\n" + (f"    -> {step}\n" if step else "")
+    detail = f": {problem.detail}" if problem.detail else ""
+    return f"{place}\n    {words.title(problem.code, lang)}{detail}\n" + (f"    -> {step}\n" if step else "")
 
 
 def _known(lang: str) -> str:

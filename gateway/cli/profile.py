@@ -1,6 +1,6 @@
 """gateway profile check|list|show: an author's and a technician's view of the device library."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -22,10 +22,12 @@ from gateway.toml_file import read_located
 UNKNOWN: Final = 1
 TEXT: Final = {
     "en": {
-        "profile": "profile", "device": "device", "none": "No profile fits: {}",
+        "profile": "profile", "device": "device", "kind": "Kind: {}", "part": "part {}",
+        "none": "No profile fits: {}. All of them: gateway profile list. To write one: gateway profile new.",
         "field": "field", "unit": "unit", "range": "plausible", "where": "where",
-        "modbus": "Modbus, unit_id {} and {} from the factory", "stream": "sends by itself, {}, every {:g} s",
         "sunspec": "SunSpec model {} of {} registers: the gateway finds out where it stands; addresses count from it",
+        "modbus": "Modbus, from the factory: unit_id {}, {}", "unknown": "not known", "line": "line not known",
+        "bit": "bit {}", "bits": "bits {} to {}", "stream": "sends by itself, {}, every {:g} s",
         "local": "handed in by a program of the box",
         "talk": "is asked, {}, address {}", "protocol": "protocol {}, {}, address {}", "alone": "none",
         "sources": "Sources: {} ({})", "file": "File: {}", "variant": "variant", "parameter": "on request",
@@ -33,10 +35,12 @@ TEXT: Final = {
         "deprecated": "deprecated by {}", "note": "note",
     },
     "vi": {
-        "profile": "hồ sơ", "device": "thiết bị", "none": "Không có hồ sơ nào khớp: {}",
+        "profile": "hồ sơ", "device": "thiết bị", "kind": "Kind: {}", "part": "phần {}",
+        "none": "Không có hồ sơ nào khớp: {}. Xem tất cả: gateway profile list. Tạo mới: gateway profile new.",
         "field": "trường", "unit": "đơn vị", "range": "khoảng hợp lý", "where": "vị trí",
-        "modbus": "Modbus, xuất xưởng unit_id {} và {}", "stream": "tự gửi, {}, mỗi {:g} s",
         "sunspec": "Model SunSpec {} dài {} thanh ghi: gateway tự tìm vị trí của model; địa chỉ tính từ đầu model",
+        "modbus": "Modbus, xuất xưởng: unit_id {}, {}", "unknown": "chưa rõ", "line": "đường truyền chưa rõ",
+        "bit": "bit {}", "bits": "bit {} đến {}", "stream": "tự gửi, {}, mỗi {:g} s",
         "local": "do một chương trình trên hộp đưa vào",
         "talk": "được hỏi, {}, địa chỉ {}", "protocol": "giao thức {}, {}, địa chỉ {}", "alone": "không có",
         "sources": "Nguồn: {} ({})", "file": "Tệp: {}", "variant": "biến thể", "parameter": "khi được hỏi",
@@ -119,12 +123,14 @@ def _words(profile: Profile) -> str:
 
 def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
     text, source, path = TEXT[_known(lang)], profile.source, library.files[profile.ref]
-    head = read_located(path, ProfileSchema).value.profile
+    written = read_located(path, ProfileSchema).value
+    head = written.profile
     yield f"{profile.ref}  {_title(profile, lang)}"
+    yield text["kind"].format(profile.kind)
     if isinstance(source, LocalSource):
         yield text["local"]
     elif isinstance(source, ModbusSource):
-        yield text["modbus"].format(source.unit_id, _line(source.line))
+        yield text["modbus"].format(*_as_it_comes(written, source, text))
         if source.sunspec:
             models = ", ".join(map(str, source.sunspec.models))
             yield text["sunspec"].format(models, source.sunspec.length)
@@ -147,6 +153,16 @@ def _head(profile: Profile, library: Library, lang: str) -> Iterator[str]:
         yield f"! {text['replaces'].format(library.replaced[profile.ref])}"
 
 
+def _as_it_comes(written: ProfileSchema, source: ModbusSource, text: Mapping[str, str]) -> tuple[str, str]:
+    """unit_id and line; what the profile leaves out is not known, whatever it is read with then."""
+    own = written.modbus
+    told = own.model_fields_set if own else ()
+    return (
+        str(source.unit_id) if "unit_id" in told else text["unknown"],
+        _line(source.line) if "serial" in told else text["line"],
+    )
+
+
 def _line(line: Line) -> str:
     return f"{line.baud} {line.bits}{line.parity}{line.stop_bits}"
 
@@ -163,7 +179,13 @@ def _fields(profile: Profile, lang: str) -> Table:
 
 def _place(profile: Profile, field: Field, lang: str) -> Iterator[str]:
     text = TEXT[_known(lang)]
-    yield f"{profile.address_space(field)} {field.address:#06x} {field.type}" if field.table else field.part
+    if field.table:
+        yield f"{profile.address_space(field)} {field.address:#06x} {field.type}"
+    else:
+        yield text["part"].format(field.part)
+    if field.bits:
+        lowest, count = field.bits
+        yield text["bit"].format(lowest) if count == 1 else text["bits"].format(lowest, lowest + count - 1)
     if field.parameter:
         yield text["parameter"]
     if field.write:

@@ -23,11 +23,13 @@ title = {{ en = "", vi = "" }}
 sources = [""] # the manual, with its page
 confidence = "" # "one source", "two sources", "one source, the maker"
 wiring = {{ en = "", vi = "" }} # supply, wires, what to check
+# warnings = [{{ en = "", vi = "" }}] # what an installer must know
 """
 MODBUS: Final = """
 [modbus]
-serial = { baud = 9600, parity = "N", stop_bits = 1 } # as it comes from its maker
-unit_id = 1
+# As it comes from its maker; where the manual does not say, leave it out, and say so in a warning:
+# serial = { baud = 9600, parity = "N", stop_bits = 1 }
+# unit_id = 1
 table = "" # "holding" is read by function 3, "input" by 4, "coil" by 1, "discrete" by 2
 # order = "CDAB" # of 32 bits the low word first
 # max_registers = 16 # most that it gives in one read
@@ -38,7 +40,10 @@ temperature = { address = 0x0000, type = "", unit = "Cel", scale = 0.1, range = 
 SERIAL: Final = """
 [serial]
 line = "9600 8N1" # as it comes from its maker
-period = "1s" # how often it sends
+period = "1s" # how often it sends by itself; of one that is asked, instead:
+# poll = "23 {address} 52 0D" # what it is asked, as hex; {address} stands for the address
+# address = "01" # as it comes from its maker
+# timeout = "300ms" # how long its answer may take to begin
 [serial.framing]
 kind = "" # "line": until `end`; "fixed": `length` bytes; "length": a number in the frame says
 max_bytes = 80
@@ -48,6 +53,8 @@ max_bytes = 80
 [serial.parse]
 kind = "" # "split": text between separators; "binary": numbers by `layout` and `names`
 separator = "2C"
+# content_from = 1 # bytes before the first part; content_until = -2: and how many after the last
+# decimal = "," # of numbers as 24,7
 
 [fields] # one line each; the name is its quantity: docs/reference/quantities.md
 distance = { part = "0", unit = "m", scale = 0.001, decimals = 3, range = [0.03, 4.5] } # part: number or name
@@ -65,17 +72,19 @@ response = ""
 [vector.values]
 """
 FRAME: Final = """\
-frame = "" # as hex, whole
+frame = "" # as hex, whole; of a device that is asked, instead: request and response
 [vector.values]
 """
 TEXT: Final = {
     "en": {
         "written": "Written: {}\nWhat is to be filled in says: gateway profile check --profiles {}",
-        "there": "{}: there already",
+        "there": "{}: there already; nothing was written. Fill it in, or take another folder (--folder).",
+        "no_id": "{!r} is no id. Write vendor/model, of a-z, 0-9 and -, as acme/th10.",
     },
     "vi": {
         "written": "Đã tạo: {}\nXem những chỗ cần điền: gateway profile check --profiles {}",
-        "there": "{}: đã có sẵn",
+        "there": "{}: đã có sẵn, không ghi gì. Hãy điền tiếp tệp đó, hoặc chọn thư mục khác (--folder).",
+        "no_id": "{!r} không phải là id. Viết vendor/model, chỉ gồm a-z, 0-9 và -, ví dụ acme/th10.",
     },
 }
 
@@ -85,8 +94,8 @@ def new(wanted: str, folder: Path, lang: str, out: TextIO, *, serial: bool) -> i
     text = TEXT.get(lang, TEXT["en"])
     try:
         model_id(wanted)
-    except ValueError as error:
-        out.write(f"{error}\n")
+    except ValueError:
+        out.write(text["no_id"].format(wanted) + "\n")
         return WRONG_ID
     path = folder / f"{wanted}.toml"
     files = {

@@ -6,7 +6,9 @@ frame. A profile whose vectors fail is a problem, not a warning: its values woul
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -17,7 +19,7 @@ from pydantic import Field as Bounds
 from gateway.errors import GatewayError, Problem
 from gateway.model import Value
 from gateway.profile import plugins
-from gateway.profile.codec import Block, Decoded, finish
+from gateway.profile.codec import ORDERS, Block, Decoded, finish
 from gateway.profile.parts import decode_parts, encode_parts
 from gateway.profile.profile import (
     LENGTH_FIELD,
@@ -38,6 +40,8 @@ from gateway.protocols.rehearsal import Said
 from gateway.toml_file import Located, Strict, read_located
 
 CRC_BYTES = 2
+ENDS_SHOWN = 4
+PARTS_SHOWN = 12  # of a frame whose values are wrong
 
 
 def said_text(text: str) -> str:
@@ -117,6 +121,7 @@ def check(
         yield from (vectors.places.problem("untested_field", f"no vector{of} reaches {field}") for field in missing)
     for told in _untold(profile, vectors.value.vector):
         yield vectors.places.problem("untested_field", f"no vector shows that it is told {told.hex(' ')}")
+    yield from (vectors.places.problem("vector_mismatch", detail, "vector") for detail in _outside(profile, vectors))
 
 
 def _shown_by(profile: Profile, variant: Profile) -> set[Field]:
@@ -142,6 +147,16 @@ def _address(source: ProtocolSource | SerialSource | ModbusSource | LocalSource)
     return source.poll.address if isinstance(source, SerialSource) and source.poll else ""
 
 
+def _outside(profile: Profile, vectors: Located[VectorsSchema]) -> Iterator[str]:
+    """Fields whose range none of their values is in; one alone may be a maker's example of a device that is broken."""
+    for field in profile.fields:
+        told = [vector.values[field.name] for vector in vectors.value.vector if field.name in vector.values]
+        numbers = [number for number in told if isinstance(number, float)]
+        low, high = (-inf if field.low is None else field.low), (inf if field.high is None else field.high)
+        if numbers and not any(low <= number <= high for number in numbers):
+            yield f"{field.name}: {numbers[0]!r} is outside its range, {low:g} to {high:g}: it would be null"
+
+
 def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, str]]:
     if isinstance(profile.source, LocalSource):
         raise ValueError("what is handed in has no frames")  # noqa: TRY004 - of the file, not of a type
@@ -155,10 +170,24 @@ def _mismatches(profile: Profile, vector: VectorSchema) -> Iterator[tuple[str, s
         fields, decoded = _decode_frame(profile.source, profile.fields, vector)
     got = dict(zip([field.name for field in fields], decoded.values, strict=True))
     why = {fields[n].name: str(quality) for n, quality in decoded.quality}
-    for name in got.keys() | vector.values.keys() | vector.quality.keys():
+    for name in sorted(got.keys() | vector.values.keys() | vector.quality.keys()):
         wanted = vector.quality.get(name, _shown(vector.values.get(name)))
-        if why.get(name, _shown(got.get(name))) != wanted:
-            yield "vector_mismatch", f"{name}: {why.get(name, _shown(got.get(name)))}, not {wanted}"
+        is_ = why.get(name, _shown(got.get(name)))
+        if is_ != wanted:
+            yield "vector_mismatch", f"{name}: {is_}, not {wanted}{_hint(profile, vector, name, wanted)}"
+
+
+def _hint(profile: Profile, vector: VectorSchema, name: str, wanted: str) -> str:
+    """What would explain it: the end of a sentence, or nothing."""
+    field = next((field for field in profile.fields if field.name == name), None)
+    if field is None:
+        return "; the profile has no such field"
+    if isinstance(profile.source, ModbusSource):
+        (placed,) = _placed([field], vector.at)
+        return _other_place(placed, vector) or _other_order(profile.source, placed, vector, wanted)
+    if isinstance(profile.source, SerialSource):
+        return f"; its parts are {_parts_of(profile.source, vector)}"
+    return ""
 
 
 def _shown(value: Value | None) -> str:
@@ -172,6 +201,9 @@ def _decode_exchange(
     source: ModbusSource, fields: Sequence[Field], vector: VectorSchema
 ) -> tuple[Sequence[Field], Decoded]:
     """The fields that this exchange reads, and their values; raises ValueError when the way back differs."""
+    wrong = [why for text in (vector.request, vector.response) if (why := _wrong_with(text or ""))]
+    if wrong:
+        raise ValueError("; ".join(wrong))
     request = modbus_pdu.decode_request(_pdu(vector.request))
     if source.start and request == source.start.request:
         modbus_pdu.reply_data(request, _pdu(vector.response))
@@ -208,6 +240,25 @@ def _other_model(source: ModbusSource, fields: Sequence[Field], decoded: Decoded
         yield "vector_mismatch", "the header in it is not that of the profile's SunSpec model"
 
 
+def _other_place(field: Field, vector: VectorSchema) -> str:
+    request = modbus_pdu.decode_request(_pdu(vector.request))
+    if not isinstance(request, ReadRequest) or _inside(field, request):
+        return ""
+    last = request.address + request.count - 1
+    reads = f"{request.table} {request.address:#06x} to {last:#06x}"
+    return f"; it stands at {field.table} {field.address:#06x}, this reads {reads}"
+
+
+def _other_order(source: ModbusSource, field: Field, vector: VectorSchema, wanted: str) -> str:
+    """The order with which it would be right."""
+    for order in ORDERS if field.words > 1 and field.type != "text" and not field.scale_from else ():
+        with suppress(ValueError):  # this order is not the one
+            _, decoded = _decode_exchange(source, [replace(field, order=order)], vector)
+            if _shown(decoded.values[0]) == wanted:
+                return f'; with order = "{order}" it is right'
+    return ""
+
+
 def _finished(fields: Sequence[Field], decoded: Decoded) -> Decoded:
     """With the powers of ten that stand in other fields."""
     values, null = list(decoded.values), dict(decoded.quality)
@@ -215,14 +266,17 @@ def _finished(fields: Sequence[Field], decoded: Decoded) -> Decoded:
     return Decoded(tuple(values), tuple(sorted(null.items())))
 
 
+def _wrong_with(text: str) -> str:
+    """What its checksum should be; empty for a frame that has it."""
+    frame = hex_bytes(text)
+    if len(frame) >= CRC_BYTES + 2 and checksums.crc16_bytes(frame[:-CRC_BYTES]) == frame[-CRC_BYTES:]:
+        return ""
+    rightly, added = (checksums.crc16_bytes(part).hex(" ").upper() for part in (frame[:-CRC_BYTES], frame))
+    return f"not a Modbus RTU frame with a good CRC: {text}; it should end {rightly}, or have {added} added"
+
+
 def _pdu(text: str | None) -> bytes:
-    frame = hex_bytes(text or "")
-    if len(frame) < CRC_BYTES + 2 or checksums.crc16_bytes(frame[:-CRC_BYTES]) != frame[-CRC_BYTES:]:
-        rightly, added = (checksums.crc16_bytes(part).hex(" ").upper() for part in (frame[:-CRC_BYTES], frame))
-        raise ValueError(
-            f"not a Modbus RTU frame with a good CRC: {text}; it should end {rightly}, or have {added} added"
-        )
-    return frame[1:-CRC_BYTES]
+    return hex_bytes(text or "")[1:-CRC_BYTES]
 
 
 def _inside(field: Field, request: ReadRequest) -> bool:
@@ -258,7 +312,7 @@ def _decode_frame(
     parts = encode_parts(inside, decoded.values)
     content = parse.frame_content(told, {part.rpartition(".")[2]: value for part, value in parts.items()})
     if _decode_bytes(source, told, inside, name, framing.wrap(source.framing, content)).values != decoded.values:
-        raise ValueError("encoded and decoded again it has other values")
+        raise ValueError(f"encoded and decoded again it has other values; its parts are {_parts_of(source, vector)}")
     return inside, decoded
 
 
@@ -279,10 +333,22 @@ def _parse_of(source: SerialSource, channel: str) -> parse.Parse:
     return declared.reply_parse(source.poll, source.parse, "", channel) if source.poll else source.parse
 
 
+def _parts_of(source: SerialSource, vector: VectorSchema) -> str:
+    """As the profile takes the frame apart, to be compared with the maker's table."""
+    channel, name = _channel(source, vector)
+    (frame,) = framing.FrameReader(source.framing, in_step=True).feed(hex_bytes(vector.frame or vector.response or ""))
+    found = declared.named(name, parse.parts(_parse_of(source, channel), frame))
+    return ", ".join(f"{part} = {value!r:.40}" for part, value in list(found.items())[:PARTS_SHOWN]) or "none"
+
+
 def _decode_bytes(source: SerialSource, told: parse.Parse, fields: Sequence[Field], name: str, data: bytes) -> Decoded:
     frames = list(framing.FrameReader(source.framing, in_step=True).feed(data))
     if len(frames) != 1:
-        raise ValueError(f"{len(frames)} good frames in it, not 1")
+        begins, ends = data[:ENDS_SHOWN].hex(" ").upper(), data[-ENDS_SHOWN:].hex(" ").upper()
+        raise ValueError(
+            f"{len(frames)} good frames in it, not 1; it begins {begins} and ends {ends}, {len(data)} bytes:"
+            " start, end, length or checksum of [serial.framing] says otherwise"
+        )
     return decode_parts(fields, declared.named(name, parse.parts(told, frames[0])))
 
 

@@ -209,3 +209,26 @@ def test_path_text() -> None:
     """A path reads as people write it."""
     assert toml_file.path_text(("device", 2, "unit_id")) == "device[2].unit_id"
     assert toml_file.path_text((0, "x")) == "[0].x"
+
+
+class Filled(Strict):
+    """A document with a text that must say something, and a table."""
+
+    text: Annotated[str, Field(min_length=1)] = "x"
+    table: Item = Item()
+
+
+def test_what_is_empty_is_called_empty(tmp_path: Path) -> None:
+    """Not "at least 1 character": who fills in a skeleton looks for what is left."""
+    with pytest.raises(Invalid) as caught:
+        toml_file.read(write(tmp_path / "a.toml", 'text = ""\n'), Filled)
+    assert [(p.code, p.path, p.detail) for p in caught.value.problems] == [("empty", "text", "")]
+
+
+def test_a_text_in_the_place_of_a_table_is_told_what_the_table_holds(tmp_path: Path) -> None:
+    """In words of the file, not of the library that reads it."""
+    with pytest.raises(Invalid) as caught:
+        toml_file.read(write(tmp_path / "a.toml", 'table = "HMP4"\n'), Filled)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.path) == ("wrong_type", "table")
+    assert problem.detail == "a table is needed here, { name = ..., count = ..., range = ... }, not 'HMP4'"

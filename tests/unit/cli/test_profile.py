@@ -97,9 +97,26 @@ def test_one_is_shown_whole(lang: str) -> None:
     bare, exact = StringIO(), StringIO()
     assert profile.show("xy/md02", (), lang, bare) == profile.show("xy/md02@1", (), lang, exact) == 0
     assert bare.getvalue() == exact.getvalue()
-    for part in ("xy/md02@1", "9600 8N1", "hundredths", "temperature_offset", "input 0x0001 i16"):
+    for part in ("xy/md02@1", "Kind: air_climate", "9600 8N1", "hundredths", "temperature_offset", "input 0x0001 i16"):
         assert part in bare.getvalue()
     assert profile.show("xy/md03", (), lang, bare) == 1
+
+
+def test_fields_of_one_register_are_told_apart() -> None:
+    """By their bits: sixteen lamps share a register."""
+    out = StringIO()
+    assert profile.show("intesis/inmbsdal", (), "en", out) == 0
+    assert "holding 0x0000 u16, bit 0 " in out.getvalue()
+    assert "holding 0x0000 u16, bit 15" in out.getvalue()
+
+
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_what_the_maker_does_not_say_is_not_shown_as_a_fact(lang: str) -> None:
+    """Of a profile without serial and unit_id: what it is read with then is nothing that it comes with."""
+    out = StringIO()
+    assert profile.show("vaisala/gmw87", (), lang, out) == 0
+    assert "8N1" not in out.getvalue()
+    assert f"unit_id {profile.TEXT[lang]['unknown']}, {profile.TEXT[lang]['line']}" in out.getvalue()
 
 
 @pytest.mark.parametrize("lang", words.LANGUAGES)
@@ -107,7 +124,8 @@ def test_a_device_that_is_asked_is_shown(lang: str) -> None:
     """With the address that it comes with, if it has one."""
     out = StringIO()
     assert profile.show("vaisala/wxt520", (), lang, out) == profile.show("megatec/q1", (), lang, out) == 0
-    for part in ("19200 8N1", f" {'address' if lang == 'en' else 'địa chỉ'} 0", "2400 8N1", "Q1"):
+    part_of = "part" if lang == "en" else "phần"
+    for part in ("19200 8N1", f" {'address' if lang == 'en' else 'địa chỉ'} 0", "2400 8N1", "Q1", f" {part_of} Ta"):
         assert part in out.getvalue()
 
 

@@ -171,6 +171,36 @@ def test_what_technicians_read_is_the_same_in_both_languages(name: str) -> None:
     assert typed[0] == typed[1] != []
 
 
+@pytest.mark.parametrize("name", ["new-profile", "read-m-bus-meters", "protocol-plugin", "recall", "ingest"])
+def test_what_integrators_read_shows_the_same_blocks_in_both_languages(name: str) -> None:
+    """Byte for byte, so what is tested of one page is tested of the other; and as many rows in each table."""
+    english, vietnamese = DOCS / "how-to" / f"{name}.md", DOCS / "how-to" / f"{name}.vi.md"
+    assert fenced(english) == fenced(vietnamese) != []
+    assert [row.count("|") for row in rows(english)] == [row.count("|") for row in rows(vietnamese)]
+
+
+def test_the_two_languages_of_a_page_name_each_other() -> None:
+    """Above all else, so who opened the wrong one sees it; and the index names both."""
+    index = (DOCS / "README.md").read_text("utf-8")
+    pairs = sorted((DOCS / "how-to").glob("*.vi.md"))
+    assert len(pairs) > 10
+    for vietnamese in pairs:
+        english = vietnamese.with_name(vietnamese.name.replace(".vi.md", ".md"))
+        assert english.name in "".join(vietnamese.read_text("utf-8").splitlines(keepends=True)[:8]), vietnamese.name
+        assert vietnamese.name in "".join(english.read_text("utf-8").splitlines(keepends=True)[:8]), english.name
+        assert f"how-to/{vietnamese.name}" in index, vietnamese.name
+
+
+def fenced(page: Path) -> list[str]:
+    """Every fenced block, whatever its language."""
+    return re.findall(r"^```\w*\n.*?^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def rows(page: Path) -> list[str]:
+    """The rows of its tables."""
+    return re.findall(r"^\|.*\|$", prose(page), re.MULTILINE)
+
+
 def shell_block_lines(page: Path) -> list[str]:
     """Without comments."""
     return [line.partition(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]

@@ -122,3 +122,14 @@ def test_every_table_of_a_file_is_a_section() -> None:
 def test_a_table_escapes_its_bars() -> None:
     """A cell stays a cell."""
     assert list(reference.table(("a", "b"), [("x|y", "z")])) == ["| a | b |", "|---|---|", r"| x\|y | z |", ""]
+
+
+def test_each_quantity_says_what_it_is_folded_into() -> None:
+    """Directions and decibels as the list says, counters as the profiles have them, all else the mean."""
+    rows = [line.split(" | ") for line in reference.pages()["quantities.md"].splitlines() if line.startswith("| `")]
+    folded = {row[0].strip("| `"): row[3] for row in rows if len(row) > 5}
+    wanted = {"wind_direction": "vector_mean", "sound_level": "energy_mean", "energy_import": "last", "relay": "last"}
+    assert {name: folded[name] for name in [*wanted, "temperature"]} == {
+        name: f"`{kind}`" for name, kind in [*wanted.items(), ("temperature", "mean")]
+    }
+    assert {kind for cell in folded.values() for kind in cell.replace("`", "").split(", ")} == set(reference.FOLDED)

@@ -273,3 +273,93 @@ def test_what_a_polled_device_is_set_up_with_is_in_a_vector(tmp_path: Path) -> N
     assert codes(checked(write_profile(tmp_path, text, without))) == ["untested_field"]
     wrong = frames.replace("AA C5 02 01 01", "AA C5 03 01 01")
     assert codes(checked(write_profile(tmp_path, text, wrong))) == ["bad_vector"]
+
+
+def details(problems: list[Problem]) -> str:
+    """What they say, joined."""
+    return " | ".join(problem.detail for problem in problems)
+
+
+def test_both_checksums_of_an_exchange_are_told_at_once(tmp_path: Path) -> None:
+    """Who computes none writes both frames without: one round of the check, not two."""
+    bare = VECTORS.replace(" 60 0A", "").replace(" 79 74", "")
+    told = details(checked(write_profile(tmp_path, vectors=bare)))
+    assert "have 60 0A added" in told
+    assert "have 79 74 added" in told
+
+
+WIDE = PROFILE.replace('"i16"', '"f32"').replace("scale = 0.1", "decimals = 2, range = [0, 50]")
+WIDE_VECTORS = VECTORS.replace("00 01 60 0A", "00 02 20 0B").replace(
+    "01 04 02 01 31 79 74", "01 04 04 00 00 41 C4 CA 47"
+)
+
+
+def test_the_order_that_would_be_right_is_named(tmp_path: Path) -> None:
+    """A float read in the wrong order is only a strange number: what to write instead is said."""
+    text = WIDE_VECTORS.replace("30.5", "24.5")
+    assert 'with order = "CDAB" it is right' in details(checked(write_profile(tmp_path, WIDE, text)))
+    right = WIDE.replace('"f32"', '"f32", order = "CDAB"')
+    assert checked(write_profile(tmp_path, right, text)) == []
+    assert "with order" not in details(checked(write_profile(tmp_path, WIDE, WIDE_VECTORS)))
+
+
+def test_an_address_that_the_exchange_does_not_read_is_named(tmp_path: Path) -> None:
+    """A manual's 30002 written as it is printed: both places stand side by side."""
+    told = details(checked(write_profile(tmp_path, PROFILE.replace("address = 1", "address = 30002"))))
+    assert "it stands at input 0x7532, this reads input 0x0001 to 0x0001" in told
+
+
+def test_a_range_that_no_value_is_in(tmp_path: Path) -> None:
+    """Such a field would be null for ever; one value outside may be a maker's example."""
+    narrow = PROFILE.replace("scale = 0.1", "scale = 0.1, range = [0, 20]")
+    assert "30.5 is outside its range, 0 to 20" in details(checked(write_profile(tmp_path, narrow)))
+    inside = VECTORS.replace("01 31 79 74", "00 64 B8 DB").replace("30.5", "10.0")
+    assert checked(write_profile(tmp_path, narrow, VECTORS + inside)) == []
+
+
+ASKED = (
+    PROFILE[: PROFILE.index("[modbus]")]
+    + """
+[serial]
+line = "9600 8N1"
+address = "15"
+poll = "40 {address} 50 54 0D"
+[serial.framing]
+kind = "line"
+start = "40 {address} 50 54"
+end = "0D"
+max_bytes = 40
+[serial.parse]
+kind = "split"
+content_from = 5
+content_until = -1
+separator = "20"
+decimal = ","
+[fields]
+temperature = { part = "0", unit = "Cel", decimals = 1 }
+humidity = { part = "1", unit = "%", decimals = 0 }
+"""
+)
+ASKED_VECTORS = """[[vector]]
+about = "the example of the Lartet DC-24's manual"
+evidence = "printed"
+source = "its page 4-2"
+request = "40 31 35 50 54 0D"
+response = "40 31 35 50 54 32 34 2C 37 20 36 33 0D"
+values = { temperature = 24.7, humidity = 63.0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("content_from = 5", "content_from = 4", "its parts are 0 = 'T24.7', 1 = '63'"),
+        ('decimal = ","', "", "its parts are 0 = '24,7', 1 = '63'"),
+        ('separator = "20"', 'separator = "3B"', "its parts are 0 = '24.7 63'"),
+        ('end = "0D"', 'end = "0A"', "it begins 40 31 35 50 and ends 20 36 33 0D, 13 bytes"),
+    ],
+)
+def test_a_frame_that_is_taken_apart_wrongly_shows_its_parts(tmp_path: Path, old: str, new: str, told: str) -> None:
+    """Who counts one byte too few sees it, instead of `bad_reply` alone."""
+    assert checked(write_profile(tmp_path, ASKED, ASKED_VECTORS)) == []
+    assert told in details(checked(write_profile(tmp_path, ASKED.replace(old, new), ASKED_VECTORS)))

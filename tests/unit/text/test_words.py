@@ -129,7 +129,7 @@ def test_title_and_next_step() -> None:
     assert words.title("no_reply", "en") == "The device does not answer"
     assert words.title("no_reply", "vi") == "Thiết bị không trả lời"
     assert words.next_step(NoReply(), "vi") == words.next_step("no_reply", "vi") != ""
-    assert words.next_step(Problem("f", 1, "", "missing_key", ""), "en") == "Add the key."
+    assert words.next_step(Problem("f", 1, "", "missing_key", ""), "en").startswith("Add the key")
 
 
 def test_what_is_not_known_is_shown_as_it_is() -> None:
