@@ -34,8 +34,14 @@ def watch(pid: int, seconds: float) -> Usage:
 
 
 def _wakeups(pid: int) -> int:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(_status(thread / "status", "voluntary_ctxt_switches") for thread in threads)
+    return sum(_switches(thread) for thread in Path(f"/proc/{pid}/task").iterdir())
+
+
+def _switches(thread: Path) -> int:
+    try:
+        return _status(thread / "status", "voluntary_ctxt_switches")
+    except FileNotFoundError:  # it ended just now, and counts for nothing
+        return 0
 
 
 def _status(path: Path, field: str) -> int:
