@@ -2,7 +2,7 @@
 
     gateway run [SITE] [--profiles DIR]...
 
-`gateway run --help` and a word that is wrong in other commands is the command line's; here it is one line.
+`gateway run --help` is the command line's.
 """
 
 from collections.abc import Sequence

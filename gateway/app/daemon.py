@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status for systemd: 2 = the files are wrong and nothing was started, 4 = the spool is in use."""
     asked = asked_of(arguments)
     if asked is None:
-        print(USAGE, file=sys.stderr)
+        sys.stderr.write(f"{USAGE}\n")
         return EXIT_WRONG_FILE
     os.umask(OURS_ALONE)
     log.start("gateway")

@@ -25,6 +25,11 @@ def rss_mb(pid: int, field: str = "VmRSS") -> float:
     return _status(Path(f"/proc/{pid}/status"), field) / KB_PER_MB
 
 
+def pss_mb(pid: int) -> float:
+    """Resident memory without what others share of it: their part of a library is theirs."""
+    return _status(Path(f"/proc/{pid}/smaps_rollup"), "Pss") / KB_PER_MB
+
+
 def watch(pid: int, seconds: float) -> Usage:
     """Wait so long, and say what the process did meanwhile."""
     cpu, woken, at = cpu_s(pid), _wakeups(pid), time.perf_counter()
