@@ -23,7 +23,8 @@ from gateway.north.window import FAILURE, Window
 from gateway.seams import Clock, Connection, Message
 from gateway.wire import command as wire_command
 from gateway.wire import receipt as wire_receipt
-from gateway.wire.documents import Catalog, Status, encode_catalog, encode_status
+from gateway.wire.catalog import Catalog, encode_catalog
+from gateway.wire.documents import Status, encode_status
 from gateway.wire.topic import Topics
 
 TICK_MS = 1_000

@@ -9,8 +9,8 @@ from gateway.errors import SpoolFailed
 from gateway.model import SeqRanges, UtcMs
 from gateway.wire import command as wire_command
 from gateway.wire import receipt as wire_receipt
+from gateway.wire.catalog import Catalog, CatalogDevice
 from gateway.wire.command import Command
-from gateway.wire.documents import Catalog, CatalogDevice
 from tests.support.backlog import GATEWAY, make_receipt
 from tests.support.uplink import TOPICS, UplinkBench
 
