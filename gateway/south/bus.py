@@ -21,7 +21,8 @@ from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Guarded, Poller, poll_together
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
+from gateway.south.schedule.schedule import Schedule
+from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen, Turn, Wish
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks, Guest, Turns
 from gateway.south.verdicts import Verdicts
