@@ -150,7 +150,7 @@ async def test_any_ledger_is_read_alike(both: Both) -> None:
 
 
 async def test_events_are_read_alike(both: Both) -> None:
-    """Of one code and one gateway, both ends of the time included, in time order: with subject and detail as written."""
+    """Of one code and one gateway, both ends included, in time order: subject and detail are as they were written."""
     details = ("", "1.0", 'say "so"', ("a", 1), (86_400, 82_800, 3_600_000))
     at = [-3000, -2000, -2000, -1000, 0]
     lines: list[bytes] = []
