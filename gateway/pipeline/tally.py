@@ -58,8 +58,8 @@ class Tally:
         """Of the time since the last telling; nothing where nothing was due."""
         new: dict[str, tuple[int, int]] = {}
         for group, count in self._counts.items():
-            told, (due, good) = new.get(group.device, (0, 0)), count.take(now)
-            new[group.device] = told[0] + due, told[1] + good
+            (more_due, more_good), (due, good) = count.take(now), new.get(group.device, (0, 0))
+            new[group.device] = due + more_due, good + more_good
         span_ms, self._told_at = now - self._told_at, now
         due, good = (sum(counts[at] for counts in new.values()) for at in (0, 1))
         if not due:

@@ -13,7 +13,7 @@ from gateway.errors import StoreRefused
 from gateway.ioc.store.base import Store
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.ioc.store.sqlite import SqliteStore
-from gateway.model import Gap, SeqRanges, UtcMs
+from gateway.model import Detail, Gap, SeqRanges, UtcMs
 from gateway.wire.body import BodyEvent
 from gateway.wire.line_protocol import (
     batch_point,
@@ -151,7 +151,7 @@ async def test_any_ledger_is_read_alike(both: Both) -> None:
 
 async def test_events_are_read_alike(both: Both) -> None:
     """Of one code and one gateway, both ends included, in time order: subject and detail are as they were written."""
-    details = ("", "1.0", 'say "so"', ("a", 1), (86_400, 82_800, 3_600_000))
+    details: tuple[Detail, ...] = ("", "1.0", 'say "so"', ("a", 1), (86_400, 82_800, 3_600_000))
     at = [-3000, -2000, -2000, -1000, 0]
     lines: list[bytes] = []
     for seq, (gateway, clock) in enumerate([(GATEWAY, "ntp"), (GATEWAY, "unset"), ("hc-0002", "ntp")], 1):

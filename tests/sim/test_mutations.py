@@ -163,7 +163,7 @@ def test_telling_as_good_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def boasting(self: Tally, now: BootMs) -> list[Event]:
         whole = [event for event in tell(self, now) if not event.subject]
-        return [replace(event, detail=(due, due, span_ms)) for event in whole for due, _, span_ms in [event.detail]]
+        return [replace(event, detail=(event.detail[0], event.detail[0], event.detail[2])) for event in whole]
 
     monkeypatch.setattr(Tally, "tell", boasting)
     assert promises(DEVICE_DEAD) == {"W-49"}

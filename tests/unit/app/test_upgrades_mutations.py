@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import upgrades
+from gateway.app import files
 from gateway.app.upgrades import Upgrades
 from gateway.model import BatchId
-from gateway.north.versions import RUN, Versions
+from gateway.north.versions import RUN, Seen, Versions
 from gateway.testing.worker import InlineWorker
 from tests.support.spools import GATEWAY, Box, draft
 
@@ -48,7 +48,7 @@ async def test_a_start_that_forgets_what_it_met(tmp_path: Path, monkeypatch: pyt
     def lost(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(upgrades.files, "keep", lost)
+    monkeypatch.setattr(files, "keep", lost)
     assert await came_back(tmp_path / "forgetful") == [True] * STARTS
 
 
@@ -61,5 +61,5 @@ async def test_a_version_that_is_not_noted(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_a_version_that_never_has_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """W-76: what was refused stays parked after the upgrade that would have cured it."""
-    monkeypatch.setattr(Versions, "fresh", upgrades.Seen())
+    monkeypatch.setattr(Versions, "fresh", Seen())
     assert await came_back(tmp_path) == [False] * STARTS
