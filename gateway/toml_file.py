@@ -1,8 +1,6 @@
 """A TOML file whose every value knows its line; profiles and configs are read through it.
 
-`tomllib` says where a broken file breaks, but gives no lines for a valid one. So a second pass walks the text of a
-file that is known to be valid and notes where each key and each item of an array begins. It reads no values: what a
-value means is said by `tomllib` alone, and a slip of the walk costs a line number, never a setting.
+What a value means is said by `tomllib` alone; where it stands, by `toml_lines`.
 
 This is also the one door of pydantic for files. What it finds becomes `errors.Problem`s: all of them, each with file,
 line and path, with our own stable codes.
@@ -10,23 +8,19 @@ line and path, with our own stable codes.
 
 import re
 import tomllib
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.errors import Invalid, Problem
+from gateway.toml_lines import Step, Steps, Walk
 
 FILE_MAX_BYTES = 1 << 20
-
-Step: TypeAlias = str | int
-Steps: TypeAlias = tuple[Step, ...]
 
 
 class Strict(BaseModel):
@@ -116,7 +110,7 @@ def _parse(path: Path) -> tuple[dict[str, Any], Places]:
     text = _text(path)
     try:
         data = tomllib.loads(text)
-        return data, Places(str(path), _Walk(text.replace("\r\n", "\n")).lines())
+        return data, Places(str(path), Walk(text.replace("\r\n", "\n")).lines())
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
         line = int(at[1]) if at else text.count("\n") + 1
@@ -174,148 +168,6 @@ def _tuples(value: Any) -> Any:  # noqa: ANN401 - any TOML value
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-# --- lines ------------------------------------------------------------------------------------------------------------
-
-_SPACE = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
-_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_BARE_VALUE = re.compile(r"[^,\]}\n#]*")
-_STRINGS = (  # the delimiter, and what stands between two of them; longest first
-    ('"""', re.compile(r'"""(?:\\.|"{1,2}(?!")|[^"\\])*"{3,5}', re.DOTALL)),
-    ("'''", re.compile(r"'''(?:'{1,2}(?!')|[^'])*'{3,5}", re.DOTALL)),
-    ('"', re.compile(r'"(?:\\.|[^"\\])*"')),
-    ("'", re.compile(r"'[^']*'")),
-)
-
-
-class _LostStepError(Exception):
-    """The walk and tomllib disagree."""
-
-
-class _Walk:
-    """Over the text of a valid file, once; notes where keys and items begin."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._newlines = [match.start() for match in re.finditer("\n", text)]
-        self._lines: dict[Steps, int] = {}
-        self._counts: dict[Steps, int] = {}  # arrays of tables: how many so far
-
-    def lines(self) -> Mapping[Steps, int]:
-        """The line of everything, or of everything before the place where this walk and tomllib disagree."""
-        with suppress(_LostStepError):
-            self._walk()
-        return self._lines
-
-    def _walk(self) -> None:
-        table: Steps = ()
-        self._skip()
-        while self._at < len(self._text):
-            if self._text.startswith("[[", self._at):
-                table = self._header(2)
-            elif self._text.startswith("[", self._at):
-                table = self._header(1)
-            else:
-                self._pair(table)
-            self._skip()
-
-    def _header(self, brackets: int) -> Steps:
-        start = self._at
-        self._at += brackets
-        steps: Steps = ()
-        keys = self._dotted()
-        for key in keys[:-1]:
-            steps = self._last((*steps, key))
-            self._note(steps, start)
-        steps = (*steps, keys[-1])
-        self._note(steps, start)
-        if brackets == 1:
-            steps = self._last(steps)
-        else:
-            self._counts[steps] = self._counts.get(steps, 0) + 1
-            steps = (*steps, self._counts[steps] - 1)
-        self._note(steps, start)
-        self._skip()
-        self._at += brackets
-        return steps
-
-    def _last(self, steps: Steps) -> Steps:
-        return (*steps, self._counts[steps] - 1) if steps in self._counts else steps
-
-    def _pair(self, table: Steps) -> None:
-        start = self._at
-        steps = table
-        for key in self._dotted():
-            steps = (*steps, key)
-            self._note(steps, start)
-        self._take("=")
-        self._value(steps)
-
-    def _dotted(self) -> list[str]:
-        keys = [self._key()]
-        while self._peek() == ".":
-            self._at += 1
-            keys.append(self._key())
-        return keys
-
-    def _key(self) -> str:
-        if self._peek() in "\"'":
-            raw = self._string()
-            return next(iter(tomllib.loads(f"{raw} = 0")))
-        return self._match(_KEY)
-
-    def _value(self, steps: Steps) -> None:
-        first = self._peek()
-        if first == "[":
-            self._items(steps, "]", lambda n: self._value((*steps, n)))
-        elif first == "{":
-            self._items(steps, "}", lambda _: self._pair(steps))
-        elif first in "\"'":
-            self._string()
-        else:
-            self._match(_BARE_VALUE)
-
-    def _items(self, steps: Steps, end: str, item: Callable[[int], None]) -> None:
-        self._at += 1
-        n = 0
-        while self._peek() != end:
-            self._note((*steps, n) if end == "]" else steps, self._at)
-            item(n)
-            n += 1
-            if self._peek() == ",":
-                self._at += 1
-        self._at += 1
-
-    def _string(self) -> str:
-        pattern = next(pattern for quote, pattern in _STRINGS if self._text.startswith(quote, self._at))
-        return self._match(pattern)
-
-    def _match(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        if not found:
-            raise _LostStepError
-        self._at = found.end()
-        return found[0]
-
-    def _peek(self) -> str:
-        self._skip()
-        if self._at >= len(self._text):
-            raise _LostStepError
-        return self._text[self._at]
-
-    def _take(self, expected: str) -> None:
-        found = self._peek()
-        if found != expected:
-            raise _LostStepError
-        self._at += 1
-
-    def _skip(self) -> None:
-        self._match(_SPACE)
-
-    def _note(self, steps: Steps, at: int) -> None:
-        self._lines.setdefault(steps, bisect_right(self._newlines, at - 1) + 1)
 
 
 # --- pydantic's findings in our words ---------------------------------------------------------------------------------

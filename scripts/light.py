@@ -23,6 +23,13 @@ HEAVY = {
     "typer",
     "uvicorn",
 }
+SELDOM = {  # for the sites that need them, or never
+    "argparse",
+    "gateway.south.listen",
+    "gateway.south.stream",
+    "gateway.south.talks",
+    "importlib.resources",
+}
 WAITING = {"asyncio", "paho", "serial", "sqlite3", "ssl"}
 PURE = (
     "gateway.wire.batch",
@@ -57,7 +64,7 @@ def importing_inits(root: Path) -> list[Path]:
 def main() -> int:
     """Exit status 1 and a line for each breach."""
     breaches = [f"{path}: an __init__ imports nothing" for path in importing_inits(ROOT)]
-    breaches += [f"the daemon loads {name}" for name in loaded("import gateway.app.daemon", HEAVY)]
+    breaches += [f"the daemon loads {name}" for name in loaded("import gateway.app.daemon", HEAVY | SELDOM)]
     breaches += [f"a pure room loads {name}" for name in loaded("import " + ", ".join(PURE), HEAVY | WAITING)]
     for breach in breaches:
         print(breach)

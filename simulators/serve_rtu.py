@@ -3,48 +3,35 @@
 from collections.abc import Mapping
 from heapq import heappop, heappush
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from gateway.protocols.checksums import crc16
 from gateway.protocols.modbus_frame import RTU_MAX, Frame, RtuReader, encode_rtu, request_length
 from gateway.site import Bus
 from simulators.device import ModbusDevice
 from simulators.exchange import BROADCAST, Faulty, Outcome, Wire
-from simulators.fault import Then
 from simulators.lane import FRAME_AROUND_PDU, TURNAROUND_NS, Lane
-from simulators.moments import Instant, boot_ns, now
+from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
+from simulators.serve_line import LineServer, zero_ns
 
 FRAME_GAP_NS = 50_000_000  # silence after which half a request is given up
 FRAME_MIN = 4  # bytes: unit_id, function, checksum
 WAITING_MAX = 256  # replies that are late; more are forgotten
 
 
-class RtuServer:
+class RtuServer(LineServer):
     """The devices of one RTU bus."""
 
     def __init__(self, bus: Bus, devices: Mapping[int, ModbusDevice], run: Run) -> None:
-        self._line = run.line(Path(bus.endpoint), bus.line)
+        super().__init__(bus.endpoint, run.line(Path(bus.endpoint), bus.line), run)
         self._devices = {unit_id: Faulty(device, run.in_force) for unit_id, device in devices.items()}
         self._lanes = {unit_id: Lane() for unit_id in devices}
         self._wire = Wire("rtu", encode_rtu, self._line.char_ns / NS_PER_MS)
-        self._run = run
         self._reader = RtuReader(request_length)
         self._began_ns = 0
         self._last_ns = 0
         self._burst = b""  # what came without a silence
         self._waiting: list[tuple[int, int, int, Outcome]] = []  # first byte, running number, unit_id
-        self._held: dict[int, bytes] = {}  # of a torn reply
-        self.endpoint = bus.endpoint
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._line.__exit__(kind, error, trace)
 
     async def run(self) -> None:
         """One exchange after the other, until cancelled."""
@@ -54,16 +41,12 @@ class RtuServer:
             if not data:
                 if self._waiting and self._waiting[0][0] <= boot_ns():
                     _, _, unit_id, outcome = heappop(self._waiting)
-                    await self._say(unit_id, outcome, boot_ns())
+                    await self._say(unit_id, outcome, zero_ns(outcome, boot_ns()), "modbus")
                 continue
             frames = self._fed(data, at_ns)
             if len(frames) == 1:  # two at once have no silence between them: no device understands either
                 number += 1
                 await self._answer(frames[0], number)
-
-    async def turn(self, state: str) -> None:
-        """The bus is now in this state, as `simulators.faults` names it."""
-        self._line.turn(state)
 
     def _fed(self, data: bytes, at_ns: int) -> list[Frame]:
         """The requests; also one by a function that tells nothing of its length: a whole burst with a good checksum."""
@@ -99,22 +82,8 @@ class RtuServer:
         outcome = self._devices[frame.unit_id].asked(frame, self._wire, self._run.now_ms(), now().utc_ms)
         late_ns = begin_ns + round(outcome.steps[0].after_ms * NS_PER_MS) if outcome.steps else begin_ns
         if late_ns == heard_ns:
-            await self._say(frame.unit_id, outcome, begin_ns)
+            await self._say(frame.unit_id, outcome, zero_ns(outcome, begin_ns), "modbus")
         elif len(self._waiting) < WAITING_MAX:
             reply_ns = sum(len(step.data) for step in outcome.steps) * self._line.char_ns
             lane.busy(late_ns + reply_ns + TURNAROUND_NS, queue=outcome.queue)
             heappush(self._waiting, (late_ns, number, frame.unit_id, outcome))
-
-    async def _say(self, unit_id: int, outcome: Outcome, begin_ns: int) -> None:
-        """Each step in its time, the first one now."""
-        first: Instant | None = None
-        heard = bool(outcome.steps)
-        for step in outcome.steps:
-            if step.then is Then.HOLD:
-                self._held[unit_id] = step.data
-                continue
-            at_ns = begin_ns + round((step.after_ms - outcome.steps[0].after_ms) * NS_PER_MS)
-            left = await self._line.send(self._held.pop(unit_id, b"") + step.data, at_ns)
-            first = first or left
-            heard = heard and left is not None
-        self._run.said(outcome, first if heard else None, "modbus")

@@ -2,35 +2,23 @@
 
 import math
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.site import Bus
 from simulators.device import StreamDevice
 from simulators.exchange import Outcome
-from simulators.fault import Exchange, Step, Then
-from simulators.moments import Instant, boot_ns, now
+from simulators.fault import Exchange, Step
+from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
+from simulators.serve_line import LineServer
 
 
-class StreamServer:
+class StreamServer(LineServer):
     """The one device of one serial line."""
 
     def __init__(self, bus: Bus, device: StreamDevice, run: Run) -> None:
-        self._line = run.line(Path(bus.endpoint), bus.line)
+        super().__init__(bus.endpoint, run.line(Path(bus.endpoint), bus.line), run)
         self._device = device
-        self._run = run
-        self._held = b""  # of a torn frame
-        self.endpoint = bus.endpoint
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._line.__exit__(kind, error, trace)
 
     async def run(self) -> None:
         """Until cancelled. The beat goes on while nobody listens; a beat that is over is not made up for."""
@@ -40,25 +28,7 @@ class StreamServer:
             beat_ns += period_ns * max(1, -(-(boot_ns() - beat_ns) // period_ns))
             await self._line.until(beat_ns)
             if self._line.listened_to():
-                await self._speak()
-
-    async def turn(self, state: str) -> None:
-        """The bus is now in this state, as `simulators.faults` names it."""
-        self._line.turn(state)
-
-    async def _speak(self) -> None:
-        outcome, begin_ns = self._outcome(), boot_ns()
-        first: Instant | None = None
-        heard = bool(outcome.steps)
-        for step in outcome.steps:
-            if step.then is Then.HOLD:
-                self._held = step.data
-                continue
-            data, self._held = self._held + step.data, b""
-            left = await self._line.send(data, begin_ns + round(step.after_ms * NS_PER_MS))
-            first = first or left
-            heard = heard and left is not None
-        self._run.said(outcome, first if heard else None, "stream")
+                await self._say(self._device.name, self._outcome(), boot_ns(), "stream")
 
     def _outcome(self) -> Outcome:
         answer = self._device.frame(now().utc_ms)

@@ -3,44 +3,32 @@
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.site import Bus
 from simulators.device import TalkDevice
 from simulators.exchange import Outcome
-from simulators.fault import Exchange, Step, Then
+from simulators.fault import Exchange, Step
 from simulators.lane import TURNAROUND_NS
-from simulators.moments import Instant, boot_ns, now
+from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
+from simulators.serve_line import LineServer, zero_ns
 
 REQUEST_GAP_NS = 50_000_000  # silence after which half a request is given up
 HEARD_MAX_BYTES = 1024
 WAITING_MAX = 64  # replies that are late; more are forgotten
 
 
-class TalkServer:
+class TalkServer(LineServer):
     """The devices of one serial line."""
 
     def __init__(self, bus: Bus, devices: Sequence[TalkDevice], run: Run) -> None:
-        self._line = run.line(Path(bus.endpoint), bus.line)
+        super().__init__(bus.endpoint, run.line(Path(bus.endpoint), bus.line), run)
         self._devices = devices
-        self._run = run
         self._heard = b""
         self._began_ns = 0
         self._last_ns = 0
         self._waiting: list[tuple[int, int, str, Outcome]] = []  # first byte, running number, device
-        self._held: dict[str, bytes] = {}  # of a torn reply
-        self.endpoint = bus.endpoint
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._line.__exit__(kind, error, trace)
 
     async def run(self) -> None:
         """One request after the other, until cancelled."""
@@ -50,14 +38,10 @@ class TalkServer:
             if not data:
                 if self._waiting and self._waiting[0][0] <= boot_ns():
                     _, _, name, outcome = heappop(self._waiting)
-                    await self._say(name, outcome, boot_ns())
+                    await self._say(name, outcome, zero_ns(outcome, boot_ns()), "poll")
                 continue
             number += 1
             await self._take(data, at_ns, number)
-
-    async def turn(self, state: str) -> None:
-        """The bus is now in this state, as `simulators.faults` names it."""
-        self._line.turn(state)
 
     async def _take(self, data: bytes, at_ns: int, number: int) -> None:
         """Hear a request at line speed, think, answer; what is none of ours is silence."""
@@ -78,23 +62,9 @@ class TalkServer:
             return
         late_ns = begin_ns + round(outcome.steps[0].after_ms * NS_PER_MS) if outcome.steps else begin_ns
         if late_ns == begin_ns:
-            await self._say(device.name, outcome, begin_ns)
+            await self._say(device.name, outcome, zero_ns(outcome, begin_ns), "poll")
         elif len(self._waiting) < WAITING_MAX:
             heappush(self._waiting, (late_ns, number, device.name, outcome))
-
-    async def _say(self, name: str, outcome: Outcome, begin_ns: int) -> None:
-        """Each step in its time, the first one now."""
-        first: Instant | None = None
-        heard = bool(outcome.steps)
-        for step in outcome.steps:
-            if step.then is Then.HOLD:
-                self._held[name] = step.data
-                continue
-            at_ns = begin_ns + round((step.after_ms - outcome.steps[0].after_ms) * NS_PER_MS)
-            left = await self._line.send(self._held.pop(name, b"") + step.data, at_ns)
-            first = first or left
-            heard = heard and left is not None
-        self._run.said(outcome, first if heard else None, "poll")
 
     def _outcome(self, device: TalkDevice, request: bytes) -> Outcome | None:
         answer = device.answer(request, now().utc_ms)

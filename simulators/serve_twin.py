@@ -7,8 +7,6 @@ to its end and has waited as long as it says; a change of speed is one of the li
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Step
 from gateway.protocols.framing import FrameReader
@@ -16,33 +14,24 @@ from gateway.protocols.modbus_frame import Frame
 from gateway.site import Bus
 from simulators.device import Answer, TwinDevice
 from simulators.exchange import Outcome
-from simulators.fault import Exchange, Then
+from simulators.fault import Exchange
 from simulators.fault import Step as Piece
 from simulators.line import SerialLine, character_ns
-from simulators.moments import Instant, boot_ns, now
+from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
+from simulators.serve_line import LineServer
 
 TIMEOUT_MS = 1000  # what "late" is counted by
 IDLE_NS = 100_000_000
 
 
-class TwinServer:
+class TwinServer(LineServer):
     """The devices of one serial line."""
 
     def __init__(self, bus: Bus, devices: Sequence[TwinDevice], run: Run) -> None:
-        self._line = SerialLine(Path(bus.endpoint), bus.line)
+        super().__init__(bus.endpoint, SerialLine(Path(bus.endpoint), bus.line), run)
         self._bus = bus
         self._parties = [_Party(device) for device in devices]
-        self._run = run
-        self.endpoint = bus.endpoint
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._line.__exit__(kind, error, trace)
 
     async def run(self) -> None:
         """One round of each device after the other, until cancelled."""
@@ -55,10 +44,6 @@ class TwinServer:
             for party in self._parties:
                 party.hear(data, heard_ns)
 
-    async def turn(self, state: str) -> None:
-        """The bus is now in this state, as `simulators.faults` names it."""
-        self._line.turn(state)
-
     async def _act(self, party: "_Party") -> None:
         """All that it does before it waits again."""
         while not party.waits():
@@ -67,7 +52,7 @@ class TwinServer:
                     self._at_speed(self._bus.line.baud)
                     party.begin()
                 case Send(data):
-                    await self._say(party, data)
+                    await self._send(party, data)
                     party.go_on(b"")
                 case SetBaud(baud):
                     self._at_speed(baud)
@@ -77,20 +62,11 @@ class TwinServer:
         self._line.line = replace(self._line.line, baud=baud)
         self._line.char_ns = character_ns(self._line.line)
 
-    async def _say(self, party: "_Party", data: bytes) -> None:
-        outcome, begin_ns = self._outcome(party, party.told.answer(data)), max(party.at_ns, boot_ns())
-        first: Instant | None = None
-        heard = bool(outcome.steps)
-        for piece in outcome.steps:
-            if piece.then is Then.HOLD:
-                party.held = piece.data
-                continue
-            whole, party.held = party.held + piece.data, b""
-            left = await self._line.send(whole, begin_ns + round(piece.after_ms * NS_PER_MS))
-            first = first or left
-            heard = heard and left is not None
+    async def _send(self, party: "_Party", data: bytes) -> None:
+        outcome = self._outcome(party, party.told.answer(data))
+        via = "poll" if party.asked else "stream"
+        await self._say(party.device.name, outcome, max(party.at_ns, boot_ns()), via)
         party.at_ns = boot_ns()
-        self._run.said(outcome, first if heard else None, "poll" if party.asked else "stream")
 
     def _outcome(self, party: "_Party", answer: Answer) -> Outcome:
         device = party.device
@@ -111,7 +87,6 @@ class _Party:
         self.step: Step | None = None
         self.at_ns = self.until_ns = boot_ns()  # its own time; what it waits for at most
         self.asked = False
-        self.held = b""  # of a torn reply
         self._steps, self.told = device.round(lambda: now().utc_ms)
         self._reader: FrameReader | None = None
 

@@ -5,11 +5,11 @@ batches of earlier boots are dated. Stop: buses finish their exchange, the inbox
 for at most 2 s, the spool closes. A stage that fails takes all down: systemd starts again, the disk has what counts.
 """
 
-import argparse
 import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from gateway.app import (
     trace_requests,
     watchdog,
 )
+from gateway.app.asked import USAGE, asked_of
 from gateway.app.box import Box, LifeFile, in_site
 from gateway.app.calibration import Calibration
 from gateway.app.collect import Collector
@@ -75,14 +76,14 @@ _log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status for systemd: 2 = the files are wrong and nothing was started, 4 = the spool is in use."""
-    parser = argparse.ArgumentParser(prog="gateway run", description="Run the gateway of a site file until SIGTERM.")
-    parser.add_argument("site", type=Path, nargs="?", default=Path("/etc/gateway/gateway.toml"))
-    parser.add_argument("--profiles", type=Path, action="append", default=[], metavar="DIR")
-    options = parser.parse_args(arguments)
+    asked = asked_of(arguments)
+    if asked is None:
+        sys.stderr.write(f"{USAGE}\n")
+        return EXIT_WRONG_FILE
     os.umask(OURS_ALONE)
     log.start("gateway")
     try:
-        loaded = sites.load(options.site, options.profiles)
+        loaded = sites.load(asked.site, asked.profiles)
         asyncio.run(run(loaded.site, ("site_file_broken",) if loaded.broken else ()))
     except (sites.NoSite, secrets.SecretUnreadable, RunFolderUnusable) as error:
         return _refused(error)

@@ -10,17 +10,8 @@ from gateway.pipeline.maintenance import Work
 from gateway.profile.profile import Field
 from gateway.seams import Clock
 from gateway.site import Correction, Device, Report, Site
-from gateway.wire.documents import (
-    Catalog,
-    CatalogDevice,
-    CatalogField,
-    NorthStatus,
-    SouthStatus,
-    SpoolStatus,
-    Status,
-    UplinkStatus,
-    WatchStatus,
-)
+from gateway.wire.catalog import Catalog, CatalogDevice, CatalogField
+from gateway.wire.documents import NorthStatus, SouthStatus, SpoolStatus, Status, UplinkStatus, WatchStatus
 
 
 class SaysSouth(Protocol):

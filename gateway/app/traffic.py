@@ -31,6 +31,7 @@ from gateway.seams import Broker
 from gateway.site import Device, Site, UplinkSettings
 from gateway.wire import batch as wire_batch
 from gateway.wire import receipt as wire_receipt
+from gateway.wire.catalog import encode_catalog
 from gateway.wire.documents import (
     EpochStatus,
     NorthStatus,
@@ -38,7 +39,6 @@ from gateway.wire.documents import (
     SpoolStatus,
     Status,
     UplinkStatus,
-    encode_catalog,
     encode_status,
     encode_will,
 )

@@ -7,38 +7,22 @@ from typing import Annotated, Optional
 import typer
 
 from gateway import __version__
+from gateway.cli import centre, profile, skeleton
 from gateway.cli import check as checks
 from gateway.cli import demo as demos
-from gateway.cli import ioc, profile, skeleton
 from gateway.cli import maintenance as maintenances
 from gateway.cli import plan as plans
 from gateway.cli import probe as probes
 from gateway.cli import push as pushes
 from gateway.cli import read as reads
-from gateway.cli import recall as recalls
 from gateway.cli import scan as scans
 from gateway.cli import spool as spools
 from gateway.cli import status as statuses
 from gateway.cli import trace as traces
 from gateway.cli import write as writes
+from gateway.cli.arguments import DEVICE, LANG, PROFILES, SITE_DEFAULT, SITE_FILE, SOCKET, SPOOL, TARGET
 from gateway.protocols.modbus_pdu import Table
 
-LANG = Annotated[str, typer.Option("--lang", help="vi or en", envvar="GATEWAY_LANG")]
-PROFILES = Annotated[
-    Optional[list[Path]],  # noqa: UP045 - Typer reads the annotation
-    typer.Option("--profiles", help="a folder of further profiles; later ones override", file_okay=False),
-]
-SITE_FILE = Annotated[Path, typer.Argument(metavar="SITE.toml")]
-SITE_DEFAULT = Path("/etc/gateway/gateway.toml")
-SOCKET = Annotated[Path, typer.Option("--socket", help="the daemon's control socket", envvar="GATEWAY_SOCKET")]
-DEVICE = Annotated[str, typer.Argument(metavar="DEVICE")]
-TARGET = Annotated[str, typer.Argument(metavar="BUS|PORT|HOST", help="a bus of the gateway, ttyUSB0, or HOST[:PORT]")]
-SPOOL = Annotated[
-    Optional[Path],  # noqa: UP045 - Typer reads the annotation
-    typer.Option("--spool", metavar="DIR", help="this folder itself: a card in a reader, a box that is stopped"),
-]
-IOC_FILE = Annotated[Path, typer.Argument(metavar="IOC.toml")]
-IOC_DEFAULT = Path("/etc/gateway/ioc.toml")
 OWN_PROFILES = Path("my-profiles")
 SITE, CABINET, OTHERS = "The site file", "At the cabinet", "More"  # groups of the help
 
@@ -48,10 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-centre = typer.Typer(help="The operation centre: store batches, prove completeness.", no_args_is_help=True)
 profiles = typer.Typer(help="Device profiles.", no_args_is_help=True)
 kept = typer.Typer(help="What the box keeps: look, check, carry it away.", no_args_is_help=True)
-app.add_typer(centre, name="ioc", rich_help_panel=OTHERS)
+app.add_typer(centre.app, name="ioc", rich_help_panel=OTHERS)
 app.add_typer(profiles, name="profile", rich_help_panel=OTHERS)
 app.add_typer(kept, name="spool", rich_help_panel=CABINET)
 
@@ -238,73 +221,6 @@ def demo(
 def version() -> None:
     """Print the version."""
     print(__version__)
-
-
-@centre.command()
-def ingest(
-    file: IOC_FILE = IOC_DEFAULT,
-    name: Annotated[str, typer.Option("--name", help="this worker, as receipts name it")] = "ingest-1",
-    lang: LANG = "en",
-) -> int:
-    """Store batches and answer with receipts until SIGTERM; run as many workers as you like."""
-    return ioc.ingest(file, name, lang)
-
-
-@centre.command()
-def audit(
-    file: IOC_FILE = IOC_DEFAULT,
-    gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
-    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="as 2026-11-24T10:00 (local) or ...Z")] = "",
-    to: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
-    *,
-    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
-    lang: LANG = "en",
-) -> int:
-    """Class every batch: stored, explained, pending, expired, unexplained; exit 1 for unexplained ones.
-
-    Tells delivery and measurement completeness of each gateway.
-    """
-    return ioc.audit(file, ioc.Look(gateway, from_, to, json), sys.stdout, lang)
-
-
-@centre.command()
-def recall(
-    file: IOC_FILE = IOC_DEFAULT,
-    gateway: Annotated[Optional[str], typer.Option("--gateway", help="only this one")] = None,  # noqa: UP045 - Typer reads the annotation
-    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="as 2026-11-24T10:00 (local) or ...Z")] = "",
-    to: Annotated[str, typer.Option("--to", metavar="TIME")] = "",
-    lasts_s: Annotated[int, typer.Option("--expires", min=10, max=165_600, help="seconds to wait at most")] = 3600,
-    *,
-    missing: Annotated[bool, typer.Option("--missing", help="every batch that audit cannot explain")] = False,
-    lang: LANG = "en",
-) -> int:
-    """Bring batches that the store has lost back from the gateways; exit 1 when some are still missing at the end."""
-    wanted = recalls.Wanted(gateway, from_, to, lasts_s, missing)
-    return recalls.recall(file, wanted, sys.stdout, lang)
-
-
-@centre.command("command", context_settings={"ignore_unknown_options": True})
-def ioc_command(
-    gateway: Annotated[str, typer.Argument(metavar="GATEWAY")],
-    name: Annotated[str, typer.Argument(metavar="COMMAND", help="write device=D field=F value=V")],
-    arguments: Annotated[Optional[list[str]], typer.Argument(metavar="KEY=VALUE")] = None,  # noqa: UP045 - Typer reads the annotation
-    file: Annotated[Path, typer.Option("--file", help="the centre's file: commands go as its operator")] = IOC_DEFAULT,
-    command_id: Annotated[str, typer.Option("--id", help="of a command sent before, to hear what became of it")] = "",
-    lasts_s: Annotated[int, typer.Option("--expires", min=1, max=86_400, help="seconds until it is refused")] = 60,
-    lang: LANG = "en",
-) -> int:
-    """Send a command to a gateway and wait for its outcome; exit 1 when it was not carried out, 3 when none came."""
-    return ioc.command(file, ioc.Order(gateway, name, arguments or (), command_id, lasts_s), sys.stdout, lang)
-
-
-@centre.command("import")
-def ioc_import(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="made by `gateway spool export`")],
-    file: Annotated[Path, typer.Option("--file", help="the centre's file")] = IOC_DEFAULT,
-    lang: LANG = "en",
-) -> int:
-    """Store exported batches as if they had been sent; again is harmless; exit 1 when something was not stored."""
-    return ioc.import_files(file, files, sys.stdout, lang)
 
 
 @kept.command("status")

@@ -9,7 +9,8 @@ from gateway.config.values import AlarmConfig, condition
 from gateway.profile.profile import Field
 from gateway.profile.types import duration_ms
 from gateway.site import Alarm, Fast, Polled
-from gateway.toml_file import Step, nearest
+from gateway.toml_file import nearest
+from gateway.toml_lines import Step
 
 FAST_MIN_MS = 50
 HOLD_MAX_MS = 86_400_000

@@ -17,7 +17,8 @@ from gateway.protocols import declared
 from gateway.protocols.declared import Poll
 from gateway.protocols.plugin import changes_baud
 from gateway.site import Bus, Device, Polled, Report, Serve
-from gateway.toml_file import Step, nearest
+from gateway.toml_file import nearest
+from gateway.toml_lines import Step
 
 EVERY_MS = {"fast": 1_000, "normal": 10_000, "slow": 60_000}
 BOX = "gateway/self@1"

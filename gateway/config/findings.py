@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from gateway.errors import Problem
-from gateway.toml_file import Places, Step
+from gateway.toml_file import Places
+from gateway.toml_lines import Step
 
 
 @dataclass(frozen=True, slots=True)

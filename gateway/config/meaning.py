@@ -10,7 +10,8 @@ from gateway.profile.profile import Field, Profile
 from gateway.profile.quantities import quantities
 from gateway.profile.types import duration_ms
 from gateway.site import Correction, Derived, Device, Report
-from gateway.toml_file import Step, nearest
+from gateway.toml_file import nearest
+from gateway.toml_lines import Step
 
 REPORT_MIN_MS, REPORT_MAX_MS = 1_000, 86_400_000
 COLUMNS_MAX = 256  # of a group: docs/specs/wire.md, W-32

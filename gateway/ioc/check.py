@@ -20,7 +20,8 @@ from gateway.model import Batch, BatchId, Group, UtcMs
 from gateway.profile.quantities import quantities
 from gateway.seams import Message
 from gateway.wire import batch as batches
-from gateway.wire import command, documents, line_protocol
+from gateway.wire import catalog as wire_catalog
+from gateway.wire import command, line_protocol, status_reader
 from gateway.wire.body import Body
 from gateway.wire.line_protocol import Place
 from gateway.wire.topic import Topics, gateway_of
@@ -139,14 +140,14 @@ def _named(payload: bytes, gateway: str, error: Malformed) -> Refuse | DeadLette
 def _document(message: Message, topics: Topics, now: UtcMs) -> Document:
     gateway = topics.gateway
     if message.topic == topics.status:
-        status = _of_sender("status", documents.decode_status(message.payload), gateway)
+        status = _of_sender("status", status_reader.decode_status(message.payload), gateway)
         status["replayed"] = message.retain  # kept by the broker: of any age, if that came back from an old snapshot
-        lasts = [(epoch.epoch, epoch.last) for epoch in documents.epochs_of(status)]
+        lasts = [(epoch.epoch, epoch.last) for epoch in status_reader.epochs_of(status)]
         names = (*(("status", key) for key in status), *(("epoch", epoch) for epoch, _ in lasts))
         lines = (line_protocol.status_point(gateway, status, now), *line_protocol.epoch_points(gateway, lasts, now))
         return Document(gateway, lines, names)
     if message.topic == topics.catalog:
-        catalog = _of_sender("catalog", documents.decode_catalog(message.payload), gateway)
+        catalog = _of_sender("catalog", wire_catalog.decode_catalog(message.payload), gateway)
         lines = tuple(line_protocol.catalog_points(gateway, catalog, now))
         return Document(gateway, lines, tuple(("catalog", line.partition(b" ")[0].decode()) for line in lines))
     if message.topic == topics.outcome:

@@ -19,7 +19,7 @@ from gateway.ioc.store.base import Store
 from gateway.model import BootMs, UtcMs
 from gateway.seams import Broker, Clock, Connect, Connection, Message
 from gateway.wire import command as wire_command
-from gateway.wire import documents
+from gateway.wire import status_reader
 from gateway.wire.command import Command
 from gateway.wire.line_protocol import not_kept_points
 from gateway.wire.topic import Topics, gateway_of
@@ -128,7 +128,7 @@ class Recaller:
             if lost is not None:
                 await self._record(gateway, lost)
         elif message.topic == topics.status:
-            status = documents.decode_status(message.payload)
+            status = status_reader.decode_status(message.payload)
             recalling = status.get("recalling", 0)
             count = recalling if isinstance(recalling, int) else 0
             errand.said(now, online=status.get("online") is True, recalling=count)

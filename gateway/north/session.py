@@ -1,4 +1,4 @@
-"""One connection's life: does what the window asks, tells it what happened, keeps status and catalog retained.
+"""One connection's life: does what the window asks and tells it what happened.
 
 Every call into the window is synchronous; its effects are carried out in order. What has to wait (a PUBACK, the disk)
 is a task in the session's group: the window's limits are the limits of their number. The connection's end ends them
@@ -7,7 +7,7 @@ all, and the session with them.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,18 +16,16 @@ from gateway.errors import ConnectionLost, Malformed, PeerError, SpoolError
 from gateway.model import Batch, BatchId, BootMs, Event, Receipt, UtcMs
 from gateway.north import puback
 from gateway.north.backlog import Backlog
-from gateway.north.complaints import Complaints
 from gateway.north.desk import Desk
 from gateway.north.effects import Complain, Effect, Fetch, Park, Rank, ReadKept, Reread, Send, Settle, TimeOfDay, Unpark
-from gateway.north.window import FAILURE, Window
+from gateway.north.retained import Documents, Retained
+from gateway.north.window import Window
 from gateway.seams import Clock, Connection, Message
 from gateway.wire import command as wire_command
 from gateway.wire import receipt as wire_receipt
-from gateway.wire.documents import Catalog, Status, encode_catalog, encode_status
 from gateway.wire.topic import Topics
 
 TICK_MS = 1_000
-REPORT_CHECK_MS = 2_000
 STALLED_MS = 120_000  # publishes out, and not one PUBACK in this time: the server is no use
 DISK_RETRY_MS = 10_000
 PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID = 0x95, 0x99  # reasons of MQTT 5
@@ -38,7 +36,6 @@ STOP_STEP_MS = 50
 STOP_STATUS_MS = 1_000  # the last status may still go
 
 T = TypeVar("T")
-Documents: TypeAlias = Callable[[], tuple[Status, Catalog]]
 OnReceiptNow: TypeAlias = Callable[[BootMs, BootMs, UtcMs], None]
 
 
@@ -88,7 +85,15 @@ class Session:
         self._out: frozenset[BatchId] = frozenset()
         self._unacked = 0
         self._moved_at = parts.clock.boot_ms()
-        self._complaints = Complaints()
+        self._retained = Retained(
+            parts.topics,
+            parts.documents,
+            parts.status_interval_ms,
+            parts.clock,
+            parts.counters,
+            parts.on_event,
+            self._retain,
+        )
 
     def stop(self) -> None:
         """Send what is pending for 2 s at most, say goodbye, end."""
@@ -118,7 +123,7 @@ class Session:
         if not self._parts.plain:
             for topic in (self._parts.topics.receipt, self._parts.topics.command):
                 await self._connection.subscribe(topic)
-            self._spawn("report", self._report())
+            self._spawn("report", self._retained.run())
             self._spawn("answer", self._answer())
         for name, task in (("receive", self._receive()), ("wake", self._wake()), ("tick", self._tick())):
             self._spawn(name, task)
@@ -156,21 +161,6 @@ class Session:
             if self._unacked and self._now - self._moved_at >= STALLED_MS:
                 raise ConnectionLost(f"no PUBACK for {STALLED_MS // 1000} s")
 
-    async def _report(self) -> None:
-        told: Status | None = None
-        told_catalog: Catalog | None = None
-        due = self._now
-        while True:
-            status, catalog = self._parts.documents()
-            if self._now >= due or _lasting(status) != told:
-                due = BootMs(self._now + self._parts.status_interval_ms)
-                await self._retain(self._parts.topics.status, encode_status(replace(status, online=True)))
-                told = _lasting(status)
-            if catalog != told_catalog:
-                await self._retain(self._parts.topics.catalog, encode_catalog(catalog))
-                told_catalog = catalog
-            await self._sleep(REPORT_CHECK_MS)
-
     async def _answer(self) -> None:
         """An outcome that a lost connection cut short is still there for the next one."""
         while True:
@@ -189,13 +179,8 @@ class Session:
             await self._sleep(STOP_STEP_MS)
         if self._parts.plain:
             raise _Over
-        status, _ = self._parts.documents()
-        self._spawn("goodbye", self._offline(encode_status(replace(status, online=False))))
+        self._spawn("goodbye", self._end_after(self._retained.offline()))
         await self._sleep(STOP_STATUS_MS)
-        raise _Over
-
-    async def _offline(self, status: bytes) -> None:
-        await self._retain(self._parts.topics.status, status)
         raise _Over
 
     # Messages down.
@@ -323,12 +308,8 @@ class Session:
         if told is not None:
             self._parts.on_event(Event(self._now, "", told.code, told.detail))
 
-    async def _retain(self, topic: str, payload: bytes) -> None:
-        reason = await self._publish(topic, payload, retain=True)
-        if reason >= FAILURE:
-            self._parts.counters.add("documents_refused", reason=str(reason))
-            for said in self._complaints.hold("document_refused", (topic, reason), self._now):
-                self._parts.on_event(Event(self._now, "", said.code, said.detail))
+    async def _retain(self, topic: str, payload: bytes) -> int:
+        return await self._publish(topic, payload, retain=True)
 
     async def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         if packet_bytes(topic, payload) > self._connection.maximum_packet_bytes:
@@ -355,25 +336,6 @@ class Session:
 def packet_bytes(topic: str, payload: bytes) -> int:
     """How big its PUBLISH packet is at most."""
     return len(topic) + len(payload) + PUBLISH_OVERHEAD_BYTES
-
-
-def _lasting(status: Status) -> Status:
-    """What of a status is worth telling when it changes; the rest goes with the interval."""
-    epochs = tuple(replace(epoch, first_kept=0, last=0, pending=epoch.parked) for epoch in status.spool.epochs)
-    return replace(
-        status,
-        time=UtcMs(0),
-        spool=replace(status.spool, epochs=epochs, pending=0, settled=0, oldest_age_ms=None, size_bytes=0),
-        north=replace(
-            status.north,
-            in_flight=0,
-            sent_bytes=0,
-            last_receipt_ms=None,
-            round_trip_ms=None,
-            recalling=min(1, status.north.recalling),
-        ),
-        uplinks=tuple(replace(uplink, pending=0, settled=0) for uplink in status.uplinks),
-    )
 
 
 def _first(losses: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -26,7 +26,8 @@ from gateway.north.commands import CommandGate
 from gateway.north.complaints import Complaints
 from gateway.north.desk import CarryOut, Desk
 from gateway.north.doors import HOME_AFTER_MS, Doors
-from gateway.north.session import Documents, OnReceiptNow, Parts, Session, Tally, packet_bytes
+from gateway.north.retained import Documents
+from gateway.north.session import OnReceiptNow, Parts, Session, Tally, packet_bytes
 from gateway.north.takeover import Takeover
 from gateway.north.window import BATCHES_MAX, Window
 from gateway.seams import Broker, Clock, Connect, Connection

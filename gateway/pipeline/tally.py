@@ -9,7 +9,8 @@ counted for more than one row a period, so that its zeal cannot hide what anothe
     after a row that counts, next = the later of next + period and row + period / 2
 
 So the rows that count are never more than one a period in the long run, and the periods in which nothing came are not
-made up for. What counted is never more than what was due so far: the last period is not over when its row is here.
+made up for. What is told as good is never more than what is told as due: the last period is not over when its row is
+here, and then it is told the next time.
 
 Told by events `measured` [due, good, span in ms], each of the time since the one before it: of the gateway every hour
 and at the end, and of the devices that missed anything. As events they are batches: neither a cut nor a restart of the
@@ -35,7 +36,6 @@ class Tally:
     def __init__(self, site: Site, since: BootMs) -> None:
         polled = [each for bus in site.buses for device in bus.devices for each in device.polled]
         self._counts = {one.group: _Count(len(one.group.fields), one.period_ms, since, since) for one in polled}
-        self._told: dict[str, tuple[int, int]] = {}  # due and good so far, by device
         self._told_at = since
 
     @property
@@ -56,12 +56,11 @@ class Tally:
 
     def tell(self, now: BootMs) -> list[Event]:
         """Of the time since the last telling; nothing where nothing was due."""
-        so_far: dict[str, tuple[int, int]] = {}
+        new: dict[str, tuple[int, int]] = {}
         for group, count in self._counts.items():
-            due, good = so_far.get(group.device, (0, 0))
-            so_far[group.device] = due + count.due(now), good + min(count.good, count.due(now))
-        new = {name: _minus(counts, self._told.get(name, (0, 0))) for name, counts in so_far.items()}
-        span_ms, self._told, self._told_at = now - self._told_at, so_far, now
+            (more_due, more_good), (due, good) = count.take(now), new.get(group.device, (0, 0))
+            new[group.device] = due + more_due, good + more_good
+        span_ms, self._told_at = now - self._told_at, now
         due, good = (sum(counts[at] for counts in new.values()) for at in (0, 1))
         if not due:
             return []
@@ -79,6 +78,15 @@ class _Count:
     since: BootMs
     next: BootMs
     good: int = 0
+    told_due: int = 0
+    told_good: int = 0
+
+    def take(self, now: BootMs) -> tuple[int, int]:
+        """Due and good since the last time; a row that came before its period was over waits for the next one."""
+        due = self.due(now) - self.told_due
+        good = min(self.good - self.told_good, due)
+        self.told_due, self.told_good = self.told_due + due, self.told_good + good
+        return due, good
 
     def due(self, now: BootMs) -> int:
         return self.fields * max(0, (now - self.since) // self.period_ms)
@@ -88,7 +96,3 @@ class _Count:
             return
         self.good += good
         self.next = BootMs(max(self.next + self.period_ms, at + self.period_ms // 2))
-
-
-def _minus(now: tuple[int, int], before: tuple[int, int]) -> tuple[int, int]:
-    return now[0] - before[0], now[1] - before[1]

@@ -15,7 +15,8 @@ from gateway.profile.schema import FieldSchema, ProfileSchema
 from gateway.profile.serial_source import part_types
 from gateway.profile.word import BCD, BYTES, FLOATS, size_bytes
 from gateway.protocols.modbus_pdu import Table
-from gateway.toml_file import Places, Step, nearest
+from gateway.toml_file import Places, nearest
+from gateway.toml_lines import Step
 
 ADDRESSES = 0x10000
 SHARED = ("u16", "i16")  # registers that several fields may have bits of

@@ -15,7 +15,8 @@ from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.protocols.template import fill, has_hole
-from gateway.toml_file import Places, Step
+from gateway.toml_file import Places
+from gateway.toml_lines import Step
 
 WAKE_BYTES_MAX = 64
 SETUP_MS_MAX = 10_000

@@ -16,17 +16,15 @@ from gateway.south.links.late import LateReplies, late_max_ns
 from gateway.south.links.link import NS_PER_MS, Link
 from gateway.south.links.modbus_links import open_own
 from gateway.south.links.trace import Trace
-from gateway.south.listen import ListenLoop
 from gateway.south.pushed import PushLoop
 from gateway.south.reads.memory import Memory
 from gateway.south.reads.plan import line_cost
 from gateway.south.reads.poll import Guarded, Poller, poll_together
 from gateway.south.reads.start import Starting
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule, Turn, Wish
+from gateway.south.schedule.schedule import Schedule
+from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen, Turn, Wish
 from gateway.south.stop import Stop
-from gateway.south.stream import StreamLoop
-from gateway.south.talks import TalkLoop
 from gateway.south.turns import Asks, Guest, Turns
 from gateway.south.verdicts import Verdicts
 from gateway.wire.documents import SouthStatus
@@ -99,12 +97,18 @@ def loops(
 
     def loop(bus: Bus) -> Loop:
         if bus.transport == "stream":
+            from gateway.south.stream import StreamLoop  # noqa: PLC0415 - what no bus of the site needs is not loaded
+
             return StreamLoop(bus, clock, counters, random, on_row, on_event)
         if bus.transport == "push":
             return PushLoop(bus, clock, counters, on_row, on_event)
         if bus.talks:
+            from gateway.south.talks import TalkLoop  # noqa: PLC0415 - as above
+
             return TalkLoop(bus, clock, counters, random, on_row, on_event, owed=owed)
         if bus.mode == "listen":
+            from gateway.south.listen import ListenLoop  # noqa: PLC0415 - as above
+
             return ListenLoop(bus, clock, counters, random, on_row, on_event)
         return BusLoop(bus, clock, counters, random, on_row, on_event, memories=memories, owed=owed)
 

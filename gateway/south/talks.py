@@ -25,7 +25,8 @@ from gateway.south.links.trace import Trace
 from gateway.south.reads.talk import Talker
 from gateway.south.reads.talk_cost import unanswered_ms
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Idle, Poll, Probe, Reopen, Schedule
+from gateway.south.schedule.schedule import Schedule
+from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
 from gateway.south.verdicts import Verdicts

@@ -10,8 +10,9 @@ from gateway.seams import Clock
 from gateway.south.links.link import NotSent
 from gateway.south.reads.poll import Outcome
 from gateway.south.rows import Rows
-from gateway.south.schedule.schedule import Cut, Poll, Probe, Schedule
+from gateway.south.schedule.schedule import Schedule
 from gateway.south.schedule.silence import News
+from gateway.south.schedule.steps import Cut, Poll, Probe
 
 
 class Verdicts:

@@ -4,14 +4,14 @@ A file is a row of `-- name: what it is for`, each followed by its statement. Re
 """
 
 import re
-from importlib.resources import files
+from pathlib import Path
 
 _HEAD = re.compile(r"^-- ([a-z_0-9]+): (.+)$")
 
 
 def load(name: str) -> dict[str, str]:
     """The statements of `sql/NAME.sql` in their order; raises ValueError for a file that is not in the form above."""
-    return parse((files("gateway.spool") / "sql" / f"{name}.sql").read_text("utf-8"))
+    return parse((Path(__file__).parent / "sql" / f"{name}.sql").read_text("utf-8"))
 
 
 def parse(text: str) -> dict[str, str]:

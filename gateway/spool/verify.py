@@ -85,10 +85,11 @@ def _strangers(db: Database, present: SeqRanges) -> Iterator[Finding]:
     for first, last in SeqRanges.of([(1, ID_MAX)]).minus(present).ranges:
         try:
             found = db.rows(first, last, 1)
-        except SpoolError:
-            continue  # a page that cannot be read is found by the rows that should be on it
-        if found:
-            yield "batch", f"id {found[0][0]}", "row"
+        except SpoolError as error:
+            yield "batch", f"ids {first}-{last}", str(error)
+        else:
+            if found:
+                yield "batch", f"id {found[0][0]}", "row"
 
 
 def _wrong(view: View, id_: int, record: Record | None) -> str:

@@ -1,44 +1,22 @@
-"""The retained documents: status, will, catalog (docs/specs/wire.md, section 6).
+"""The retained documents status and will, as they are written (docs/specs/wire.md, section 6).
 
 The control socket and `gateway status` show this same Status. A status always fits its bound: lists of names are cut
 and their true lengths told beside them, seqs are told as ranges, of which the nearest are joined until they are few.
 A joined range says "pending" of seqs that are settled, never the other way round: an audit looks at what is stored
 first, so a lack of room never makes a loss out of a batch, nor hides one for longer than the range is pending.
 
-Readers keep scalar keys that they do not know: a newer gateway may tell more than an older IOC has heard of.
+`status_reader` is the other side, `catalog` the third document.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from gateway.errors import Malformed
 from gateway.model import SeqRanges, UtcMs
 from gateway.wire import checked
-from gateway.wire.catalog import Catalog, CatalogDevice, CatalogField, decode_catalog, encode_catalog
-
-__all__ = [
-    "Catalog",
-    "CatalogDevice",
-    "CatalogField",
-    "EpochStatus",
-    "NorthStatus",
-    "SouthStatus",
-    "SpoolStatus",
-    "Status",
-    "UplinkStatus",
-    "WatchStatus",
-    "decode_catalog",
-    "decode_status",
-    "encode_catalog",
-    "encode_status",
-    "encode_will",
-    "epochs_of",
-    "narrowed",
-]
 
 MAX_STATUS_BYTES: Final = checked.MESSAGE_BYTES_MAX
 MAX_RANGES: Final = 32  # of pending, and of parked, in one epoch
@@ -48,8 +26,6 @@ MAX_ALARMS: Final = 64
 MAX_UPLINKS: Final = 4
 MAX_UPLINK_ALARMS: Final = 8
 MAX_EXTRA: Final = 64
-
-_READ_MAX: Final = 1024  # of any list: readers are wider than writers
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,34 +137,6 @@ def encode_will(boot: str) -> bytes:
     return orjson.dumps({"v": checked.VERSION, "online": False, "boot": boot})
 
 
-def decode_status(message: bytes) -> dict[str, object]:
-    """Checked by hand; what ingest stores of it. A will gives only v, online and boot. Raises Malformed."""
-    document = checked.opened(message, MAX_STATUS_BYTES)
-    if checked.boolean(document.get("online"), "online") is False and "epochs" not in document:
-        boot = checked.text(document.get("boot"), "boot", checked.WORD_BYTES_MAX)
-        return {"v": checked.VERSION, "online": False, "boot": boot}
-    missing = [key for key in _STATUS_REQUIRED if key not in document]
-    if missing:
-        raise Malformed("schema", f"status without {missing[0]}")
-    known = {key: _STATUS[key](value, key) for key, value in document.items() if key in _STATUS}
-    return known | _extra(document)
-
-
-def epochs_of(status: dict[str, object]) -> tuple[EpochStatus, ...]:
-    """What a decoded status says of each epoch; none for a will."""
-    epochs: Any = status.get("epochs", [])
-    return tuple(
-        EpochStatus(
-            epoch["epoch"],
-            epoch["first_kept"],
-            epoch["last"],
-            SeqRanges.of((first, last) for first, last in epoch["pending"]),
-            SeqRanges.of((first, last) for first, last in epoch["parked"]),
-        )
-        for epoch in epochs
-    )
-
-
 def narrowed(seqs: SeqRanges, ranges_max: int) -> SeqRanges:
     """At most so many ranges that hold at least these seqs: those nearest to each other are joined."""
     ranges = seqs.ranges
@@ -198,9 +146,6 @@ def narrowed(seqs: SeqRanges, ranges_max: int) -> SeqRanges:
     kept = sorted(at for _, at in sorted(holes)[len(holes) - ranges_max + 1 :])
     starts, ends = [0, *kept], [*kept, len(ranges)]
     return SeqRanges(tuple((ranges[a][0], ranges[b - 1][1]) for a, b in zip(starts, ends, strict=True)))
-
-
-# ---- status, written ----
 
 
 def _status(status: Status, ranges_max: int) -> dict[str, object]:
@@ -292,130 +237,3 @@ def _epoch(epoch: EpochStatus, ranges_max: int) -> dict[str, object]:
         "pending": narrowed(epoch.pending, ranges_max).ranges,
         "parked": narrowed(epoch.parked, ranges_max).ranges,
     }
-
-
-# ---- status, read ----
-
-
-def _word(value: object, what: str) -> str:
-    return checked.name(value, what, checked.WORD)
-
-
-def _short(value: object, what: str) -> str:
-    return checked.text(value, what, checked.WORD_BYTES_MAX)
-
-
-def _count_or_none(value: object, what: str) -> int | None:
-    return None if value is None else checked.integer(value, what)
-
-
-def _utc_or_none(value: object, what: str) -> int | None:
-    return None if value is None else checked.utc(value, what)
-
-
-def _names(value: object, what: str) -> list[str]:
-    return [checked.name(item, what) for item in checked.items(value, what, _READ_MAX)]
-
-
-def _alarms(value: object, what: str) -> list[str]:
-    return [_short(item, what) for item in checked.items(value, what, _READ_MAX)]
-
-
-def _alarms_on(value: object, what: str) -> list[list[str]]:
-    entries = [checked.items(item, what, 3, width=3) for item in checked.items(value, what, _READ_MAX)]
-    return [
-        [checked.name(device, what), checked.name(field, what, checked.FIELD), checked.name(level, what)]
-        for device, field, level in entries
-    ]
-
-
-def _maintenance(value: object, what: str) -> list[list[object]]:
-    entries = [checked.items(item, what, 4, width=4) for item in checked.items(value, what, _READ_MAX)]
-    return [
-        [checked.name(device, what), _word(kind, what), _short(by, what), checked.utc(ends, what)]
-        for device, kind, by, ends in entries
-    ]
-
-
-def _epochs(value: object, what: str) -> list[dict[str, object]]:
-    entries = [checked.obj(entry, what) for entry in checked.items(value, what, _READ_MAX)]
-    return [
-        {
-            "epoch": checked.name(entry.get("epoch"), "epoch"),
-            "first_kept": checked.integer(entry.get("first_kept"), "first_kept"),
-            "last": checked.integer(entry.get("last"), "last"),
-            "pending": _ranges(entry.get("pending"), "pending"),
-            "parked": _ranges(entry.get("parked", []), "parked"),
-        }
-        for entry in entries
-    ]
-
-
-def _uplinks(value: object, what: str) -> list[dict[str, object]]:
-    entries = [checked.obj(entry, what) for entry in checked.items(value, what, _READ_MAX)]
-    return [
-        {
-            "name": checked.name(entry.get("name"), "name"),
-            **{key: _word(entry.get(key), key) for key in ("format", "settle")},
-            "connected": checked.boolean(entry.get("connected"), "connected"),
-            **{key: checked.integer(entry.get(key), key) for key in ("pending", "settled", "parked")},
-            "refusal": checked.text(entry.get("refusal", ""), "refusal"),
-            "alarms": _alarms(entry.get("alarms", []), "alarms"),
-        }
-        for entry in entries
-    ]
-
-
-def _ranges(value: object, what: str) -> list[list[int]]:
-    ranges = [checked.items(item, what, 2, width=2) for item in checked.items(value, what, _READ_MAX)]
-    for first, last in ranges:
-        if checked.seq(last, what) < checked.seq(first, what):
-            raise Malformed("schema", f"{what}: last before first")
-    return ranges
-
-
-_STATUS: Final[dict[str, Callable[[object, str], object]]] = {
-    "v": checked.integer,
-    "gw": checked.name,
-    "time": checked.utc,
-    "clock": _word,
-    "online": checked.boolean,
-    "boot": _short,
-    "version": _short,
-    "epoch": checked.name,
-    "epochs": _epochs,
-    "epochs_n": checked.integer,
-    "pending": checked.integer,
-    "oldest_age_ms": _count_or_none,
-    "size_bytes": checked.integer,
-    "gaps": checked.integer,
-    "failing": checked.text,
-    "outage_left_ms": checked.integer,
-    "archive_ms": checked.integer,
-    "buses_down": _names,
-    "buses_down_n": checked.integer,
-    "buses_silent": _names,
-    "devices_down": _names,
-    "devices_down_n": checked.integer,
-    "connected": checked.boolean,
-    "server": checked.text,
-    "in_flight": checked.integer,
-    "sent_bytes": checked.integer,
-    "last_receipt_ms": _utc_or_none,
-    "settle": _word,
-    "refusal": checked.text,
-    "alarms": _alarms,
-    "uplinks": _uplinks,
-    "alarms_on": _alarms_on,
-    "alarms_on_n": checked.integer,
-    "fast": _names,
-    "maintenance": _maintenance,
-}
-_STATUS_REQUIRED: Final = ("time", "clock", "online", "boot", "version", "epochs")
-
-
-def _extra(document: dict[str, Any]) -> dict[str, object]:
-    """Keys of a newer version: words with a scalar, as many as are bounded."""
-    unknown = [(key, value) for key, value in document.items() if key not in _STATUS and checked.WORD.fullmatch(key)]
-    kept = [(key, value) for key, value in unknown if isinstance(value, bool | int | float | str)]
-    return {key: checked.cleaned(value) if isinstance(value, str) else value for key, value in kept[:MAX_EXTRA]}

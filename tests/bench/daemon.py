@@ -33,8 +33,8 @@ def measure(folder: Path) -> Iterator[Row]:
 def _memory(folder: Path) -> Row:
     with daemon(folder, [tcp_bus("converter", 10, 50, "1s")]) as pid:
         process.watch(pid, GROW_S)
-        now, most = process.rss_mb(pid), process.rss_mb(pid, "VmHWM")
-    return MEMORY.row(f"{now:.1f} MB after {GROW_S:.0f} s, at most {most:.1f}", within=most <= MEMORY_MB)
+        now, most, own = process.rss_mb(pid), process.rss_mb(pid, "VmHWM"), process.pss_mb(pid)
+    return MEMORY.row(f"{now:.1f} MB after {GROW_S:.0f} s, at most {most:.1f}; PSS {own:.1f}", within=most <= MEMORY_MB)
 
 
 def _cpu(folder: Path, budget: Budget, buses: Sequence[Bus]) -> Row:

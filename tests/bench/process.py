@@ -25,6 +25,11 @@ def rss_mb(pid: int, field: str = "VmRSS") -> float:
     return _status(Path(f"/proc/{pid}/status"), field) / KB_PER_MB
 
 
+def pss_mb(pid: int) -> float:
+    """Resident memory without what others share of it: their part of a library is theirs."""
+    return _status(Path(f"/proc/{pid}/smaps_rollup"), "Pss") / KB_PER_MB
+
+
 def watch(pid: int, seconds: float) -> Usage:
     """Wait so long, and say what the process did meanwhile."""
     cpu, woken, at = cpu_s(pid), _wakeups(pid), time.perf_counter()
@@ -34,8 +39,14 @@ def watch(pid: int, seconds: float) -> Usage:
 
 
 def _wakeups(pid: int) -> int:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(_status(thread / "status", "voluntary_ctxt_switches") for thread in threads)
+    return sum(_switches(thread) for thread in Path(f"/proc/{pid}/task").iterdir())
+
+
+def _switches(thread: Path) -> int:
+    try:
+        return _status(thread / "status", "voluntary_ctxt_switches")
+    except FileNotFoundError:  # it ended just now, and counts for nothing
+        return 0
 
 
 def _status(path: Path, field: str) -> int:

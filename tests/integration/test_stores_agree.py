@@ -13,7 +13,7 @@ from gateway.errors import StoreRefused
 from gateway.ioc.store.base import Store
 from gateway.ioc.store.influx import InfluxSettings, InfluxStore
 from gateway.ioc.store.sqlite import SqliteStore
-from gateway.model import Gap, SeqRanges, UtcMs
+from gateway.model import Detail, Gap, SeqRanges, UtcMs
 from gateway.wire.body import BodyEvent
 from gateway.wire.line_protocol import (
     batch_point,
@@ -147,6 +147,36 @@ async def test_any_ledger_is_read_alike(both: Both) -> None:
         found = await both.influx.ledger(GATEWAY, epoch)
         assert found.seqs == SeqRanges.of_seqs(seqs)
         assert found == await both.embedded.ledger(GATEWAY, epoch)
+
+
+async def test_events_are_read_alike(both: Both) -> None:
+    """Of one code and one gateway, both ends included, in time order: subject and detail are as they were written."""
+    details: tuple[Detail, ...] = ("", "1.0", 'say "so"', ("a", 1), (86_400, 82_800, 3_600_000))
+    at = [-3000, -2000, -2000, -1000, 0]
+    lines: list[bytes] = []
+    for seq, (gateway, clock) in enumerate([(GATEWAY, "ntp"), (GATEWAY, "unset"), ("hc-0002", "ntp")], 1):
+        batch = make_batch(seq, gateway=gateway, t0=NOW, clock=clock)
+        for code in ("measured", "restart"):
+            told = zip(at, ("", "level-1", "odd name", "", "level-1"), details, strict=True)
+            lines += event_points(batch, [BodyEvent(ms, subject, code, detail) for ms, subject, detail in told])
+    assert await both.write(lines, "ns") == ""
+    everything = 2 * len(at)
+    for span, count in (
+        ((-9000, 9000), everything),
+        ((-3000, 0), everything),
+        ((-2000, -1000), 6),
+        ((-2999, -2001), 0),
+        ((-999, -1), 0),
+        ((1, 9), 0),
+    ):
+        from_ms, to_ms = (UtcMs(NOW + ms) for ms in span)
+        found = await both.embedded.events(GATEWAY, "measured", from_ms, to_ms)
+        assert found == await both.influx.events(GATEWAY, "measured", from_ms, to_ms)
+        assert len(found) == count
+        assert [one.at_ms for one in found] == sorted(one.at_ms for one in found)
+    whole = await both.embedded.events(GATEWAY, "measured", UtcMs(NOW - 1000), NOW)
+    assert {(one.subject, one.detail) for one in whole} == {("", '["a",1]'), ("level-1", "[86400,82800,3600000]")}
+    assert await both.influx.events(GATEWAY, "never", UtcMs(0), NOW) == []
 
 
 def _line(random: Random) -> bytes:

@@ -12,22 +12,9 @@ from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device
 from gateway.south.outlook.feasible import Task, feasibility
-from gateway.south.schedule.schedule import (
-    PROBE_SHARE,
-    TURN_SAVED_MS,
-    TURN_SHARE,
-    TURN_WAIT_MS,
-    Cut,
-    Idle,
-    Poll,
-    Probe,
-    Reopen,
-    Schedule,
-    Step,
-    Turn,
-    Wish,
-)
+from gateway.south.schedule.schedule import PROBE_SHARE, TURN_SAVED_MS, TURN_SHARE, TURN_WAIT_MS, Schedule
 from gateway.south.schedule.silence import Change, News
+from gateway.south.schedule.steps import Cut, Idle, Poll, Probe, Reopen, Step, Turn, Wish
 from gateway.south.schedule.tasks import GRIDS_MS
 from tests.support.south import a_bus, a_device, a_field
 

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from gateway.errors import Malformed
 from gateway.model import Batch, BatchId, BootMs, Event, Gap, Group, Origin, Quality, Row, SeqRanges, Stamp, UtcMs
 from gateway.wire import batch as batches
-from gateway.wire import body, body_reader, checked, command, documents, receipt, topic
+from gateway.wire import body, body_reader, catalog, checked, command, documents, receipt, status_reader, topic
 
 READERS: list[Callable[[bytes], object]] = [
     batches.decode,
     receipt.decode,
     command.decode,
     command.decode_outcome,
-    documents.decode_status,
-    documents.decode_catalog,
+    status_reader.decode_status,
+    catalog.decode_catalog,
     lambda data: body.decode("none", data),
     lambda data: body.decode("zlib", data),
 ]
@@ -316,12 +316,12 @@ DOCUMENTS: list[tuple[Callable[[bytes], object], Any]] = [
          "refused": [[3, "crc"]], "by": "x", "now": 5},
     ),
     (
-        documents.decode_status,
+        status_reader.decode_status,
         {"v": 1, "time": 5, "clock": "ntp", "online": True, "boot": "b", "version": "1",
          "epochs": [{"epoch": "e", "first_kept": 1, "last": 5, "pending": [[1, 2]], "parked": []}], "newer": 1.5},
     ),
     (
-        documents.decode_catalog,
+        catalog.decode_catalog,
         {"v": 1, "gw": "a", "area": {"scheme": "s", "code": "c", "name": "n"},
          "location": {"lat": 16.0, "lon": 108.0, "note": {"vi": "x"}},
          "devices": [{"name": "d", "bus": "b", "kind": "k", "profile": "v/m@1", "title": {"vi": "x"},

@@ -32,7 +32,7 @@ from gateway.south.reads.memory import Memory, Wanted
 from gateway.south.reads.plan import line_cost
 from gateway.testing.worker import InlineWorker
 from gateway.wire import batch as batches
-from gateway.wire import catalog, command, documents, line_protocol, receipt
+from gateway.wire import catalog, command, line_protocol, receipt, status_reader
 from gateway.wire.body import BodyWriter
 from gateway.wire.topic import Topics, gateway_of
 from simulators.commands import Commands
@@ -99,7 +99,7 @@ DECODERS: tuple[Callable[[bytes], object], ...] = (
     receipt.decode,
     command.decode,
     command.decode_outcome,
-    documents.decode_status,
+    status_reader.decode_status,
     catalog.decode_catalog,
     protocol.decode_request,
     protocol.decode_answer,

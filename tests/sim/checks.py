@@ -1,10 +1,12 @@
-"""The promises at the end of a run (README, P1-P7), from what the history saw and what the store holds."""
+"""The promises at the end of a run (README, P1-P7; W-49), from what the history saw and what the store holds."""
 
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 
 from gateway.ioc import audit
 from gateway.model import SeqRanges, UtcMs
+from gateway.pipeline.tally import MEASURED
 from gateway.testing.clock import NOON_MS
 from tests.sim.centre import GATEWAY
 from tests.sim.history import KIND, History
@@ -13,6 +15,7 @@ from tests.sim.world import Span, World
 TRUSTED_WITHIN_MS = 5_500  # a step of up to 5 s is followed at once (design, section 8)
 NEVER_BACK = ("", "unset", "estimated")  # clock words whose rows never go back; `stepped` says that they may
 PERIOD_MOVES = 1.05
+FAR_MS = UtcMs(9_000_000_000_000)  # later than any clock of a run
 STEADY_MIN = 20  # intervals that make an average
 
 
@@ -25,6 +28,7 @@ async def broken(world: World) -> list[str]:
     found += [f"P4 {what}" for what in await _doubled(world)]
     found += [f"P5 {what}" for what in (*_wrong_times(history), *_reordered(history))]
     found += [f"P7 {what}" for what in _stalled(world)]
+    found += [f"W-49 {what}" for what in await _miscounted(world)]
     return found
 
 
@@ -60,6 +64,23 @@ async def _doubled(world: World) -> list[str]:
             held += 1
     wanted = len(world.history.points)
     return [] if held == wanted else [f"{held} points are held, {wanted} were written"]
+
+
+async def _miscounted(world: World) -> list[str]:
+    """What was told as due is what the periods make of the time, told once; what was told as good was read."""
+    events = await world.centre.store.events(GATEWAY, MEASURED, UtcMs(0), FAR_MS)
+    told = [json.loads(event.detail) for event in events if not event.subject]
+    devices, period_ms = world.form.devices, world.form.period_ms
+    wrong = [
+        f"{good} good of {due} due in {span_ms} ms"
+        for due, good, span_ms in told
+        if not 0 <= good <= due or abs(due - devices * span_ms / period_ms) > (devices if span_ms % period_ms else 0)
+    ]
+    if (good := sum(each[1] for each in told)) > len(world.history.read_at):
+        wrong.append(f"{good} good, {len(world.history.read_at)} were read")
+    if (span_ms := sum(each[2] for each in told)) > world.true_ms() - NOON_MS:
+        wrong.append(f"{span_ms} ms are told of a run of {world.true_ms() - NOON_MS}")
+    return wrong
 
 
 def _wrong_times(history: History) -> Iterator[str]:

@@ -13,9 +13,11 @@ from gateway.clock.timeline import Changes, Timeline
 from gateway.ioc.check import Accepted
 from gateway.ioc.deposit import Deposit
 from gateway.ioc.receipts import Settled
-from gateway.model import BatchId, BootMs, Receipt, SeqRanges, UtcMs
+from gateway.model import BatchId, BootMs, Event, Receipt, SeqRanges, UtcMs
 from gateway.north.effects import Effect, Settle
 from gateway.north.window import FAILURE, Window
+from gateway.pipeline import tally
+from gateway.pipeline.tally import Tally
 from gateway.south.schedule.schedule import Schedule
 from gateway.spool import file, home
 from gateway.spool.database import Database
@@ -36,6 +38,7 @@ CLOCKLESS = [Fault(10 * HOUR, "reboot_clockless", 10 * HOUR, 0.9)]
 STORE_ILL = [Fault(hour * HOUR, "store_mute", 4 * HOUR) for hour in range(5, 40, 8)]
 SMALL_RING_PAGES = 48  # full after half a day
 DEAD = [Fault(60, "device_dead", 700, 0.0)]
+DEVICE_DEAD = [Fault(5 * HOUR, "device_dead", 30 * HOUR, 0.0)]
 
 
 def promises(faults: Sequence[Fault], form: Form = TWO_DAYS) -> set[str]:
@@ -144,3 +147,31 @@ def test_polling_a_dead_device_like_the_living(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Schedule, "failed", relentless)
     assert "P7" in promises(DEAD, hour)
+
+
+def test_owing_only_what_was_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W-49: a dead device owes nothing, and the measurement looks complete."""
+    assert promises(DEVICE_DEAD) == set()
+    monkeypatch.setattr(tally._Count, "due", lambda self, _: self.good)
+    assert promises(DEVICE_DEAD) == {"W-49"}
+
+
+def test_telling_as_good_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W-49: values that nobody has read are told as good."""
+    assert promises(DEVICE_DEAD) == set()
+    tell = Tally.tell
+
+    def boasting(self: Tally, now: BootMs) -> list[Event]:
+        whole = [event for event in tell(self, now) if not event.subject]
+        return [replace(event, detail=(event.detail[0], event.detail[0], event.detail[2])) for event in whole]
+
+    monkeypatch.setattr(Tally, "tell", boasting)
+    assert promises(DEVICE_DEAD) == {"W-49"}
+
+
+def test_counting_from_the_boot_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W-49: time that was told already is told again."""
+    assert promises(KILLS) == set()
+    begin = Tally.__init__
+    monkeypatch.setattr(Tally, "__init__", lambda self, site, _: begin(self, site, BootMs(0)))
+    assert promises(KILLS) == {"W-49"}

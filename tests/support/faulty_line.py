@@ -27,9 +27,10 @@ from gateway.south.links.late import QUEUED_MAX, late_max_ns
 from gateway.south.links.link import PLAIN, Heard, Link, Manner, Reply
 from gateway.south.links.modbus_links import RtuWire, StreamLink, TcpWire
 from gateway.south.links.trace import Trace
-from gateway.south.schedule import schedule
-from gateway.south.schedule.schedule import Poll, Probe, Schedule, Wish
+from gateway.south.schedule import steps as scheduled
+from gateway.south.schedule.schedule import Schedule
 from gateway.south.schedule.silence import News
+from gateway.south.schedule.steps import Poll, Probe, Wish
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory import MemoryStream
 from simulators import faults
@@ -173,7 +174,7 @@ class FaultyLine:
         """A schedule that says the same again and again, while no time passes, would hang the test and the daemon."""
         step, steps = self.loop._schedule.step, Counter[int]()
 
-        def counted(now: BootMs, wish: Wish | None = None) -> schedule.Step:
+        def counted(now: BootMs, wish: Wish | None = None) -> scheduled.Step:
             steps[now] += 1
             assert steps[now] < STEPS_MAX, "the loop spins"
             return step(now, wish)

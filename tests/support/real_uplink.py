@@ -15,7 +15,8 @@ from gateway.seams import Broker
 from gateway.site import UplinkSettings
 from gateway.wire import batch as wire_batch
 from gateway.wire import receipt as wire_receipt
-from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status
+from gateway.wire.catalog import Catalog
+from gateway.wire.documents import SouthStatus, SpoolStatus, Status
 from gateway.wire.topic import Topics, shared_data
 from tests.support.backlog import GATEWAY, MemoryBacklog
 

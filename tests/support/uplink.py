@@ -15,8 +15,10 @@ from gateway.testing.broker import FakeBroker, FakeConnection
 from gateway.testing.clock import FakeClock
 from gateway.wire import batch as wire_batch
 from gateway.wire import receipt as wire_receipt
+from gateway.wire.catalog import Catalog
 from gateway.wire.command import Command, Outcome
-from gateway.wire.documents import Catalog, SouthStatus, SpoolStatus, Status, UplinkStatus, decode_status
+from gateway.wire.documents import SouthStatus, SpoolStatus, Status, UplinkStatus
+from gateway.wire.status_reader import decode_status
 from gateway.wire.topic import Topics
 from tests.support.backlog import GATEWAY, MemoryBacklog, make_receipt
 

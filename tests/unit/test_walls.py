@@ -80,8 +80,8 @@ def test_a_planted_import_turns_its_wall_red(copy: Path, path: str, line: str, c
 
 
 def test_the_daemon_and_the_pure_rooms_stay_light() -> None:
-    """A fresh interpreter that imports them holds nothing heavy, and the pure ones nothing that waits."""
-    assert light.loaded("import gateway.app.daemon", light.HEAVY) == set()
+    """A fresh interpreter that imports them holds nothing heavy or seldom used, the pure ones nothing that waits."""
+    assert light.loaded("import gateway.app.daemon", light.HEAVY | light.SELDOM) == set()
     assert light.loaded("import " + ", ".join(light.PURE), light.HEAVY | light.WAITING) == set()
 
 

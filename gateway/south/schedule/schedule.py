@@ -28,16 +28,15 @@ it is heard any more, at growing intervals, and called silent only if that did n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from random import Random
-from typing import TypeAlias
 
 from gateway.counters import Counters
 from gateway.model import BootMs
-from gateway.site import Bus, Device, Polled, hurried
+from gateway.site import Bus, hurried
 from gateway.south.schedule.share import Share
 from gateway.south.schedule.silence import News, Reopening, Silence
+from gateway.south.schedule.steps import Cut, Idle, Poll, Probe, Reopen, Step, Turn, Wish
 from gateway.south.schedule.tasks import Queue, Retries, Retry, Task, Tasked, tasked
 
 PROBE_SHARE, TURN_SHARE = 0.045, 0.045  # 1 / (1 - 0.045): polls of a full bus come 4.7 % less often
@@ -50,66 +49,6 @@ TURN_SAVED_MS = 250  # what guests may take at once from a bus that had none for
 IDLE_MS_MAX = 60_000
 WITNESS_MS = 2000  # a bus with an accused device is asked for a sign of life when no poll is due for so long
 COUNT_MS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """Poll this group now; it was due within the period that ends at `deadline`."""
-
-    task: int
-    device: Device
-    polled: Polled
-    deadline: BootMs
-    also: tuple["Poll", ...] = ()  # groups of the same device that are polled with it; each is ended for itself
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Ask whether this device answers, with a poll of this group."""
-
-    task: int
-    device: Device
-    polled: Polled
-    deadline: BootMs
-    free_until: BootMs  # what it takes beyond this is charged to the probe share
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Make the guest's exchange."""
-
-    free_until: BootMs  # what it takes beyond this is charged to the job share
-
-
-@dataclass(frozen=True, slots=True)
-class Reopen:
-    """Open the bus again, then `resume`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Nothing may be done before `until`."""
-
-    until: BootMs
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """The exchange that a guest waits for."""
-
-    came_at: BootMs
-    longest_ms: int
-    likely_ms: int  # with an answer as fast as its device's mostly are
-
-
-Step: TypeAlias = Poll | Probe | Turn | Reopen | Idle
-
-
-class Cut(StrEnum):
-    """Who is to blame for a link that went away in a step."""
-
-    BUS = "bus"
-    DEVICE = "device"
 
 
 class Schedule:

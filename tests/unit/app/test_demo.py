@@ -116,6 +116,13 @@ def test_the_devices_log(tmp_path: Path) -> None:
     assert [served.stream for served in read_truth(tmp_path / "truth")] == [False, True]
 
 
+def test_an_entry_of_the_devices_log_that_is_broken_in_its_middle_is_no_torn_line(tmp_path: Path) -> None:
+    """The demo's proof would be of less than was served: it fails instead."""
+    (tmp_path / "truth").write_text(json.dumps(KEYS)[:20] + "\n" + "{}\n")
+    with pytest.raises(ValueError, match="Expecting"):
+        list(read_truth(tmp_path / "truth"))
+
+
 def test_free_ports_differ() -> None:
     """Held together, so that none is given out twice."""
     assert len(set(demo.free_ports(20))) == 20

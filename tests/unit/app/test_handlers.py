@@ -10,7 +10,7 @@ from gateway.counters import Counters
 from gateway.model import BootMs, Quality, Row
 from gateway.pipeline.judge import Judge
 from gateway.testing.clock import FakeClock
-from gateway.wire.documents import decode_status
+from gateway.wire.status_reader import decode_status
 from tests.unit.app.test_status import GROUP, SITE, board
 
 

@@ -9,16 +9,9 @@ from gateway.model import BootMs, Group, SeqRanges, Stamp, UtcMs
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
 from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
 from gateway.testing.clock import NOON_MS, FakeClock
-from gateway.wire.documents import (
-    EpochStatus,
-    NorthStatus,
-    SouthStatus,
-    SpoolStatus,
-    decode_catalog,
-    decode_status,
-    encode_catalog,
-    encode_status,
-)
+from gateway.wire.catalog import decode_catalog, encode_catalog
+from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, encode_status
+from gateway.wire.status_reader import decode_status
 
 FIELD = Field("level", "water_level", "m", "f", 3, low=-0.5, high=5.0)
 GROUP = Group("level-1", "water_level", "qdy/qdy30a@1", ("level",), "f")

@@ -13,7 +13,7 @@ from gateway.pipeline.report import Windows
 from gateway.profile.profile import Field
 from gateway.seams import Message
 from gateway.wire import batch as batches
-from gateway.wire import command, documents
+from gateway.wire import catalog, command, documents
 from gateway.wire.topic import Topics
 from tests.support.ioc import EPOCH, GATEWAY, ROOT, T0, make_batch, message, numbered, raw_batch
 
@@ -177,10 +177,10 @@ def test_a_will_is_a_status() -> None:
 
 def test_a_catalog() -> None:
     """One point for the gateway, one for each device, with its fields as JSON."""
-    field = documents.CatalogField("voltage", "voltage", "V", 1, 0.0, 300.0, 1000, (("en", "Voltage"),))
-    device = documents.CatalogDevice("meter-1", "bus-1", "energy_meter", "eastron/sdm630@1", (), (field,))
-    catalog = documents.Catalog(GATEWAY, {"scheme": "s", "code": "1", "name": "Hải Châu"}, None, (device,))
-    found = verdict(TOPICS.catalog, documents.encode_catalog(catalog))
+    field = catalog.CatalogField("voltage", "voltage", "V", 1, 0.0, 300.0, 1000, (("en", "Voltage"),))
+    device = catalog.CatalogDevice("meter-1", "bus-1", "energy_meter", "eastron/sdm630@1", (), (field,))
+    told = catalog.Catalog(GATEWAY, {"scheme": "s", "code": "1", "name": "Hải Châu"}, None, (device,))
+    found = verdict(TOPICS.catalog, catalog.encode_catalog(told))
     assert isinstance(found, Document)
     gateway, meter = found.lines
     assert gateway.startswith(b"gw_catalog,gateway=hc-0001 ")

@@ -88,6 +88,17 @@ def test_a_telling_is_of_the_time_since_the_one_before() -> None:
     assert (counted.told_at, counted.tells_at) == (20_000, 20_000 + EVERY_MS)
 
 
+def test_a_row_before_the_end_of_its_period_is_told_with_it_also_after_a_miss() -> None:
+    """W-49: good <= due in every telling, or the centre takes none of it; what was missed before is no credit."""
+    counted = tally("level-1")
+    rows(counted, "level-1", range(5_100, 10_000, 1000))
+    assert told(counted, 10_000)[""] == (20, 10, 10_000)
+    rows(counted, "level-1", range(10_100, 21_000, 1000))
+    assert told(counted, 20_900) == {"": (20, 20, 10_900)}
+    rows(counted, "level-1", range(21_100, 30_000, 1000))
+    assert told(counted, 30_000) == {"": (20, 20, 9_100)}
+
+
 def test_where_nothing_was_due_nothing_is_told() -> None:
     """Nor is anybody woken for it."""
     assert tally().tells_at is None

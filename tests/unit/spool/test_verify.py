@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import SpoolFailed
 from gateway.model import BatchId, SeqRanges
 from gateway.spool import verify
+from gateway.spool.database import Database
 from gateway.spool.export import ALL, Wanted
-from gateway.spool.row import Column, sealed
+from gateway.spool.row import Column, Record, sealed
 from gateway.spool.spool import Spool
-from gateway.spool.verify import Finding
+from gateway.spool.verify import ID_MAX, Finding
 from tests.support.spools import GATEWAY, Box
 
 COLUMNS = "id, epoch, seq, segment, clock, b0, last, n, pri, enc, of, body"
@@ -111,6 +113,22 @@ async def test_sums_that_do_not_fit_are_found(box: Box) -> None:
     db.close()
     spool = await box.start()
     assert (await looked(spool))[1] == [("settled", "epoch1", "sums"), ("parked", "epoch1", "sums")]
+    await spool.close()
+
+
+async def test_a_hole_that_cannot_be_looked_into_is_named(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VFY-1: "nothing was found" is only said of what was looked at."""
+    spool, rows = await box.start(), Database.rows
+
+    def failing(self: Database, first: int, last: int, limit: int) -> list[tuple[int, Record | None]]:
+        if last == ID_MAX:
+            raise SpoolFailed("EIO")
+        return rows(self, first, last, limit)
+
+    monkeypatch.setattr(Database, "rows", failing)
+    ((table, where, why),) = (await looked(spool))[1]
+    assert (table, where) == ("batch", f"ids 9-{ID_MAX}")
+    assert "EIO" in why
     await spool.close()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.model import Quality, Trust
 from gateway.wire import batch as batches
-from gateway.wire import body, body_reader, catalog, checked, command, documents, receipt
+from gateway.wire import body, body_reader, catalog, checked, command, documents, receipt, status_reader
 
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "docs" / "specs" / "wire.md").read_text(encoding="utf-8")
@@ -43,8 +43,8 @@ def test_the_receipt_of_the_spec_settles_that_batch() -> None:
 
 def test_the_status_of_the_spec_is_one() -> None:
     """Section 6: all keys, as we write them."""
-    found = documents.decode_status(STATUS.replace("\n ", "").encode())
-    assert len(documents.epochs_of(found)[0].pending) == 5
+    found = status_reader.decode_status(STATUS.replace("\n ", "").encode())
+    assert len(status_reader.epochs_of(found)[0].pending) == 5
 
 
 def test_the_commands_of_the_spec_are_some() -> None:

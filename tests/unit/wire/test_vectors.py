@@ -15,7 +15,7 @@ import pytest
 from gateway.errors import Malformed
 from gateway.model import Batch, BootMs, Event, Gap, Group, Origin, Quality, Row, SeqRanges, UtcMs
 from gateway.wire import batch as batches
-from gateway.wire import command, documents, receipt
+from gateway.wire import catalog, command, documents, receipt, status_reader
 from gateway.wire.body import Body, BodyWriter, encode_gaps
 
 VECTORS = Path(__file__).parents[3] / "docs" / "specs" / "vectors"
@@ -149,7 +149,7 @@ def test_receipt_both_ways(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("status.json"))
 def test_status_is_read(case: dict[str, Any]) -> None:
     """W-60, W-61: what an IOC stores of a status and of a will."""
-    assert documents.decode_status(message(case)) == case["means"]
+    assert status_reader.decode_status(message(case)) == case["means"]
 
 
 @pytest.mark.parametrize("case", cases("status.json"))
@@ -163,9 +163,9 @@ def test_status_is_written(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("catalog.json"))
 def test_catalog_both_ways(case: dict[str, Any]) -> None:
     """W-67: read as it means, written byte for byte."""
-    means = documents.decode_catalog(message(case))
+    means = catalog.decode_catalog(message(case))
     assert means == case["means"]
-    assert documents.encode_catalog(_catalog(case["means"])) == message(case)
+    assert catalog.encode_catalog(_catalog(case["means"])) == message(case)
 
 
 @pytest.mark.parametrize("case", cases("commands.json"))
@@ -268,18 +268,18 @@ def _status(means: dict[str, Any]) -> documents.Status:
     )
 
 
-def _catalog(means: dict[str, Any]) -> documents.Catalog:
+def _catalog(means: dict[str, Any]) -> catalog.Catalog:
     devices = tuple(
-        documents.CatalogDevice(
+        catalog.CatalogDevice(
             each["name"],
             each["bus"],
             each["kind"],
             each["profile"],
             tuple(each["title"].items()),
             tuple(
-                documents.CatalogField(**{**field, "title": tuple(field["title"].items())}) for field in each["fields"]
+                catalog.CatalogField(**{**field, "title": tuple(field["title"].items())}) for field in each["fields"]
             ),
         )
         for each in means["devices"]
     )
-    return documents.Catalog(means["gw"], means["area"], means["location"], devices)
+    return catalog.Catalog(means["gw"], means["area"], means["location"], devices)

@@ -9,19 +9,9 @@ from random import Random
 from gateway.counters import Counters
 from gateway.model import BootMs
 from gateway.site import Device, Fast
-from gateway.south.schedule.schedule import (
-    RETRY_MS_MAX,
-    TURN_SHARE,
-    Cut,
-    Idle,
-    Poll,
-    Probe,
-    Reopen,
-    Schedule,
-    Turn,
-    Wish,
-)
+from gateway.south.schedule.schedule import RETRY_MS_MAX, TURN_SHARE, Schedule
 from gateway.south.schedule.silence import MISSES_DOWN, Change
+from gateway.south.schedule.steps import Cut, Idle, Poll, Probe, Reopen, Turn, Wish
 from tests.support.south import a_bus, a_device, a_field
 
 START = 1_000_000
