@@ -113,7 +113,8 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     folder, boot = _run_folder(site, clock)
     owed = lastrun.begin(folder, boot)
     tally = Tally(site, lastcount.begin(folder, boot, clock.boot_ms()))
-    inbox = Inbox(clock, counters)
+    watched = frozenset(device.name for bus in site.buses for device in bus.devices if device.alarms)
+    inbox = Inbox(clock, counters, hurried=watched)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         learned = _learned(site, clock, counters, inbox)

@@ -64,7 +64,7 @@ def measure(folder: Path) -> Iterator[Row]:
 
 def _site(folder: Path, broker_port: int) -> str:
     """The page's, with so many cabinets, polled every 2 s while nothing happens: a bench has no time."""
-    text = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[0]
+    text = str(re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[0])
     text = text.replace("127.0.0.1:1883", f"127.0.0.1:{broker_port}").replace('every = "10s"', 'every = "2s"')
     head, cabinet = text.replace('path = "spool"', f'path = "{folder}/spool"').split("[[bus]]")
     return head + "".join(f"[[bus]]{_cabinet(cabinet, number)}" for number in range(CABINETS))
