@@ -8,7 +8,7 @@ from typing import TypeAlias
 from gateway.config.alarms import compile_alarms, compile_fast
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
-from gateway.config.meaning import chunks, corrections, derived, report
+from gateway.config.meaning import chunks, corrections, derived, no_report, report
 from gateway.model import Group
 from gateway.profile import plugins
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
@@ -195,6 +195,8 @@ class _Compiler:
         """What is computed of its own values and of others', and what these set off."""
         entry, findings = self._config.device[n], self._findings
         device = replace(device, derived=tuple(derived(n, entry, device, others, findings)))
+        if bus.mode == "push":
+            no_report(n, entry, findings)
         asked = bus.mode == "poll" and (isinstance(device.profile.source, ModbusSource) or _is_asked(device))
         fast = compile_fast(n, entry, device, findings, asked=asked)
         return replace(device, alarms=compile_alarms(n, entry, device, findings), fast=fast)
