@@ -129,7 +129,7 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         board.calibration = calibration
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = first_uplink(
-            *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept),
+            *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, watch, kept),
             upgrades.heard,
         )
         others = plain_uplinks(
