@@ -244,7 +244,7 @@ def floods(draw: st.DrawFn) -> tuple[Sequence[Device], int, Sequence[tuple[int, 
     return devices, cost, sorted(changes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(floods())
 def test_a_fast_that_fits_takes_nothing_from_others(
     flood: tuple[Sequence[Device], int, Sequence[tuple[int, str, bool]]],
