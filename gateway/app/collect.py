@@ -95,6 +95,7 @@ class Collector:
         self._count(passed)
         for item in passed.items:
             self._add(item)
+        self._closed.extend(self.packer.hurry())
 
     def _add(self, item: Row | Event) -> None:
         try:

@@ -15,7 +15,8 @@ from gateway.wire.command import Command, Outcome, write_arguments
 
 WRITE: Final = "write"
 RENEW: Final = "renew"
-KNOWN: Final = frozenset({WRITE, RENEW, RESEND})
+MAINTENANCE: Final = "maintenance"
+KNOWN: Final = frozenset({WRITE, RENEW, MAINTENANCE, RESEND})
 ALWAYS: Final = frozenset({RESEND})  # it gives the centre what was the centre's already, and changes nothing here
 
 

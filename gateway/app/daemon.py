@@ -114,7 +114,8 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
     folder, boot = _run_folder(site, clock)
     owed = lastrun.begin(folder, boot)
     tally = Tally(site, lastcount.begin(folder, boot, clock.boot_ms()))
-    inbox = Inbox(clock, counters)
+    watched = frozenset(device.name for bus in site.buses for device in bus.devices if device.alarms)
+    inbox = Inbox(clock, counters, hurried=watched)
     async with _opened(site, boot, clock, counters, inbox) as (spool, timeline):
         random = Random()  # noqa: S311 - spreads retries; no secret depends on it
         learned = _learned(site, clock, counters, inbox)
@@ -129,7 +130,7 @@ async def run(site: Site, alarms: Sequence[str] = ()) -> None:
         board.calibration = calibration
         receipts = ReceiptTime() if site.clock_trust == "ioc" else None
         uplink = first_uplink(
-            *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, kept),
+            *(site, brokers[0], spool, timeline, receipts, clock, counters, random, inbox, board, fields, watch, kept),
             upgrades.heard,
         )
         others = plain_uplinks(

@@ -4,7 +4,8 @@ When it is full the oldest item goes; what went is counted and told as an event 
 [count, from_ms, to_ms], both relative to the event's own time: rows that never got a seq are named all the same.
 
 Rows come in bursts: the polls of one moment, on all buses. Whoever waits gets them together, GATHER_S after the first,
-because waking up for each of them costs as much as what is done with it then. An event, and the end, wake at once.
+because waking up for each of them costs as much as what is done with it then. An event, the end, and a row of a device
+that has alarms (it may be one) wake at once.
 
 Every event is in the journal too: why an uplink is refused must be seen on the box, without the IOC.
 """
@@ -12,6 +13,7 @@ Every event is in the journal too: why an uplink is refused must be seen on the 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Container
 
 from gateway.counters import Counters
 from gateway.model import BootMs, Event, Row
@@ -26,13 +28,17 @@ _log = logging.getLogger(__name__)
 class Inbox:
     """Many stages put, one collector takes."""
 
-    def __init__(self, clock: Clock, counters: Counters, items_max: int = ITEMS_MAX) -> None:
+    def __init__(
+        self, clock: Clock, counters: Counters, items_max: int = ITEMS_MAX, hurried: Container[str] = ()
+    ) -> None:
+        """`hurried`: names of the devices whose rows nothing may wait for."""
         self._clock = clock
         self._counters = counters
         self._items: deque[Row | Event] = deque()
         self._items_max = items_max
         self._arrived = asyncio.Event()
-        self._hurried = asyncio.Event()  # what arrived is not only rows
+        self._devices = hurried
+        self._hurried = asyncio.Event()  # what arrived is not only rows that may wait
         self._dropped: list[BootMs] = []  # [earliest, latest] of what went, empty when nothing did
         self._dropped_rows = 0
         self._closed = False
@@ -48,6 +54,8 @@ class Inbox:
             self._drop(self._items.popleft())
         if isinstance(item, Event):  # repr: what a device or a server said stays in its line
             _log.info("event code=%s subject=%r detail=%r", item.code, item.subject, item.detail)
+            self._hurried.set()
+        elif item.group.device in self._devices:
             self._hurried.set()
         self._items.append(item)
         self._arrived.set()

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from gateway.app import commands, journal, renewal
+from gateway.app import commands, journal, maintained, renewal
 from gateway.app.fields import Fields
 from gateway.app.inbox import Inbox
 from gateway.app.resends import RESEND, resend
 from gateway.app.status import StatusBoard
+from gateway.app.watch import Watch
 from gateway.clock.kernel import SystemClock
 from gateway.clock.receipts import ReceiptTime
 from gateway.clock.timeline import Timeline
@@ -42,6 +43,7 @@ def first_uplink(
     inbox: Inbox,
     board: StatusBoard,
     fields: Fields,
+    watch: Watch,
     kept: journal.Kept,
     on_version: Callable[[str], None],
 ) -> Uplink:
@@ -59,6 +61,12 @@ def first_uplink(
     async def again(command: Command) -> Outcome:
         return await resend(command, spool, uplink, fields.note)
 
+    carry_out = {
+        **commands.steps(fields),
+        RESEND: again,
+        commands.RENEW: renewal.step(spool, fields.journal),
+        commands.MAINTENANCE: maintained.step(watch, fields.journal),
+    }
     uplink = Uplink(
         replace(site.uplinks[0], servers=brokers, password_files=()),
         Around(
@@ -73,11 +81,7 @@ def first_uplink(
             on_receipt_now,
             on_version,
         ),
-        Commands(
-            {**commands.steps(fields), RESEND: again, commands.RENEW: renewal.step(spool, fields.journal)},
-            commands.gate(site.commands, kept),
-            trusted_now,
-        ),
+        Commands(carry_out, commands.gate(site.commands, kept), trusted_now),
     )
     return uplink
 

@@ -118,17 +118,18 @@ class Watch:
 
         async def maintenance(arguments: dict[str, object]) -> AsyncGenerator[object, None]:
             try:
-                yield {"code": self._ask(arguments)}
+                by = checked.text(arguments.get("by"), "by", checked.WORD_BYTES_MAX)
+                yield {"code": self.maintain(arguments, by)}
             except Malformed as error:
                 yield {"code": "bad_arguments", "detail": str(error)}
             await self.keep()
 
         return {"maintenance": maintenance}
 
-    def _ask(self, arguments: dict[str, object]) -> str:
+    def maintain(self, arguments: Mapping[str, object], by: str) -> str:
+        """Begin or end a maintenance: `ok` or `no_such_device`; raises Malformed."""
         device = checked.name(arguments.get("device"), "device")
         length_ms = checked.integer(arguments.get("for_ms"), "for_ms", 0, LENGTH_MAX_MS)
-        by = checked.text(arguments.get("by"), "by", checked.WORD_BYTES_MAX)
         why = checked.text(arguments.get("why", ""), "why", checked.WORD_BYTES_MAX)
         kind = "calibration" if checked.boolean(arguments.get("calibration", False), "calibration") else "maintenance"
         if device not in self._loops:

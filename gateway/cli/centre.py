@@ -62,7 +62,9 @@ def recall(
 @app.command("command", context_settings={"ignore_unknown_options": True})
 def ioc_command(
     gateway: Annotated[str, typer.Argument(metavar="GATEWAY")],
-    name: Annotated[str, typer.Argument(metavar="COMMAND", help="write device=D field=F value=V")],
+    name: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="write device=D field=F value=V, maintenance device=D for_ms=N")
+    ],
     arguments: Annotated[Optional[list[str]], typer.Argument(metavar="KEY=VALUE")] = None,  # noqa: UP045 - Typer reads the annotation
     file: Annotated[Path, typer.Option("--file", help="the centre's file: commands go as its operator")] = IOC_DEFAULT,
     command_id: Annotated[str, typer.Option("--id", help="of a command sent before, to hear what became of it")] = "",

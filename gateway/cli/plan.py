@@ -172,6 +172,11 @@ def _bus(bus: Bus, said: Mapping[str, str], lang: str, width: int) -> Iterator[s
         return
     yield from _table(now, said, width)
     yield from _verdict(now, said, lang)
+    yield from _fast(bus, said)
+
+
+def _fast(bus: Bus, said: Mapping[str, str]) -> Iterator[str]:
+    """Where a device of it has `fast`."""
     hurried = fast_verdict(bus)
     if hurried is not None:
         text = said["fast" if hurried.holds else "fast_refused"].format(_per_cent(hurried.load))
@@ -187,6 +192,7 @@ def _talks(bus: Bus, said: Mapping[str, str], lang: str) -> Iterator[str]:
         yield f"  {said['holds']}"
     else:
         yield f"  ! {words.title('bus_overloaded', lang)}: {said['over'].format(_per_cent(verdict.load))}"
+    yield from _fast(bus, said)
 
 
 def _table(now: Outlook, said: Mapping[str, str], width: int) -> Iterator[str]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from gateway.config.findings import Findings
-from gateway.config.gateway import BusConfig, DeviceConfig
+from gateway.config.gateway import DeviceConfig
 from gateway.config.values import AlarmConfig, condition
 from gateway.profile.profile import Field
 from gateway.profile.types import duration_ms
-from gateway.site import Alarm, Fast, Polled
+from gateway.site import Alarm, Device, Fast, Polled
 from gateway.toml_file import nearest
 from gateway.toml_lines import Step
 
@@ -18,41 +18,53 @@ SPAN_MAX_MS = 7 * 86_400_000  # of `for`, `per` and `stuck`
 READINGS_LEAST = 2  # within `per` and `stuck`: less says nothing of a change
 
 
-def compile_alarms(n: int, entry: DeviceConfig, polled: Sequence[Polled], findings: Findings) -> tuple[Alarm, ...]:
-    """Of device `n`, field by field; a field that the profile does not know has been reported already."""
-    found = []
+def compile_alarms(n: int, entry: DeviceConfig, device: Device, findings: Findings) -> tuple[Alarm, ...]:
+    """Of device `n`, field by field, then what is computed; a field that nobody knows has been reported already."""
+    found: list[Alarm] = []
     for name, own in entry.fields.items():
-        at: tuple[Step, ...] = ("device", n, "fields", name, "alarm")
-        group = next((one for one in polled if name in one.group.fields), None)
+        group = _group_of(name, device)
         if own.alarm and group is not None:
-            _check_field(name, group, findings, *at)
-            _check_levels([alarm.level for alarm in own.alarm], findings, *at)
-            for place, alarm in enumerate(own.alarm):
-                found.append(_alarm(name, alarm))
-                _check_spans(found[-1], group.period_ms, findings, *at, place)
+            _check_field(name, group, findings, "device", n, "fields", name, "alarm")
+            found += _levels(name, own.alarm, group, findings, "device", n, "fields", name, "alarm")
+    for one in device.derived:
+        name = one.field.name
+        levels, group = entry.derived[name].alarm, _group_of(one.trigger, device)
+        if levels and group is not None:
+            found += _levels(name, levels, group, findings, "device", n, "derived", name, "alarm")
     return tuple(found)
 
 
-def compile_fast(
-    n: int, entry: DeviceConfig, bus: BusConfig, polled: Sequence[Polled], findings: Findings
-) -> Fast | None:
-    """Of device `n`; None where it has none, or a problem."""
+def compile_fast(n: int, entry: DeviceConfig, device: Device, findings: Findings, *, asked: bool) -> Fast | None:
+    """Of device `n`; None where it has none, or a problem. `asked`: it says something when it is asked."""
+    polled = device.polled
     if entry.fast is None or not polled:
         return None
     at: tuple[Step, ...] = ("device", n, "fast")
     period_ms, hold_ms = duration_ms(entry.fast.every), duration_ms(entry.fast.hold)
     slowest_ms = max(one.period_ms for one in polled)
     name, sign, number = condition(entry.fast.when)
-    if any(field.part for one in polled for field in one.fields) or bus.mode != "poll":
-        findings.report("wrong_bus", f"{entry.name}: only a Modbus device that we ask is asked more often", *at)
+    if not asked:
+        findings.report("not_hurried", entry.name, *at)
     if not FAST_MIN_MS <= period_ms < slowest_ms:
         detail = f"{period_ms} ms: from {FAST_MIN_MS} ms to less than its slowest period, {slowest_ms} ms"
         findings.report("impossible_period", detail, *at, "every")
     if hold_ms > HOLD_MAX_MS:
         findings.report("out_of_bounds", "hold: at most one day", *at, "hold")
-    _check_condition(entry, name, sign, polled, findings, *at, "when")
+    _check_condition(entry, name, sign, device, findings, *at, "when")
     field, level = (name, "") if sign else ("", name)
     return Fast(entry.fast.when, level, field, sign, number, period_ms, hold_ms)
+
+
+def _group_of(field: str, device: Device) -> Polled | None:
+    return next((one for one in device.polled if field in one.group.fields), None)
+
+
+def _levels(name: str, levels: Sequence[AlarmConfig], group: Polled, findings: Findings, *at: Step) -> Iterator[Alarm]:
+    _check_levels([alarm.level for alarm in levels], findings, *at)
+    for place, level in enumerate(levels):
+        alarm = _alarm(name, level)
+        _check_spans(alarm, group.period_ms, findings, *at, place)
+        yield alarm
 
 
 def _alarm(field: str, alarm: AlarmConfig) -> Alarm:
@@ -92,17 +104,17 @@ def _check_spans(alarm: Alarm, period_ms: int, findings: Findings, *at: Step) ->
             findings.report("impossible_period", f"{key}: {span_ms} ms, but it is read every {period_ms} ms", *at, key)
 
 
-def _check_condition(
-    entry: DeviceConfig, name: str, sign: int, polled: Sequence[Polled], findings: Findings, *at: Step
-) -> None:
+def _check_condition(entry: DeviceConfig, name: str, sign: int, device: Device, findings: Findings, *at: Step) -> None:
     """Whether there is such a field, or such a level."""
-    levels = [alarm.level for own in entry.fields.values() for alarm in own.alarm]
-    known = list(_numbers(polled)) if sign else levels
+    written = chain((own.alarm for own in entry.fields.values()), (own.alarm for own in entry.derived.values()))
+    levels = [alarm.level for alarm in chain.from_iterable(written)]
+    known = list(_numbers(device)) if sign else levels
     if name not in known:
         what = "number among the fields" if sign else "level of an alarm"
         findings.report("unknown_field", f"{entry.name} has no {what} named {name}{nearest(name, known)}", *at)
 
 
-def _numbers(polled: Sequence[Polled]) -> Iterator[str]:
-    fields: Iterator[Field] = chain.from_iterable(one.fields for one in polled)
+def _numbers(device: Device) -> Iterator[str]:
+    read = chain.from_iterable(one.fields for one in device.polled)
+    fields: Iterator[Field] = chain(read, (one.field for one in device.derived))
     return (field.name for field in fields if field.letter == "f" and not field.hidden)

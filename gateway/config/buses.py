@@ -8,7 +8,7 @@ from typing import TypeAlias
 from gateway.config.alarms import compile_alarms, compile_fast
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
-from gateway.config.meaning import chunks, corrections, derived, report
+from gateway.config.meaning import chunks, corrections, derived, no_report, report
 from gateway.model import Group
 from gateway.profile import plugins
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
@@ -213,22 +213,24 @@ class _Compiler:
         writable = tuple(self._writable(n, entry, profile))
         unit_id, address = self._unit_id(n, entry, profile), self._address(n, entry, profile)
         corrected = tuple(corrections(n, entry, profile, self._findings))
-        alarms = compile_alarms(n, entry, polled, self._findings)
-        fast = compile_fast(n, entry, bus, polled, self._findings)
         variant = entry.variant or ""
-        return Device(
-            entry.name, profile, unit_id, polled, writable, variant, address, corrected, alarms=alarms, fast=fast
-        )
+        return Device(entry.name, profile, unit_id, polled, writable, variant, address, corrected)
 
     def _devices(self, bus: BusConfig) -> list[Device]:
         """Those of a bus; what is computed may be of others on it."""
         places = [(m, device) for m, entry in enumerate(self._config.device) if (device := self._on(bus, m, entry))]
         before = [device for _, device in places]
-        return [self._with_derived(m, device, before) for m, device in places]
+        return [self._completed(m, device, before, bus) for m, device in places]
 
-    def _with_derived(self, n: int, device: Device, others: Sequence[Device]) -> Device:
-        entry = self._config.device[n]
-        return replace(device, derived=tuple(derived(n, entry, device, others, self._findings)))
+    def _completed(self, n: int, device: Device, others: Sequence[Device], bus: BusConfig) -> Device:
+        """What is computed of its own values and of others', and what these set off."""
+        entry, findings = self._config.device[n], self._findings
+        device = replace(device, derived=tuple(derived(n, entry, device, others, findings)))
+        if bus.mode == "push":
+            no_report(n, entry, findings)
+        asked = bus.mode == "poll" and (isinstance(device.profile.source, ModbusSource) or _is_asked(device))
+        fast = compile_fast(n, entry, device, findings, asked=asked)
+        return replace(device, alarms=compile_alarms(n, entry, device, findings), fast=fast)
 
     def _profile(self, entry: DeviceConfig) -> Profile | None:
         """What the device is: its profile, or the variant of it that is named."""

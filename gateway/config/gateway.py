@@ -146,7 +146,7 @@ class IdentityConfig(Strict):
     root: Id = "city"
     area: AreaConfig | None = None
     location: LocationConfig | None = None
-    commands: Annotated[tuple[Literal["write", "renew"], ...], Field(max_length=16)] = ()
+    commands: Annotated[tuple[Literal["write", "renew", "maintenance"], ...], Field(max_length=16)] = ()
 
 
 class ClockConfig(Strict):

@@ -45,6 +45,15 @@ def report(n: int, entry: DeviceConfig, field: Field, period_ms: int, findings: 
     return made
 
 
+def no_report(n: int, entry: DeviceConfig, findings: Findings) -> None:
+    """What is handed in is acknowledged row by row, so each of them has to be kept (ADR 0053)."""
+    if entry.report:
+        findings.report("report_on_push", entry.name, "device", n, "report")
+    for name, own in entry.fields.items():
+        if own.report:
+            findings.report("report_on_push", f"{entry.name} {name}", "device", n, "fields", name, "report")
+
+
 def chunks(entry: DeviceConfig, fields: Sequence[Field], policy: Report | None) -> Iterator[Sequence[Field]]:
     """As many groups as it takes for none to be wider than a message allows, whatever is added to their columns."""
     added = len(entry.derived) + sum(bool(own.correct and own.correct.keep_raw) for own in entry.fields.values())

@@ -132,6 +132,7 @@ class DerivedConfig(Strict):
     unit: Text
     decimals: Annotated[int, Field(ge=0, le=12)]
     range: RisingRange | None = None
+    alarm: Annotated[tuple[AlarmConfig, ...], Field(max_length=ALARMS_MAX)] = ()
 
 
 class DeviceFieldConfig(Strict):

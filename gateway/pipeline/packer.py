@@ -5,10 +5,11 @@ that is longer: fewer commits, better compression, and nobody waits), when its J
 item that would make the message too big or the time span too long. Items leave in the order in which they came, and
 none is ever kept back or lost: every draft that closes is in a returned list.
 
-An urgent event leaves as a draft of its own, past the open one. It is then as small and quick as it can be, and the
+Urgent events leave as a draft of their own, past the open one. It is then as small and quick as it can be, and the
 rows that are open keep what an urgent batch has not: time to wait for a trusted clock (an undated urgent batch is
 given a guessed time after 5 s), and the company that makes them compress. Rows are never urgent, so nothing is
-reordered within a group.
+reordered within a group. What one reading sets off goes together: three limits that are crossed at once cost one
+commit, one message and one answer, and the third is not there three times as late as the first.
 """
 
 from typing import Final
@@ -28,11 +29,15 @@ class Packer:
         self._max_age_ms = max_age_ms
         self._offline_age_ms = max(max_age_ms, offline_age_ms)
         self._open: BodyWriter | None = None
+        self._urgent: BodyWriter | None = None
 
     def add(self, item: Row | Event) -> list[Draft]:
-        """The drafts this item closed, in order. Raises ValueError, and closes none, for what no judge has passed."""
+        """The drafts this item closed, in order. Raises ValueError, and closes none, for what no judge has passed.
+
+        After what came together, `hurry` gives the urgent part of it.
+        """
         if isinstance(item, Event) and item.urgent:
-            return [self._draft(_opened(item), urgent=True)]
+            return self._add_urgent(item)
         drafts: list[Draft] = []
         if self._open is not None and self._takes(self._open, item):
             self._open.add(item)
@@ -47,16 +52,29 @@ class Packer:
         closes_at = self.closes_at(online=online)
         return [] if closes_at is None or now < closes_at else self.flush()
 
+    def hurry(self) -> list[Draft]:
+        """What is urgent: it is to be written before anything is waited for."""
+        closing, self._urgent = self._urgent, None
+        return [] if closing is None else [self._draft(closing, urgent=True)]
+
     def flush(self) -> list[Draft]:
         """What is open, for shutdown."""
         closing, self._open = self._open, None
-        return [] if closing is None else [self._draft(closing, urgent=False)]
+        return [*self.hurry(), *([] if closing is None else [self._draft(closing, urgent=False)])]
 
     def closes_at(self, *, online: bool) -> BootMs | None:
         """When `due` will have something; None while nothing is open."""
         if self._open is None:
             return None
         return BootMs(self._open.b0 + (self._max_age_ms if online else self._offline_age_ms))
+
+    def _add_urgent(self, event: Event) -> list[Draft]:
+        if self._urgent is not None and self._takes(self._urgent, event):
+            self._urgent.add(event)
+            return []
+        opened = _opened(event)
+        drafts, self._urgent = self.hurry(), opened
+        return drafts
 
     def _takes(self, body: BodyWriter, item: Row | Event) -> bool:
         """Whether it may join: an item that came so late that `due` must have been missed begins a new draft."""

@@ -77,7 +77,9 @@ class TalkLoop:
         self._stop.ask()
 
     def hurry(self, device: str, *, fast: bool) -> None:
-        """As `bus.Loop`: a site file with `fast` for a serial device is refused."""
+        """As `bus.Loop`."""
+        self._schedule.hurry(device, fast=fast)
+        self._stop.call()
 
     @property
     def owes(self) -> bool:
@@ -116,7 +118,7 @@ class TalkLoop:
 
     async def _idle(self, until: BootMs) -> None:
         steady_at = self._door.steady_at()
-        await self._stop.unless_asked(self._clock.sleep_until(until if steady_at is None else min(until, steady_at)))
+        await self._stop.nap(self._clock.sleep_until(until if steady_at is None else min(until, steady_at)))
         if steady_at is not None and self._clock.boot_ms() >= steady_at:
             self._door.works()
 

@@ -21,7 +21,9 @@ from gateway.wire import checked
 MAX_STATUS_BYTES: Final = checked.MESSAGE_BYTES_MAX
 MAX_RANGES: Final = 32  # of pending, and of parked, in one epoch
 MAX_EPOCHS: Final = 256
-MAX_NAMES: Final = 128  # of buses or devices that are named as down
+MAX_NAMES: Final = 128  # of buses or devices that are named as down, or hurried
+MAX_ALARMS_ON: Final = 64  # that are named
+MAX_WORKS: Final = 32
 MAX_ALARMS: Final = 64
 MAX_UPLINKS: Final = 4
 MAX_UPLINK_ALARMS: Final = 8
@@ -192,14 +194,15 @@ def _watched(watch: WatchStatus) -> dict[str, object]:
     """Only what there is."""
     told: dict[str, object] = {}
     if watch.alarms_on:
-        told |= {"alarms_on": watch.alarms_on[:MAX_NAMES], "alarms_on_n": len(watch.alarms_on)}
+        told |= {"alarms_on": watch.alarms_on[:MAX_ALARMS_ON], "alarms_on_n": len(watch.alarms_on)}
     if watch.fast:
         told["fast"] = watch.fast[:MAX_NAMES]
     if watch.works:
         told["maintenance"] = [
             (device, kind, checked.cleaned(by, checked.WORD_BYTES_MAX), ends)
-            for device, kind, by, ends in watch.works[:MAX_NAMES]
+            for device, kind, by, ends in watch.works[:MAX_WORKS]
         ]
+        told["maintenance_n"] = len(watch.works)
     return told
 
 

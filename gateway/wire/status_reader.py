@@ -155,6 +155,7 @@ _STATUS: Final[dict[str, Callable[[object, str], object]]] = {
     "alarms_on_n": checked.integer,
     "fast": _names,
     "maintenance": _maintenance,
+    "maintenance_n": checked.integer,
 }
 _STATUS_REQUIRED: Final = ("time", "clock", "online", "boot", "version", "epochs")
 

@@ -16,7 +16,22 @@ from types import FrameType
 import pytest
 
 import gateway
-from tests.bench import daemon, dead, decode, drain, latency, plan, reads, rtu, simulators, size, spool, start, uplink
+from tests.bench import (
+    daemon,
+    dead,
+    decode,
+    drain,
+    flood,
+    latency,
+    plan,
+    reads,
+    rtu,
+    simulators,
+    size,
+    spool,
+    start,
+    uplink,
+)
 from tests.bench.table import HEADER, Budget, Row, line, machine, row_line
 
 Measure = Callable[[Path], Iterator[Row]]
@@ -28,6 +43,7 @@ BENCHES: dict[str, tuple[Measure, Sequence[Budget], int]] = {  # name: (how, wha
     "spool": (spool.measure, spool.BUDGETS, 60),
     "size": (size.measure, size.BUDGETS, 40),
     "latency": (latency.measure, latency.BUDGETS, 90),
+    "flood": (flood.measure, flood.BUDGETS, 120),
     "dead": (dead.measure, dead.BUDGETS, 120),
     "drain": (drain.measure, drain.BUDGETS, 150),
     "reads": (reads.measure, reads.BUDGETS, 60),

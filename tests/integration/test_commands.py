@@ -285,3 +285,26 @@ async def test_a_gateway_that_is_away_is_known_at_once(tmp_path: Path) -> None:
         assert made.gauge.writes == []
         made.box.daemon.start()
         await made.up()
+
+
+async def test_the_centre_says_that_somebody_works_on_a_device(tmp_path: Path) -> None:
+    """The command `maintenance` (W-98, W-99): begun, asked again over a kill -9, ended; events and status come up."""
+    begin = ("device=gauge-1", "for_ms=7200000", "why=a new float")
+    async with chain(tmp_path, commands='commands = ["maintenance"]') as made:
+        assert await made.command("m-1", *begin, name="maintenance") == (0, "m-1: Done\n")
+        assert await made.events("maintenance_on") == ['[7200000,"maintenance","ioc:m-1","a new float"]']
+        made.box.daemon.kill()
+        made.box.daemon.start()
+        await made.up()
+        code, said = await made.command("m-1", *begin, name="maintenance")
+        assert (code, said.startswith("m-1: ")) == (1, True)
+        works = (await asyncio.to_thread(made.box.status))["maintenance"]
+        assert isinstance(works, list)
+        assert [work[:3] for work in works] == [["gauge-1", "maintenance", "ioc:m-1"]]
+        assert (await made.command("m-2", "device=gauge-1", "for_ms=0", name="maintenance"))[0] == 0
+        assert await made.events("maintenance_off") == ['["maintenance","ioc:m-1","by_hand"]']
+        assert (await made.command("m-3", "device=other", "for_ms=1", name="maintenance"))[0] == 1
+        assert (await made.command("c-1", *WRITE))[0] == 1  # the site names only that one
+        told = {"ok", "repeated", "no_such_device", "not_allowed"}
+        await until(lambda: {code for code, _ in made.outcomes()} == told, "the outcomes")
+        assert len(await made.events("maintenance_on")) == 1

@@ -1,7 +1,8 @@
 """gateway.south.schedule under any mix of devices, failures and guests, with a fake clock; and against theory."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.counters import Counters
 from gateway.model import BootMs
-from gateway.site import Device
+from gateway.site import Device, Fast, hurried
 from gateway.south.outlook.feasible import Task, feasibility
 from gateway.south.schedule.schedule import PROBE_SHARE, TURN_SAVED_MS, TURN_SHARE, TURN_WAIT_MS, Schedule
 from gateway.south.schedule.silence import Change, News
@@ -20,6 +21,8 @@ from tests.support.south import a_bus, a_device, a_field
 
 LENGTH_MS = 120_000
 FAIR_MS, FAIR_TO = 300_000, 0.05
+FLOOD_MS = 40_000
+CAUSES = ("busy", "silent", "bus_down", "barred")
 LINE_MS = 350  # of the longest request and reply at 9600, on top of a timeout
 
 DEVICES = st.lists(
@@ -210,6 +213,63 @@ def test_periods_are_held_by_groups_that_share_a_visit(groups: list[list[int]], 
     assert all(ended <= deadline for polls in spans for _, ended, deadline in polls)
 
 
+@st.composite
+def floods(draw: st.DrawFn) -> tuple[Sequence[Device], int, Sequence[tuple[int, str, bool]]]:
+    """Devices, some with a `fast`; what each poll takes, so that all may be hurried at once; who is, and when."""
+    periods = st.lists(st.sampled_from([500, 1000, 4000, 10_000]), min_size=1, max_size=3)
+    groups = draw(st.lists(st.tuples(periods, st.sampled_from([0, 200, 300, 500, 1000])), min_size=2, max_size=6))
+    devices = [_fast(f"d{n}", own, fast_ms) for n, (own, fast_ms) in enumerate(groups)]
+    flooded = [[polled.period_ms for polled in hurried(device).polled] for device in devices]
+    most = max(1, int(1 / sum(1 / period for own in flooded for period in own)))
+    cost = draw(st.integers(max(1, most // 3), most))
+    tasks = [Task(cost, period, cost * len(own)) for own in flooded for period in own]
+    assume(feasibility(tasks).holds)
+    names = [device.name for device in devices if device.fast]
+    assume(names)
+    change = st.tuples(st.integers(0, FLOOD_MS), st.sampled_from(names), st.booleans())
+    changes = draw(st.lists(change, min_size=1, max_size=30))
+    return devices, cost, sorted(changes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(floods())
+def test_a_fast_that_fits_takes_nothing_from_others(
+    flood: tuple[Sequence[Device], int, Sequence[tuple[int, str, bool]]],
+) -> None:
+    """Whoever is hurried, whenever, and back: no other device loses a poll, or gets one later than its period."""
+    devices, cost, changes = flood
+    counters, left = Counters(), deque(changes)
+    schedule = Schedule(a_bus(*devices), BootMs(0), Random(1), counters)
+    made: dict[tuple[str, int], list[tuple[int, int, int]]] = defaultdict(list)  # ended, was due, deadline
+    now = 0
+    while now < FLOOD_MS:
+        while left and left[0][0] <= now:
+            _, name, fast = left.popleft()
+            schedule.hurry(name, fast=fast)
+        step = schedule.step(BootMs(now))
+        if isinstance(step, Idle):
+            now = min(step.until, *(at for at, _, _ in left), FLOOD_MS) if left else step.until
+            continue
+        assert isinstance(step, Poll)
+        for part in (step, *step.also):
+            now += cost
+            assert schedule.done(part, BootMs(now)) == []
+            made[part.device.name, part.task].append((now, part.deadline - part.polled.period_ms, part.deadline))
+    for device in devices:
+        polls = {task: own for (name, task), own in made.items() if name == device.name}
+        assert len(polls) == len(device.polled)
+        if device.fast is None:
+            assert not any(counters.get("polls_missed", bus="bus-1", device=device.name, cause=why) for why in CAUSES)
+        for polled, own in zip(device.polled, (polls[task] for task in sorted(polls)), strict=True):
+            if device.fast is None:
+                assert all(ended <= deadline for ended, _, deadline in own)
+                assert {later[1] - earlier[1] for earlier, later in pairwise(own)} <= {polled.period_ms}
+            else:
+                shortest = min(polled.period_ms, device.fast.period_ms)
+                assert all(later[0] - earlier[0] <= 2 * polled.period_ms for earlier, later in pairwise(own))
+                assert all(later[1] - earlier[1] >= shortest for earlier, later in pairwise(own))
+
+
 @settings(max_examples=60, deadline=None)
 @given(TASKS, st.floats(1, 6))
 def test_nobody_starves_on_a_bus_with_too_much_to_do(tasks: list[tuple[int, int]], load: float) -> None:
@@ -299,6 +359,13 @@ def _holds(costs: Sequence[int], periods: Sequence[int], longest: Sequence[int])
         for place, (period, _, blocks) in enumerate(tasks)
         for at in range(tasks[0][0] + 1, period)
     )
+
+
+def _fast(name: str, periods: Sequence[int], fast_ms: int) -> Device:
+    """A device that is hurried to `fast_ms`, where that is not 0 and less than its slowest period."""
+    device = a_device(name, *(([a_field(10 * n)], period) for n, period in enumerate(periods)))
+    fast = Fast("f > 1", "", "f", 1, 1.0, fast_ms, 60_000) if 0 < fast_ms < max(periods) else None
+    return replace(device, fast=fast)
 
 
 def _device(number: int, periods: list[int], timeout_ms: int) -> Device:

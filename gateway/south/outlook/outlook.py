@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gateway.profile.profile import Field, ModbusSource
 from gateway.site import Bus, Device, Polled, hurried
 from gateway.south.outlook.feasible import Task, Verdict, feasibility
+from gateway.south.outlook.talks import talks_outlook
 from gateway.south.reads.plan import Read, bus_ms, line_cost, plan
 
 
@@ -57,7 +58,8 @@ def fast_verdict(bus: Bus) -> Verdict | None:
     """With every `fast` of its devices in force at one time, as in a flood; None where none has one."""
     if not any(device.fast for device in bus.devices):
         return None
-    return verdict(replace(bus, devices=tuple(map(hurried, bus.devices))))
+    flooded = replace(bus, devices=tuple(map(hurried, bus.devices)))
+    return talks_outlook(flooded)[1] if bus.transport == "talk" else verdict(flooded)
 
 
 def at_once_ms(group: GroupOutlook, groups: Sequence[GroupOutlook]) -> float:

@@ -67,6 +67,10 @@ class Task:
     running: bool = False  # its step is being made: what happens to this poll is not known yet
     entry: int = 0  # of its place in the queue: an older one is void
     retry: "Retry | None" = None
+    last: BootMs = NEVER  # when the poll before the next one was due; set by itself
+
+    def __post_init__(self) -> None:
+        self.last = BootMs(self.due - self.polled.period_ms)
 
     @property
     def held(self) -> bool:
@@ -89,14 +93,16 @@ class Task:
 
     def poll_every(self, period_ms: int, now: BootMs) -> None:
         """Another period, from its last poll on and in its rhythm: no two polls are nearer than the shorter one."""
-        last, self.polled = self.due - self.polled.period_ms, replace(self.polled, period_ms=period_ms)
+        faster, self.polled = period_ms < self.polled.period_ms, replace(self.polled, period_ms=period_ms)
         if self.due > now:
-            steps = max(1, -(-(now - last) // period_ms))
-            self.due = min(self.due, BootMs(last + steps * period_ms))
+            steps = max(1, -(-(now - self.last) // period_ms))
+            due = BootMs(self.last + steps * period_ms)
+            self.due = min(self.due, due) if faster else due
 
     def begun(self, deadline: BootMs) -> None:
         """It was asked, for the period that ends then."""
-        self.due = max(self.due, deadline)
+        if deadline > self.due:
+            self.due, self.last = deadline, BootMs(deadline - self.polled.period_ms)
 
     def drop(self, now: BootMs) -> int:
         """Forget the polls whose whole period has passed; how many those were."""
@@ -104,6 +110,8 @@ class Task:
             return 0
         missed = max(0, (now - self.due) // self.polled.period_ms)
         self.due = BootMs(self.due + missed * self.polled.period_ms)
+        if missed:
+            self.last = BootMs(self.due - self.polled.period_ms)
         self.behind_ms += missed * self.polled.period_ms
         return missed
 

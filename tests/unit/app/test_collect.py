@@ -1,7 +1,7 @@
 """gateway.app.collect: however the daemon ends, what was read is written first."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -73,12 +73,19 @@ class SlowSpool:
 class Bench:
     """A collector with a spool that a test can stop."""
 
-    def __init__(self, group: asyncio.TaskGroup, *, items_max: int = 100, site: Site = SITE) -> None:
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        items_max: int = 100,
+        site: Site = SITE,
+        watch: Callable[[Row], Sequence[Event]] = lambda _: (),
+    ) -> None:
         self.clock, self.counters, self.spool = FakeClock(), Counters(), SlowSpool()
         self.inbox = Inbox(self.clock, self.counters, items_max)
         path = Collector(
             inbox=self.inbox,
-            chain=Chain(site),
+            chain=Chain(site, watch),
             tally=Tally(site, self.clock.boot_ms()),
             packer=Packer("b1", max_age_ms=site.uplinks[0].max_age_ms),
             spool=self.spool,
@@ -96,6 +103,19 @@ class Bench:
         await turns()
         self.spool.go.set()
         await asyncio.wait([self.collecting])
+
+
+async def test_alarms_of_one_reading_are_one_append() -> None:
+    """Each append is a commit, a message and two writes of the database: the third alarm must not wait for two more."""
+    alarms = [Event(BootMs(1), "meter-1", "alarm_on", (level,), urgent=True) for level in ("bd1", "bd2", "bd3")]
+    async with asyncio.TaskGroup() as group:
+        bench = Bench(group, watch=lambda _: alarms)
+        bench.inbox.put(row(1))
+        async with asyncio.timeout(20):
+            await bench.spool.wrote.wait()
+        assert [(draft.urgent, draft.n) for draft in bench.spool.kept] == [(True, 0)]
+        assert bench.spool.codes == ["alarm_on"] * 3
+        await bench.end(bench.inbox.close)
 
 
 async def test_a_stop_writes_what_is_open() -> None:

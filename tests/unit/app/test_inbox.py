@@ -64,6 +64,17 @@ async def test_rows_of_a_moment_come_together_and_an_event_at_once(hurry: Callab
         assert (waiting.done(), await waiting, await inbox.next(None)) == (True, row(1), row(2))
 
 
+async def test_a_row_that_may_be_an_alarm_comes_at_once() -> None:
+    """Of a device that has alarms: a gathering of 20 ms would be a seventh of all the time that an alarm may take."""
+    inbox = Inbox(FakeClock(), Counters(), hurried={GROUP.device})
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(inbox.next(None), name="waiting")
+        await turns()
+        inbox.put(row(1))
+        await turns()
+        assert (waiting.done(), await waiting) == (True, row(1))
+
+
 async def test_a_row_alone_comes_too() -> None:
     """Nobody has to come after it."""
     inbox = Inbox(FakeClock(), Counters())

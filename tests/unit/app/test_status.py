@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway import __version__
 from gateway.app.status import StatusBoard, catalog
 from gateway.model import BootMs, Group, SeqRanges, Stamp, UtcMs
+from gateway.pipeline.maintenance import Work
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
-from gateway.site import Area, Bus, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
+from gateway.site import Alarm, Area, Bus, Derived, Device, Location, Polled, Site, SpoolSettings, UplinkSettings
 from gateway.testing.clock import NOON_MS, FakeClock
 from gateway.wire.catalog import decode_catalog, encode_catalog
 from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, encode_status
@@ -44,6 +46,15 @@ class SaysSpool:
     """The spool."""
 
     status: SpoolStatus
+
+
+@dataclass
+class SaysWatch:
+    """What rows have set off."""
+
+    alarms_on: tuple[tuple[str, str, str], ...]
+    fast: tuple[str, ...]
+    works: tuple[Work, ...]
 
 
 @dataclass
@@ -107,6 +118,22 @@ def test_online_is_norths_word() -> None:
         assert (made.online, made.status().online) == (connected, connected)
 
 
+def test_what_rows_have_set_off_reaches_the_centre() -> None:
+    """Limits that are reached, devices that are hurried or in somebody's hands: made by the watch, told as they are."""
+    ends = UtcMs(NOON_MS + 7_200_000)
+    made = board()
+    made.watch = SaysWatch(
+        (("level-1", "level", "bd1"),), ("level-1",), (Work("rain-1", "calibration", "LVH", 1, ends),)
+    )
+    told = decode_status(encode_status(made.status()))
+    assert (told["alarms_on"], told["alarms_on_n"]) == ([["level-1", "level", "bd1"]], 1)
+    assert told["fast"] == ["level-1"]
+    assert told["maintenance"] == [["rain-1", "calibration", "LVH", ends]]
+    assert (
+        not {"alarms_on", "alarms_on_n", "fast", "maintenance"} & decode_status(encode_status(board().status())).keys()
+    )
+
+
 def test_alarms_of_all_parts() -> None:
     """Of the start, of the uplink, of the disk; in order, each once."""
     north = SaysNorth(NORTH, frozenset({"refused", "a_start"}))
@@ -148,6 +175,17 @@ def test_the_catalog_says_what_is_measured() -> None:
     )
     (field,) = device.fields
     assert (field.name, field.unit, field.low, field.high, field.period_ms) == ("level", "m", -0.5, 5.0, 10_000)
+
+
+def test_the_catalog_says_the_limits_of_each_field() -> None:
+    """Of what is read and of what is computed: level, kind, at and clear, as the alarms are."""
+    freeboard = Derived(Field("freeboard", "distance", "m", "f", 3), "3 - level", "level")
+    alarms = (Alarm("level", "bd1", "above", 1.0, 0.9), Alarm("freeboard", "brim", "below", 0.5, 0.7))
+    bus = replace(SITE.buses[0], devices=(replace(DEVICE, derived=(freeboard,), alarms=alarms),))
+    told: Any = decode_catalog(encode_catalog(catalog(replace(SITE, buses=(bus,)))))
+    level, computed = told["devices"][0]["fields"]
+    assert (level["name"], level["limits"]) == ("level", [["bd1", "above", 1.0, 0.9]])
+    assert (computed["name"], computed["limits"]) == ("freeboard", [["brim", "below", 0.5, 0.7]])
 
 
 def test_a_catalog_without_a_place() -> None:

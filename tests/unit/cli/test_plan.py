@@ -236,6 +236,30 @@ def test_a_line_of_sensors_that_are_asked(tmp_path: Path) -> None:
     assert 0 < line["load"] < 1
 
 
+@pytest.mark.parametrize(
+    ("device", "every", "holds"),
+    [("station", "200ms", True), ("station", "50ms", False), ("wind", "1s", True), ("wind", "50ms", False)],
+)
+@pytest.mark.parametrize("lang", ["en", "vi"])
+def test_whether_every_fast_fits(tmp_path: Path, device: str, every: str, lang: str, *, holds: bool) -> None:
+    """The load with all of them in force, of a Modbus bus and of a line of sensors that are asked."""
+    when = "wind_speed > 20" if device == "wind" else "temperature > 40"
+    fast = f'fast = {{ when = "{when}", every = "{every}" }}\n'
+    marker = 'profile = "vaisala/wxt520@1"\n' if device == "wind" else 'profile = "acme/station@1"\n'
+    hurried = ASKED.replace(marker, marker + fast)
+    status, lines = planned(tmp_path, hurried, lang)
+    word = "fast" if holds else "fast_refused"
+    start, _, rest = plan.WORDS[lang][word].partition("{0}")
+    (line,) = [one for one in lines if start in one]
+    assert status == 0
+    assert line.startswith("  " if holds else "  ! ")
+    assert line.endswith(rest)
+    name = "wind-line" if device == "wind" else "rs485-1"
+    told = {one["name"]: one["fast"] for one in document(tmp_path, hurried)["buses"]}
+    assert told.pop(name)["holds"] is holds
+    assert list(told.values()) == [None]
+
+
 def test_such_a_line_with_too_much_to_do(tmp_path: Path) -> None:
     """Told as for any bus."""
     crowded = ASKED.replace('every = "2s"', 'every = "100ms"')

@@ -59,6 +59,19 @@ def test_alarms_and_what_is_down_come_first() -> None:
     assert places[-1] < next(at for at, line in enumerate(lines) if "IOC" in line)
 
 
+def test_what_rows_have_set_off_is_told() -> None:
+    """The level that is reached, who works on what (brackets in a name are text), which device is hurried."""
+    said = shown(
+        alarms_on=[["level-1", "level", "bd1"]],
+        maintenance=[["rain-1", "calibration", "LVH [1]", 1]],
+        fast=["tide-1"],
+    )
+    assert f"level-1 level: bd1, {words.title('alarm_on', 'en')}" in said
+    assert f"{words.title('calibration', 'en')} (LVH [1])" in said
+    (line,) = [line for line in said.splitlines() if "tide-1" in line]
+    assert words.title("fast_on", "en") in line
+
+
 def test_a_silent_bus_is_not_told_as_gone() -> None:
     """It is open: the cable behind it is what to look at."""
     said = shown(buses_down=["rs485-1", "tcp-1"], buses_silent=["tcp-1"])

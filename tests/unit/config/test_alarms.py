@@ -94,6 +94,70 @@ def test_what_cannot_be_meant(tmp_path: Path, text: str, code: str) -> None:
     assert [problem.code for problem in raised.value.problems] == [code]
 
 
+def on_line(profile: str, fields: str, bus: str = 'port = "/dev/ttyUSB0"') -> str:
+    """A site with one serial device."""
+    head = HEAD.replace('host = "127.0.0.1"', bus).replace("qdy/qdy30a@1", profile)
+    return head + f'fast = {{ when = "{fields}", every = "2s" }}\n'
+
+
+def test_who_can_be_hurried(tmp_path: Path) -> None:
+    """Whoever is asked, Modbus or not; who sends by itself, is listened to or handed in comes as it comes."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(on_line("generic/aj-sr04m@1", "distance < 0.5"))
+    (bus,) = compile_file(path).site.buses
+    assert (bus.transport, hurried(bus.devices[0]).polled[0].period_ms) == ("talk", 2000)
+    for text in (
+        on_line("dfrobot/a02yyuw@1", "distance < 0.5"),
+        on_line("qdy/qdy30a@1", "level > 0.5", 'port = "/dev/ttyUSB0"\nmode = "listen"'),
+        on_line("qdy/qdy30a@1", "level > 0.5", 'mode = "push"'),
+    ):
+        path.write_text(text)
+        with pytest.raises(Invalid) as raised:
+            compile_file(path)
+        assert [(one.code, one.path) for one in raised.value.problems] == [("not_hurried", "device[0].fast")]
+
+
+DERIVED = """[device.derived.freeboard]
+formula = "3 - level"
+quantity = "distance"
+unit = "m"
+decimals = 3
+"""
+
+
+def test_what_is_computed_has_levels_too(tmp_path: Path) -> None:
+    """Above, below, rate and stuck, judged by the period of its trigger; `fast` knows it and its levels."""
+    levels = """alarm = [
+    { level = "brim", at = 0.5, clear = 0.7, below = true },
+    { level = "ebb", rate = { per = "10m", at = 0.3 } },
+    { level = "frozen", stuck = "6h" },
+]
+"""
+    for when, level, field in (("freeboard < 0.5", "", "freeboard"), ("brim", "brim", "")):
+        alarms, fast = compiled(tmp_path, f'fast = {{ when = "{when}", every = "1s" }}\n' + DERIVED + levels)
+        assert [(one.field, one.level, one.kind) for one in alarms] == [
+            ("freeboard", "brim", "below"),
+            ("freeboard", "ebb", "rise"),
+            ("freeboard", "frozen", "stuck"),
+        ]
+        assert fast is not None
+        assert (fast.level, fast.field) == (level, field)
+
+
+@pytest.mark.parametrize(
+    ("levels", "code", "place"),
+    [
+        ('{ level = "a", at = 1.0 }, { level = "a", at = 2.0 }', "doubled_name", "alarm[1].level"),
+        ('{ level = "a", stuck = "10s" }', "impossible_period", "alarm[0].stuck"),
+    ],
+)
+def test_levels_of_what_is_computed_are_checked(tmp_path: Path, levels: str, code: str, place: str) -> None:
+    """As those of a field that is read, and told where they stand."""
+    with pytest.raises(Invalid) as raised:
+        compiled(tmp_path, DERIVED + f"alarm = [{levels}]\n")
+    assert [(one.code, one.path) for one in raised.value.problems] == [(code, f"device[0].derived.freeboard.{place}")]
+
+
 def test_conditions_of_fast(tmp_path: Path) -> None:
     """A field and a number, or the level of an alarm; the whole device is hurried."""
     _, fast = compiled(tmp_path, 'fast = { when = "level < -0.5", every = "1s" }')

@@ -119,3 +119,18 @@ def test_a_text_cannot_be_corrected(tmp_path: Path) -> None:
     assert texts
     for ref, name in texts:
         assert "not_correctable" in [code for code, _ in compiled(tmp_path, device.format(ref, name))[1]]
+
+
+def test_what_is_handed_in_has_no_report_policy(tmp_path: Path) -> None:
+    """ADR 0053: a row that was acknowledged is that row on disk, neither folded with others nor left out."""
+    push = '[[bus]]\nname = "models"\nmode = "push"\n'
+    air = AIR.replace("rs485-1", "models").replace("unit_id = 9\n", "")
+    device = 'report = { every = "1m" }\nfields.humidity.report = { change = 1.0, at_least = "10m" }\n'
+    path = write(tmp_path / "gateway.toml", SITE + push + air + device)
+    read = toml_file.read_located(path, GatewayConfig)
+    findings = Findings(read.places)
+    compile_buses(read.value, LIBRARY.profiles, findings, LIBRARY.variants)
+    assert [(one.code, one.path) for one in findings.problems] == [
+        ("report_on_push", "device[0].report"),
+        ("report_on_push", "device[0].fields.humidity.report"),
+    ]

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from gateway.model import BootMs, Event, Group, Quality, Row, Value
+from gateway.pipeline.alarms import Alarms
 from gateway.pipeline.chain import UNCHANGED, Chain, Passed, shapes
+from gateway.pipeline.fast import Fasts
 from gateway.profile.profile import Field, Line, ModbusSource, Profile
-from gateway.site import Bus, Correction, Derived, Device, Polled, Report, Site, SpoolSettings
+from gateway.site import Alarm, Bus, Correction, Derived, Device, Fast, Polled, Report, Site, SpoolSettings
 
 LEVEL = Field("level", "water_level", "m", "f", 3, low=0.0, high=5.0)
 OTHER = Field("temperature", "temperature", "Cel", "f", 1)
@@ -193,6 +195,44 @@ def test_a_derived_field_needs_what_is_corrected() -> None:
     values = dict(zip(folded.group.fields, folded.values, strict=True))
     assert (values["level"], values["level_raw"], values["level_n"]) == (12.5, 2.5, 2.0)
     assert (values["flow"], values["flow_n"]) == (25.0, 1.0)
+
+
+def test_limits_of_what_is_computed_are_watched() -> None:
+    """From the corrected level: alarms and `fast` see the column that leaves, though a window keeps its rows back."""
+    alarms = tuple(
+        Alarm("flow", level, kind, at, at, per_ms=per_ms)
+        for level, kind, at, per_ms in (
+            ("high", "above", 40.0, 0),
+            ("surge", "rise", 15.0, 60_000),
+            ("frozen", "stuck", 2.0, 0),
+        )
+    )
+    device = replace(
+        a_device("d-1", ((LEVEL,), MINUTE)),
+        corrections=(Correction("level", datum=10.0),),
+        derived=(Derived(FLOW, "table(level, 10:0, 12:50)", "level"),),
+        alarms=alarms,
+        fast=Fast("flow > 30", "", "flow", 1, 30.0, 200, 60_000),
+    )
+    bus = Bus("b", "rtu", "own", "/dev/x", Line(), (device,))
+    site = Site("hc-0001", "dn", None, None, "system", SpoolSettings("/x", 1, 1), (), (bus,), ())
+    watched, fasts = Alarms(site), Fasts(site, lambda *_: False)
+
+    def watch(row: Row) -> list[Event]:
+        change = fasts.watch(row)
+        return [*watched.watch(row), *([change] if change else [])]
+
+    chain = Chain(site, watch)
+    told = []
+    for at, level in enumerate([1.0, 1.7, 1.7, 1.7]):
+        events = [item for item in chain.take(a_row(device, 1000 * at, level)).items if isinstance(item, Event)]
+        told.append([(event.code, event.detail[event.code.startswith("alarm")]) for event in events])
+    assert told == [
+        [],
+        [("alarm_on", "high"), ("alarm_on", "surge"), ("fast_on", "flow > 30")],
+        [],
+        [("alarm_on", "frozen")],
+    ]
 
 
 def test_what_it_computes_from_another_device_may_be_two_periods_old() -> None:

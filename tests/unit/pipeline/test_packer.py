@@ -75,12 +75,26 @@ def test_an_urgent_event_leaves_alone_and_at_once() -> None:
     """Small and quick; the rows that are open stay open, with their age."""
     open_one = packer()
     open_one.add(row(5000))
-    (alarm,) = open_one.add(event(5100, urgent=True))
+    assert open_one.add(event(5100, urgent=True)) == []
+    (alarm,) = open_one.hurry()
+    assert open_one.hurry() == []
     assert (alarm.urgent, alarm.n, alarm.b0) == (True, 0, 5100)
     assert times(alarm) == ([], [5100])
     assert open_one.closes_at(online=True) == 6000
     (rest,) = open_one.flush()
     assert (rest.urgent, times(rest)) == (False, ([5000], []))
+
+
+def test_what_is_urgent_together_leaves_together() -> None:
+    """Three limits crossed by one reading are one commit and one message; what was not asked for leaves at a stop."""
+    open_one = packer()
+    assert [draft for _ in range(3) for draft in open_one.add(event(5100, urgent=True))] == []
+    (alarm,) = open_one.hurry()
+    assert times(alarm) == ([], [5100, 5100, 5100])
+    open_one.add(event(5200, urgent=True))
+    (early,) = open_one.add(event(5200 + 86_400_000, urgent=True))
+    assert (early.urgent, times(early)) == (True, ([], [5200]))
+    assert [times(draft) for draft in open_one.flush()] == [([], [5200 + 86_400_000])]
 
 
 def test_events_travel_with_rows() -> None:

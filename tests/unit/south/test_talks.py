@@ -16,7 +16,7 @@ from gateway.protocols.declared import Poll, SetupStep
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
 from gateway.seams import Clock
-from gateway.site import Bus, Device, Polled
+from gateway.site import Bus, Device, Fast, Polled
 from gateway.south.links.conversation_link import TalkStream
 from gateway.south.links.owed import Owed
 from gateway.south.talks import TalkLoop
@@ -124,6 +124,23 @@ async def test_every_period_gives_a_row_at_the_first_byte_of_its_answer() -> Non
     assert bench.counters.get("reads", bus="bus-1", device="air-1") == 4
     assert bench.counters.get("polls", bus="bus-1", device="air-1") == 6
     assert bench.events == []
+
+
+async def test_a_hurried_device_is_asked_more_often_and_back() -> None:
+    """At once, also amid a long wait for its next turn; its neighbour keeps its period and loses nothing."""
+    fast = Fast("level > 0.8", "", "level", 1, 0.8, 1000, 60_000)
+    bench = Bench(replace(a_talker("air-1", "1", 60_000), fast=fast), a_talker("air-2", "2", 20_000))
+    bench.line.values = {"1": "T=10,U=1", "2": "T=20,U=2"}
+    async with bench.running(5000):
+        bench.loop.hurry("air-1", fast=True)
+        await bench.clock.advance(10_000)
+        assert 9 <= len(bench.of("air-1")) - 1 <= 11
+        bench.loop.hurry("air-1", fast=False)
+        calm = len(bench.of("air-1"))
+        await bench.clock.advance(100_000)
+        assert 2 <= len(bench.of("air-1")) - calm <= 3  # one was on its way
+    assert len(bench.of("air-2")) == 6
+    assert bench.counters.total("polls_missed") == 0
 
 
 async def test_devices_on_one_line_answer_to_their_own_address() -> None:

@@ -7,7 +7,7 @@ import orjson
 
 from gateway.model import SeqRanges, UtcMs
 from gateway.wire import documents, status_reader
-from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, Status, UplinkStatus
+from gateway.wire.documents import EpochStatus, NorthStatus, SouthStatus, SpoolStatus, Status, UplinkStatus, WatchStatus
 
 NOTHING = SeqRanges()
 EVERY_SECOND = SeqRanges(tuple((seq, seq) for seq in range(1, 20_001, 2)))
@@ -70,6 +70,11 @@ def test_a_status_always_fits() -> None:
             *epochs,
             south=SouthStatus(down, down),
             alarms=tuple(f"alarm_{at}_{'x' * 60}" for at in range(500)),
+            watch=WatchStatus(
+                tuple((name, "f" * 64, "l" * 32) for name in down),
+                down,
+                tuple((name, "maintenance", "\x01" * 200, UtcMs(8_000_000_000_000)) for name in down),
+            ),
             extra={f"newer_{at}": "x" * 200 for at in range(64)},
         )
     )
@@ -78,6 +83,9 @@ def test_a_status_always_fits() -> None:
     assert (found["epochs_n"], len(found["epochs"])) == (300, documents.MAX_EPOCHS)
     assert (found["devices_down_n"], len(found["devices_down"])) == (1000, documents.MAX_NAMES)
     assert len(found["alarms"]) == documents.MAX_ALARMS
+    assert (found["alarms_on_n"], len(found["alarms_on"])) == (1000, documents.MAX_ALARMS_ON)
+    assert (found["maintenance_n"], len(found["maintenance"])) == (1000, documents.MAX_WORKS)
+    assert len(found["fast"]) == documents.MAX_NAMES
 
 
 def test_epochs_with_something_pending_are_named_first() -> None:

@@ -10,7 +10,7 @@ from gateway.wire import body, body_reader, catalog, checked, command, documents
 ROOT = Path(__file__).parents[3]
 SPEC = (ROOT / "docs" / "specs" / "wire.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```\n(.*?)\n```$", SPEC, flags=re.MULTILINE | re.DOTALL)
-BATCH, RECEIPT, STATUS, COMMANDS, WRITE, RESEND = EXAMPLES
+BATCH, RECEIPT, STATUS, COMMANDS, WRITE, MAINTENANCE, RESEND = EXAMPLES
 CLAUSES = re.findall(r"\*\*(W-\d+)\*\*", SPEC)
 CITED_IN = ("gateway/wire", "gateway/pipeline", "tests/unit/wire", "tests/unit/pipeline", "tests/property")
 
@@ -59,6 +59,14 @@ def test_the_write_of_the_spec_is_one() -> None:
     arguments = command.write_arguments(command.decode(asked.encode()).arguments)
     assert arguments == command.WriteArguments("level-1", "zero_offset", 0.25)
     assert command.decode_outcome(answered.encode()).value == arguments.value
+
+
+def test_the_maintenance_of_the_spec_is_one() -> None:
+    """W-98: what a gateway takes, and what it says."""
+    asked, answered = (line.encode() for line in MAINTENANCE.split("\n"))
+    found = command.decode(asked)
+    assert (found.name, sorted(found.arguments)) == ("maintenance", ["device", "for_ms", "why"])
+    assert command.decode_outcome(answered).ok
 
 
 def test_the_resend_of_the_spec_is_one() -> None:

@@ -1,12 +1,15 @@
 """gateway.south.outlook.talks: what a line of serial devices that are asked has to do."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.profile.profile import Line, SerialSource
 from gateway.protocols.declared import Poll
 from gateway.protocols.framing import Framing
 from gateway.protocols.parse import Parse
-from gateway.site import Bus, Device
+from gateway.site import Bus, Device, Fast
+from gateway.south.outlook.outlook import fast_verdict
 from gateway.south.outlook.talks import LATENCY_MS, talks_outlook
 from gateway.south.reads.talk_cost import answered_ms, unanswered_ms
 from tests.support.south import a_bus, a_device, a_field, a_profile
@@ -43,4 +46,20 @@ def test_all_groups_of_a_device_are_one_visit() -> None:
     assert verdict.load == pytest.approx((5 + LATENCY_MS + 46.5 * CHAR_MS) / 1000)
     assert verdict.holds
     assert not talks_outlook(_line(ONE, 100))[1].holds
+
+
+def test_a_line_with_every_fast_in_force() -> None:
+    """ADR 0050 holds for serial lines too: what cannot be asked so often is not hurried."""
+    bus = _line(ONE, 10_000)
+    assert fast_verdict(bus) is None
+    for period_ms, holds in ((1000, True), (100, False)):
+        fast = Fast("f0 > 1", "", "f0", 1, 1.0, period_ms, 60_000)
+        told = fast_verdict(replace(bus, devices=tuple(replace(device, fast=fast) for device in bus.devices)))
+        assert told is not None
+        assert told.holds is holds
+        assert told.load == pytest.approx((5 + LATENCY_MS + 46.5 * CHAR_MS) / period_ms)
+
+
+def test_a_line_that_sends_by_itself_has_nothing_to_do() -> None:
+    """Nobody is asked."""
     assert talks_outlook(_line(None, 1000))[0] == []

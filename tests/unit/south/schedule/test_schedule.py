@@ -536,3 +536,13 @@ def test_a_hurried_device_is_polled_as_its_fast_says_and_back() -> None:
     assert len(play.times("level-1")) - len(before) - len(fast) in (4, 5)
     assert all(b - a <= 2000 for a, b in pairwise(play.times("other")))
     assert play.missed("other", "busy") == play.missed("level-1", "busy") == 0
+
+
+def test_a_device_hurried_off_and_on_is_not_polled_nearer_than_its_fast() -> None:
+    """Counted from its last poll, whatever the periods were in between: that time belongs to the others."""
+    slow = replace(a_device("level-1", ([a_field(0)], 2500)), fast=FAST)
+    play = Play(slow, took=lambda *_: (50, True)).until(15_000)
+    for at in range(15_100, 25_000, 100):
+        play.schedule.hurry("level-1", fast=bool(at // 100 % 2))
+        play.until(at)
+    assert all(b - a >= FAST.period_ms for a, b in pairwise(play.times("level-1")))
