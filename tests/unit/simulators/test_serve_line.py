@@ -30,7 +30,7 @@ class Ears:
     def said(self, _: Outcome, at: Instant | None, via: str) -> None:
         """When its first byte has left."""
         assert via == "poll"
-        self.told.append(at and at.boot_ns)
+        self.told.append(at.boot_ns if at else None)
 
 
 def outcome(*steps: Step) -> Outcome:
