@@ -8,6 +8,8 @@ import pytest
 from gateway.errors import SpoolFull
 from gateway.model import Gap, SeqRanges
 from gateway.spool import moving
+from gateway.spool.export import Wanted
+from gateway.spool.ring_mark import look
 from gateway.spool.steps import RETRY_MS
 from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
@@ -127,6 +129,7 @@ async def test_a_ring_that_reached_the_disk_leaves_nothing_to_tell(box: Box, dis
     disk.failing = False
     await retry(box)
     assert "spool_restored" in box.codes
+    assert look(box.folder / "spool.ring", GATEWAY) == []
     assert await reborn(box, disk) == []
     assert [b.id.epoch for b in await box.spool.read(0, None, 9)] == ["epoch1", "epoch1", "epoch2", "epoch2", "epoch2"]
 
@@ -241,10 +244,11 @@ async def test_a_receipt_under_way_is_not_forgotten_by_it(
 
 
 async def test_it_is_no_damage(box: Box, disk: FailingDisk) -> None:
-    """RING-7, VFY-1: neither before its gap is written nor behind that (bodies are no bodies in these tests)."""
+    """RING-7, VFY-1, EXP-4: neither before its gap is written nor behind that (bodies are no bodies in these tests)."""
     box.kill()
     disk.failing = False
     await box.start()
+    assert (await box.spool.export(Wanted(), 0)).damaged == 0
     assert {what for _, _, what in (await box.spool.verify(0)).findings} == {"body"}
     await box.spool.tick()
     assert {what for _, _, what in (await box.spool.verify(0)).findings} == {"body"}

@@ -162,6 +162,21 @@ def test_what_was_flushed_is_never_written_over(tmp_path: Path, monkeypatch: pyt
         assert turn - reopened(tmp_path / "torn")[0].last <= 4
 
 
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_the_next_process_spares_the_newest_word(tmp_path: Path, words: int) -> None:
+    """RING-9: it tells of the ring that died until the spool has that: the first write goes to the other slot."""
+    path = tmp_path / "spool.ring"
+    mark = RingMark(path)
+    for turn in range(words):
+        mark.tell(replace(RING, last=turn + 1), BootMs(turn * FLUSH_MS))
+    mark.close()
+    before = path.read_bytes()
+    newest = [b" 1, %d," % words in _slot(before, slot) for slot in range(SLOTS)].index(True)
+    RingMark(path).tell(replace(RING, epoch="r2"), NOW)
+    assert _slot(path.read_bytes(), newest) == _slot(before, newest)
+    assert [ring.last for ring in reopened(path)] == [words, 3]
+
+
 def _slot(data: bytes, slot: int) -> bytes:
     return data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
 
