@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import orjson
 
 from gateway.model import Group
-from gateway.profile.profile import Field, Line, Profile
+from gateway.profile.profile import Field, Line, Profile, Start
 from gateway.seams import Broker
 
 
@@ -366,7 +366,9 @@ def _hints(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any dataclass
     return tuple(known[field.name] for field in fields(kind))
 
 
-_ALTERNATIVES = frozenset(get_args(get_type_hints(Profile)["source"]))  # told apart by name
+_ALTERNATIVES = frozenset(  # told apart by name
+    (*get_args(get_type_hints(Profile)["source"]), *get_args(get_type_hints(Start)["request"]))
+)
 
 
 def _expect(good: bool, hint: object, plain: object) -> None:  # noqa: FBT001 - an assertion that raises ValueError
