@@ -13,7 +13,7 @@ def converters_of(site: Site, tables: Mapping[str, ConverterConfig]) -> dict[str
     """By bus; raises WrongEntry for a bus that has none."""
     known = {bus.name for bus in site.buses if bus.transport in ("tcp", "rtu_over_tcp")}
     if strange := sorted(set(tables) - known):
-        raise WrongEntry(f"{', '.join(strange)}: no bus with a host")
+        raise WrongEntry(f"{', '.join(strange)}: no bus of Modbus devices with a host")
     return {name: _converter(table) for name, table in tables.items()}
 
 

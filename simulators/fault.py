@@ -109,7 +109,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a name stands for: `device` with its framing (rtu, tcp, stream, rtu_over_tcp), a `field`, or a `bus`."""
+    """What a name stands for: a `device`, a `field`, or a `bus`; with the transport of its bus (`gateway.site.Bus`)."""
 
     what: str
     transport: str

@@ -278,7 +278,8 @@ def _kind(what: str, on: str, keys: str, make: Callable[[Entry], Act]) -> _Kind:
 
 _RTU = "rtu rtu_over_tcp"
 _MODBUS = f"{_RTU} tcp"
-_ALL = f"{_MODBUS} stream talk"
+_TALK = "talk talk_over_tcp"
+_ALL = f"{_MODBUS} stream {_TALK}"
 _TCP = "tcp rtu_over_tcp"
 _DELAYS = "by_ms by_timeouts queue"
 _KINDS: Mapping[str, _Kind] = {
@@ -293,9 +294,9 @@ _KINDS: Mapping[str, _Kind] = {
     "short": _kind("device", _MODBUS, "by", _short),
     "long": _kind("device", _MODBUS, "by", _long),
     "wrong_count": _kind("device", _MODBUS, "by", _wrong_count),
-    "late": _kind("device", f"{_MODBUS} talk", _DELAYS, _late),
+    "late": _kind("device", f"{_MODBUS} {_TALK}", _DELAYS, _late),
     "exception": _kind("device", _MODBUS, f"code {_DELAYS}", _exception),
-    "echo": _kind("device", f"{_RTU} talk", "", _echo),
+    "echo": _kind("device", f"{_RTU} {_TALK}", "", _echo),
     "slow": _kind("device", _ALL, "byte_ms", _slow),
     "garbage": _kind("device", _ALL, "size hex unit_id", _garbage),
     "hang_up": _kind("device", _TCP, "keep", _hang_up),
@@ -305,8 +306,8 @@ _KINDS: Mapping[str, _Kind] = {
     "stuck": _kind("field", _ALL, "", lambda _: Bent(stuck=True)),
     "no_value": _kind("field", _ALL, "", lambda _: Bent(none=True)),
     "vanish": _kind("bus", "rtu stream talk", "", lambda _: State("vanish")),
-    "refuse": _kind("bus", _TCP, "", lambda _: State("refuse")),
-    "half_open": _kind("bus", _TCP, "", lambda _: State("half_open")),
+    "refuse": _kind("bus", f"{_TCP} talk_over_tcp", "", lambda _: State("refuse")),
+    "half_open": _kind("bus", f"{_TCP} talk_over_tcp", "", lambda _: State("half_open")),
 }
 
 

@@ -46,6 +46,7 @@ class SerialLine:
 
     def __init__(self, path: Path, line: Line) -> None:
         self.path = path
+        self.endpoint = str(path)
         self.line = line
         self.char_ns = character_ns(line)
         free(path)

@@ -29,6 +29,7 @@ class RealLine(SerialLine):
 
     def __init__(self, path: Path, line: Line) -> None:  # a port is there already: nothing of a pty is made
         self.path = path
+        self.endpoint = str(path)
         self.line = line
         self.char_ns = character_ns(line)
         self._waiter = None

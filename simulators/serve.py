@@ -143,7 +143,7 @@ def _server(
         return StreamServer(bus, StreamDevice(device, signals(device)), run)
     if any(isinstance(device.profile.source, ProtocolSource) for device in bus.devices):
         return TwinServer(bus, [TwinDevice(device, signals(device)) for device in bus.devices], run)
-    if bus.transport == "talk":
+    if bus.talks:
         return TalkServer(bus, [TalkDevice(device, signals(device)) for device in bus.devices], run)
     devices = {device.unit_id: ModbusDevice(device, signals(device), tells=run.truth.kept) for device in bus.devices}
     if bus.transport == "rtu":

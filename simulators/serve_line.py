@@ -1,14 +1,18 @@
-"""What every server of devices on a pty is: the line it opens and closes, its state, and what it says, in its time."""
+"""What every server of devices on a serial line is: the line it opens and closes, its state, what it says and when."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.profile.profile import Line
+from gateway.site import Bus
 from simulators.exchange import Outcome
 from simulators.fault import Then
 from simulators.line import SerialLine
 from simulators.moments import Instant
 from simulators.run import NS_PER_MS, Run
+from simulators.tcp_line import TcpLine
 
 
 class LineServer:
@@ -45,6 +49,11 @@ class LineServer:
             first = first or left
             heard = heard and left is not None
         self._run.said(outcome, first if heard else None, via)
+
+
+def line_of(bus: Bus, at_a_port: Callable[[Path, Line], SerialLine]) -> SerialLine:
+    """Of a bus with a port, or with a host: the line behind a converter. Raises OSError where there can be none."""
+    return at_a_port(Path(bus.endpoint), bus.line) if bus.serial else TcpLine(bus.endpoint, bus.line)
 
 
 def zero_ns(outcome: Outcome, first_ns: int) -> int:

@@ -1,8 +1,7 @@
-"""Serial sensors that are asked, on a pty: those that share a line, at its speed."""
+"""Serial sensors that are asked, on a pty or behind a converter: those that share a line, at its speed."""
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from pathlib import Path
 
 from gateway.protocols.modbus_frame import Frame
 from gateway.site import Bus
@@ -12,7 +11,7 @@ from simulators.fault import Exchange, Step
 from simulators.lane import TURNAROUND_NS
 from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
-from simulators.serve_line import LineServer, zero_ns
+from simulators.serve_line import LineServer, line_of, zero_ns
 
 REQUEST_GAP_NS = 50_000_000  # silence after which half a request is given up
 HEARD_MAX_BYTES = 1024
@@ -23,7 +22,8 @@ class TalkServer(LineServer):
     """The devices of one serial line."""
 
     def __init__(self, bus: Bus, devices: Sequence[TalkDevice], run: Run) -> None:
-        super().__init__(bus.endpoint, run.line(Path(bus.endpoint), bus.line), run)
+        line = line_of(bus, run.line)
+        super().__init__(line.endpoint, line, run)
         self._devices = devices
         self._heard = b""
         self._began_ns = 0

@@ -1,4 +1,4 @@
-"""Devices whose protocol has a module, on a pty: the other side of it, at the speed that it is at.
+"""Devices whose protocol has a module, on a pty or behind a converter: the other side of it, at its speed.
 
 All devices of a line hear the same bytes. Each does its own steps: what it sends begins when it has heard the question
 to its end and has waited as long as it says; a change of speed is one of the line, until the round is over.
@@ -6,7 +6,6 @@ to its end and has waited as long as it says; a change of speed is one of the li
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from gateway.protocols.conversation import Pause, Receive, Send, SetBaud, Step
 from gateway.protocols.framing import FrameReader
@@ -19,7 +18,7 @@ from simulators.fault import Step as Piece
 from simulators.line import SerialLine, character_ns
 from simulators.moments import boot_ns, now
 from simulators.run import NS_PER_MS, Run
-from simulators.serve_line import LineServer
+from simulators.serve_line import LineServer, line_of
 
 TIMEOUT_MS = 1000  # what "late" is counted by
 IDLE_NS = 100_000_000
@@ -29,7 +28,8 @@ class TwinServer(LineServer):
     """The devices of one serial line."""
 
     def __init__(self, bus: Bus, devices: Sequence[TwinDevice], run: Run) -> None:
-        super().__init__(bus.endpoint, SerialLine(Path(bus.endpoint), bus.line), run)
+        line = line_of(bus, SerialLine)
+        super().__init__(line.endpoint, line, run)
         self._bus = bus
         self._parties = [_Party(device) for device in devices]
 

@@ -318,7 +318,8 @@ async def _fields(
     kept = await noted.open()
     commands.tell(kept, clock.boot_ms(), inbox.put)
     asks = {bus.name: loop.asks for bus, loop in zip(site.buses, buses, strict=True) if loop.asks is not None}
-    return Fields(site, asks, clock, counters, noted, inbox.put), kept
+    visits = {bus.name: loop.visits for bus, loop in zip(site.buses, buses, strict=True) if loop.visits is not None}
+    return Fields(site, asks, clock, counters, noted, inbox.put, visits), kept
 
 
 def _announce(site: Site, inbox: Inbox, clock: SystemClock, alarms: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ A refusal takes its time too: each is an event, and who asks for nonsense as fas
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from gateway.app.journal import Begun, Journal, NotNoted
@@ -22,6 +23,7 @@ from gateway.south.jobs import access
 from gateway.south.jobs.access import Written
 from gateway.south.jobs.permit import Refusal, permit
 from gateway.south.turns import Asks
+from gateway.south.visits import Visits, call
 from gateway.wire.command import Outcome
 
 WRITES_MAX: Final = 8  # that wait for their turn
@@ -51,7 +53,7 @@ class NotAsked(GatewayError):
 
 
 class Fields:
-    """`asks`: by bus, of those that are asked. `run` is to run while `write` is used."""
+    """By bus, `asks` of those that speak Modbus, `visits` of serial devices. `run` is to run while `write` is used."""
 
     def __init__(
         self,
@@ -61,10 +63,12 @@ class Fields:
         counters: Counters,
         journal: Journal,
         on_event: Callable[[Event], None],
+        visits: Mapping[str, Visits] = MappingProxyType({}),
     ) -> None:
         self._site = site
         self._devices = {device.name: (bus, device) for bus in site.buses for device in bus.devices}
         self._asks = asks
+        self._visits = visits
         self._clock = clock
         self._counters = counters
         self._journal = journal
@@ -108,7 +112,10 @@ class Fields:
         Raises NoSuchDevice, NoSuchField, NotAsked, LinkDown.
         """
         bus, device, fields = wanted(self._site, device_name, names)
-        row = await access.read(self._asks[bus.name], bus, device, fields, self._clock)
+        if bus.talks:
+            row = await call(self._visits[bus.name], device, fields, self._clock)
+        else:
+            row = await access.read(self._asks[bus.name], bus, device, fields, self._clock)
         return bus, device, fields, plausible(row, fields)
 
     async def write(self, command_id: str, device_name: str, field: str, value: Value, by: str) -> Written:
@@ -179,7 +186,7 @@ def wanted(site: Site, device_name: str, names: tuple[str, ...]) -> tuple[Bus, D
     if found is None:
         raise NoSuchDevice(device_name)
     bus, device = found
-    if not isinstance(device.profile.source, ModbusSource) or bus.mode == "listen":
+    if not (bus.talks or isinstance(device.profile.source, ModbusSource)) or bus.mode == "listen":
         raise NotAsked(device_name)
     known = {field.name: field for field in device.profile.fields if not field.hidden}
     if missing := [name for name in names if name not in known]:

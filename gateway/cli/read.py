@@ -27,9 +27,11 @@ from gateway.site import Bus, Site
 from gateway.south.bus import open_link
 from gateway.south.jobs import access
 from gateway.south.jobs.lone import Lone
+from gateway.south.jobs.lone_visit import LoneVisit
 from gateway.south.jobs.ways import Way
 from gateway.south.links.link import Link
 from gateway.south.links.trace import Trace
+from gateway.south.visits import call
 from gateway.text import words
 
 FAILED = 1
@@ -141,6 +143,11 @@ async def _read_alone(site: Site, name: str, names: Sequence[str]) -> dict[str, 
     """Raises as `app.fields.wanted` does, and LinkDown."""
     bus, device, fields = wanted(site, name, tuple(names))
     clock = SystemClock("system")
+
+    if bus.talks:
+        async with LoneVisit(bus, clock) as visits:
+            row = plausible(await call(visits, device, fields, clock), fields)
+        return {"code": "ok", "detail": "", "fields": described(bus, device, fields, row)}
 
     async def opener(_: Bus, clock: Clock) -> Link:
         return await open_link(bus, clock, Trace())

@@ -160,9 +160,6 @@ class _Compiler:
         if bus.framing:
             detail = f"{found[0].name} has a framing of its own: bytes are passed on as they are"
             self._findings.report("wrong_bus", detail, "bus", n, "framing")
-        if isinstance(self._config, SimulatorConfig):
-            detail = "serial devices behind host are planned for simulators, but this version serves them at a port"
-            self._findings.report("not_built_yet", detail, "bus", n, "host")
 
     def _refuse_sleepers(self, n: int, devices: Sequence[Device]) -> None:
         """Bytes that are no frame cannot be sent there."""

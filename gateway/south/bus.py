@@ -27,6 +27,7 @@ from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen, Turn, Wish
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks, Guest, Turns
 from gateway.south.verdicts import Verdicts
+from gateway.south.visits import Visits
 from gateway.wire.documents import SouthStatus
 
 LINKS = "gateway.links"  # entry points: name = `driver` of a bus, value = async open_link(bus, clock, trace) -> Link
@@ -61,6 +62,11 @@ class Loop(Protocol):
     @property
     def asks(self) -> Asks | None:
         """How others get exchanges on it; None where nobody is asked."""
+        ...
+
+    @property
+    def visits(self) -> Visits | None:
+        """How others get a visit to a serial device that is asked; None on any other bus."""
         ...
 
     @property
@@ -133,6 +139,8 @@ async def open_link(bus: Bus, clock: Clock, trace: Trace) -> Link:
 
 class BusLoop:
     """A bus that is asked: `Loop` for Modbus. The callables never block."""
+
+    visits: Visits | None = None
 
     def __init__(
         self,

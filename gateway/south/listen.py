@@ -26,6 +26,7 @@ from gateway.south.rounds import Rounds
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
+from gateway.south.visits import Visits
 from gateway.wire.documents import SouthStatus
 
 READ_MAX_BYTES = 4096
@@ -42,6 +43,7 @@ class ListenLoop:
     """A bus that is overheard: `bus.Loop`. The callables never block."""
 
     asks: Asks | None = None  # nobody is asked here
+    visits: Visits | None = None
     owes = False
 
     def __init__(

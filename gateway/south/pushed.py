@@ -41,6 +41,7 @@ class PushLoop:
     """`bus.Loop` of one bus with `transport = "push"`."""
 
     asks = None
+    visits = None
     owes = False
 
     def __init__(

@@ -31,6 +31,7 @@ from gateway.south.reads.set_up import SettingUp
 from gateway.south.rows import Rows
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
+from gateway.south.visits import Visits
 from gateway.wire.documents import SouthStatus
 
 READ_MAX_BYTES = 4096
@@ -43,6 +44,7 @@ class StreamLoop:
     """A bus that talks by itself: `bus.Loop` for one device. The callables never block."""
 
     asks: Asks | None = None  # nobody is asked here
+    visits: Visits | None = None
     owes = False
 
     def __init__(

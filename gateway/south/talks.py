@@ -1,7 +1,7 @@
 """A serial line, here or behind a converter, whose devices are asked, each in its own way, as its `Schedule` says.
 
 Earliest deadline first; a poll that cannot begin in its period is dropped and counted; dead devices share 5 % of the
-line; which device may still answer an old question is `links.owed`'s.
+line; which device may still answer an old question is `links.owed`'s; visits that others ask for go between polls.
 """
 
 from collections.abc import Callable, Coroutine
@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from gateway.counters import Counters
+from gateway.errors import LinkDown
 from gateway.model import BootMs, Event, Row
 from gateway.profile.profile import ProtocolSource, SerialSource
 from gateway.seams import Clock
@@ -23,20 +24,21 @@ from gateway.south.links.ports import open_talk
 from gateway.south.links.pulse import Pulse
 from gateway.south.links.trace import Trace
 from gateway.south.reads.talk import Talker
-from gateway.south.reads.talk_cost import unanswered_ms
+from gateway.south.reads.talk_cost import answered_ms, unanswered_ms
 from gateway.south.rows import Rows
 from gateway.south.schedule.schedule import Schedule
-from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen
+from gateway.south.schedule.steps import Idle, Poll, Probe, Reopen, Turn
 from gateway.south.stop import Stop
 from gateway.south.turns import Asks
 from gateway.south.verdicts import Verdicts
+from gateway.south.visitors import Visitor, Visitors
 from gateway.wire.documents import SouthStatus
 
 
 class TalkLoop:
     """`bus.Loop` for serial devices that are polled. The callables never block."""
 
-    asks: Asks | None = None  # nobody else has the line
+    asks: Asks | None = None  # nobody speaks Modbus here
 
     def __init__(
         self,
@@ -65,12 +67,16 @@ class TalkLoop:
             shared_queue=not bus.serial
         )  # outlives the link: a port that was reopened still brings the old reply
         self._talkers = {device.name: Talker(bus.name, device, clock, counters, self._owed) for device in bus.devices}
+        self.visits = Visitors(clock, self._owed, lambda device: _longest_ms(bus, device), self._stop.call)
         self._quiet_until = BootMs(clock.boot_ms() + (_late_max_ms(bus) if owed else 0))
 
     async def run(self) -> None:
         """As `bus.Loop`."""
-        await self._stop.unless_asked(self._clock.sleep_until(self._quiet_until))
-        await self._door.serve(self._serve)
+        try:
+            await self._stop.unless_asked(self._clock.sleep_until(self._quiet_until))
+            await self._door.serve(self._serve)
+        finally:
+            self.visits.refuse(LinkDown("the bus is not read any more"))
 
     def stop(self) -> None:
         """As `bus.Loop`."""
@@ -99,7 +105,12 @@ class TalkLoop:
         return self._rows.newest
 
     async def _open(self) -> ConversationLink:
-        stream = await self._opener(self._bus, self._clock)
+        try:
+            stream = await self._opener(self._bus, self._clock)
+        except LinkDown as error:
+            self.visits.refuse(error)
+            raise
+        self.visits.admit()
         pulse = None if self._bus.serial else Pulse()
         return ConversationLink(
             stream, self._bus.line, self._clock, self._owed, self.trace, self._counters, bus=self._bus.name, pulse=pulse
@@ -107,14 +118,37 @@ class TalkLoop:
 
     async def _serve(self, link: ConversationLink) -> None:
         """Until the stop, LinkDown, or the wish for another link."""
+        try:
+            await self._work(link)
+        except LinkDown as error:
+            if self._door.hesitates:
+                self.visits.refuse(error)
+            raise
+
+    async def _work(self, link: ConversationLink) -> None:
         self._schedule.resume(self._clock.boot_ms(), after_outage=self._door.down)
         while not self._stop.asked():
-            step = self._schedule.step(self._clock.boot_ms())
+            now = self._clock.boot_ms()
+            visitor, again_at = self.visits.look(now)
+            step = self._schedule.step(now, visitor.wish if visitor else None)
             if isinstance(step, Reopen) or (isinstance(step, Poll | Probe) and not await self._ask(step, link)):
                 self._counters.add("bus_reopened", bus=self._bus.name)
                 return
-            if isinstance(step, Idle):
-                await self._idle(step.until)
+            if isinstance(step, Turn) and visitor:
+                await self._receive(step, visitor, link)
+            elif isinstance(step, Idle):
+                await self._idle(step.until if again_at is None else min(step.until, again_at))
+
+    async def _receive(self, step: Turn, visitor: Visitor, link: ConversationLink) -> None:
+        """Pay the visit that somebody asked for; raises LinkDown when the bus went away by it."""
+        self._counters.add("turns", bus=self._bus.name)
+        try:
+            (outcome,) = await self._talkers[visitor.device.name].uncounted().visit(link, [visitor.polled])
+        finally:
+            self._schedule.turn_over(step, self._clock.boot_ms())
+        self.visits.ended(visitor, outcome)
+        if outcome.link_down is not None:
+            raise outcome.link_down
 
     async def _idle(self, until: BootMs) -> None:
         steady_at = self._door.steady_at()
@@ -130,6 +164,15 @@ class TalkLoop:
         if any(outcome.answered or (outcome.cause and not outcome.link_down) for outcome in outcomes):
             self._door.works()
         return self._verdicts.end(parts, outcomes)
+
+
+def _longest_ms(bus: Bus, device: Device) -> int:
+    """What one visit takes at most: unanswered, or with answers that come at the last moment."""
+    source = device.profile.source
+    if not isinstance(source, SerialSource | ProtocolSource):
+        return 0
+    answered = answered_ms(bus, device, source, _patience_ms(bus, device))
+    return ceil(max(unanswered_ms(bus, device, source), answered))
 
 
 def _late_max_ms(bus: Bus) -> int:

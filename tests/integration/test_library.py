@@ -1,4 +1,7 @@
-"""Every shipped profile from end to end: simulated, served over TCP or a terminal, read by our own loops, compared."""
+"""Every shipped profile from end to end: simulated, served over TCP or a terminal, read by our own loops, compared.
+
+A serial device that is asked is read both ways: at a port, and behind a converter that passes bytes on.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,14 +12,17 @@ from random import Random
 from gateway.clock.kernel import SystemClock
 from gateway.config.compile import compile_simulator_file
 from gateway.counters import Counters
+from gateway.profile import plugins
 from gateway.profile.load import load
-from gateway.profile.profile import LocalSource, ModbusSource, Profile
+from gateway.profile.profile import LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
+from gateway.protocols.plugin import changes_baud
 from gateway.site import Device, Site
 from gateway.sources import shipped
 from gateway.south.bus import loops
 from tests.integration.test_simulators import Rows, asked_at, head, simulators
 from tests.support import checker
 
+HOST = 'host = "127.0.0.1:0"'
 TURNS, TURN_S = 300, 0.1
 PAUSE_MS = 500
 
@@ -42,15 +48,24 @@ def _devices(folder: Path) -> Iterator[str]:
     read = {ref: each for ref, each in library.profiles.items() if not isinstance(each.source, LocalSource)}
     for number, (ref, profile) in enumerate(sorted(read.items())):
         yield _device(folder, f"device-{number}", ref, profile, "")
+        if _may_be_behind_a_converter(profile):
+            yield _device(folder, f"behind-{number}", ref, profile, "", behind=True)
         for at, variant in enumerate(sorted(library.variants.get(ref, {}))):
             yield _device(folder, f"device-{number}-{at}", ref, profile, f'variant = "{variant}"\n')
 
 
-def _device(folder: Path, name: str, ref: str, profile: Profile, variant: str) -> str:
+def _may_be_behind_a_converter(profile: Profile) -> bool:
+    source = profile.source
+    if isinstance(source, ProtocolSource):
+        return not changes_baud(plugins.find(source.protocol))
+    return isinstance(source, SerialSource) and source.poll is not None
+
+
+def _device(folder: Path, name: str, ref: str, profile: Profile, variant: str, *, behind: bool = False) -> str:
     source = profile.source
     assert not isinstance(source, LocalSource)
     wired = not isinstance(source, ModbusSource) or source.wake  # what has to be woken is on a line
-    where = f'port = "{folder}/{name}"\nline = "{source.line.baud} 8N1"' if wired else 'host = "127.0.0.1:0"'
+    where = f'port = "{folder}/{name}"\nline = "{source.line.baud} 8N1"' if wired and not behind else HOST
     unit_id = "" if not isinstance(source, ModbusSource) else f"unit_id = {source.unit_id}\n"
     return f"""[[bus]]
 name = "to-{name}"

@@ -106,6 +106,21 @@ def test_one_flipped_bit_changes_no_value_where_there_is_a_checksum(
             assert parts(_source(profile).parse, frame) == parts(_source(profile).parse, good)
 
 
+@EXAMPLES
+@given(st.sampled_from(["", "xl"]), st.text("0123456789", max_size=6))
+def test_a_distance_has_the_digits_of_its_model_or_no_value(variant: str, digits: str) -> None:
+    """MaxBotix: four are millimetres, three are centimetres, each for its own model; no other frame says anything."""
+    library = load([shipped()])
+    ref = "maxbotix/hrxl-wr@1"
+    profile = library.variants[ref][variant] if variant else library.profiles[ref]
+    width, metres = (3, 0.01) if variant else (4, 0.001)
+    values = []
+    for frame in FrameReader(_source(profile).framing).feed(b"R" + digits.encode("ascii") + b"\r"):
+        with suppress(BadReply):
+            values += decode_parts(profile.fields, parts(_source(profile).parse, frame)).values
+    assert values == ([round(int(digits) * metres, 3)] if len(digits) == width else [])
+
+
 def _asking(start: bytes, framing_of: Profile) -> Talk:
     framing = replace(_source(framing_of).framing, start=start) if start else _source(framing_of).framing
     yield Send(b"?!")

@@ -11,6 +11,7 @@ from gateway.app.journal import NAME, Journal, Kept
 from gateway.counters import Counters
 from gateway.model import Event
 from gateway.site import Bus
+from gateway.south.visits import Visits
 from gateway.testing.clock import FakeClock, turns
 from gateway.testing.worker import InlineWorker
 from tests.support.asks import MemoryAsks, level_bus
@@ -28,6 +29,7 @@ class FieldsBench:
     counters: Counters = field(default_factory=Counters)
     events: list[Event] = field(default_factory=list)
     before: list[OSError] = field(default_factory=list)  # raised by the journal's disk, one a step
+    visits: dict[str, Visits] = field(default_factory=dict)
     kept: Kept = field(init=False)
     fields: Fields = field(init=False)
     tasks: asyncio.TaskGroup = field(init=False)  # of this life
@@ -38,7 +40,7 @@ class FieldsBench:
         journal = Journal(self.folder / NAME, InlineWorker(self._disk))
         self.kept = await journal.open()
         asks = {} if self.bus.mode == "listen" else {self.bus.name: self.asks}
-        made = Fields(a_site(self.bus), asks, self.clock, self.counters, journal, self.events.append)
+        made = Fields(a_site(self.bus), asks, self.clock, self.counters, journal, self.events.append, self.visits)
         self.fields = made
         async with asyncio.TaskGroup() as self.tasks:
             running = self.tasks.create_task(made.run(), name="fields")

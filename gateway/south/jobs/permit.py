@@ -54,7 +54,7 @@ def limits(write: Writable) -> str:
 def obstacle(bus: Bus, device: Device, field: Field) -> str:
     """Why this field can never be written, whatever its site allows and whichever the value; "" when it can."""
     reasons = (
-        (not isinstance(device.profile.source, ModbusSource), "the device sends by itself and is never asked"),
+        (not isinstance(device.profile.source, ModbusSource), "it does not speak Modbus, and only that is written"),
         (bus.mode == "listen", f"{bus.name} only listens"),
         (field.write is None, f"{device.profile.ref} does not allow it"),
         (field.table not in WRITABLE, f"{field.table} cannot be written"),

@@ -26,7 +26,15 @@ from gateway.south.reads.set_up import SettingUp
 class Talker:
     """Makes the talks of one device."""
 
-    def __init__(self, bus: str, device: Device, clock: Clock, counters: Counters, owed: Owed) -> None:
+    def __init__(
+        self,
+        bus: str,
+        device: Device,
+        clock: Clock,
+        counters: Counters,
+        owed: Owed,
+        setting_up: SettingUp | None = None,
+    ) -> None:
         self._bus = bus
         talk_of(device, device.polled).close()
         self._device = device
@@ -34,8 +42,12 @@ class Talker:
         self._counters = counters
         self._owed = owed
         self._barren: set[Polled] = set()
-        self._setting_up = SettingUp.of(device.profile.source)
+        self._setting_up = setting_up or SettingUp.of(device.profile.source)
         self._failure = ""  # of its protocol module: told once
+
+    def uncounted(self) -> "Talker":
+        """For a visit that somebody else asks for: what is told and owed is the same, the bus is not judged by it."""
+        return Talker(self._bus, self._device, self._clock, Counters(), self._owed, self._setting_up)
 
     async def visit(self, link: ConversationLink, groups: Sequence[Polled]) -> list[Outcome]:
         """One talk for these groups, an outcome for each; never raises: a lost bus is in the outcomes."""

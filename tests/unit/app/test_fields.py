@@ -2,18 +2,23 @@
 
 import asyncio
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.app.fields import REFUSAL_MS, WRITES_MAX, NoSuchDevice, NoSuchField, NotAsked
 from gateway.errors import BadReply, DeviceException, LinkDown, NoReply
-from gateway.model import Quality, Value
+from gateway.model import BootMs, Quality, Row, Value
+from gateway.profile.profile import Line
+from gateway.site import Bus, Device, Polled
 from gateway.south.jobs.access import READ_BACKS, Written
+from gateway.south.reads import poll
 from gateway.testing.clock import turns
 from gateway.wire.command import Outcome
 from tests.support.asks import MemoryAsks, played
 from tests.support.fields import FieldsBench, listening
+from tests.unit.south.test_talks import HUMIDITY, TEMPERATURE, a_talker
 
 OFFSET = "zero_offset"
 
@@ -200,6 +205,31 @@ async def test_a_bus_that_only_listens_is_neither_read_nor_written(tmp_path: Pat
         with pytest.raises(NotAsked):
             await fields.read("level-1")
         assert (await wrote(bench)).code == "not_writable"
+
+
+async def test_a_serial_device_that_is_asked_is_visited(tmp_path: Path) -> None:
+    """All its fields, judged as any; one that sends by itself is not asked."""
+    field = replace(TEMPERATURE, low=-40.0, high=60.0)
+    air = a_talker("air-1", "0", 1000, fields=(field, HUMIDITY))
+
+    class Visited:
+        async def visit(self, device: Device, polled: Polled) -> poll.Outcome:
+            assert device is air
+            return poll.Outcome(Row(polled.group, BootMs(1), (99.0, 40.0)), None, answered=True)
+
+    bus = Bus("bus-1", "talk", "own", "/dev/test", Line(), (air,))
+    bench = FieldsBench(tmp_path, bus=bus, visits={"bus-1": Visited()})
+    async with bench.running() as fields:
+        _, _, found, row = await fields.read("air-1")
+        assert [one.name for one in found] == ["temperature", "humidity"]
+        assert (row.values, row.quality) == ((None, 40.0), ((0, Quality.OUT_OF_RANGE),))
+        assert (await wrote(bench)).code == "no_such_device"
+        refused = await played(bench.clock, fields.write("c-2", "air-1", "humidity", 1.0, "local"))
+        assert refused.code == "not_writable"
+    stream = FieldsBench(tmp_path, bus=replace(bench.bus, transport="stream"))
+    async with stream.running() as other:
+        with pytest.raises(NotAsked):
+            await other.read("air-1")
 
 
 async def test_what_is_read_is_judged(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from gateway.cli.read import Where, show, with_unit
+from gateway.config.compile import compile_simulator_file
 from gateway.control.server import Handler
 from gateway.text import words
+from simulators.serve import serve, signals_of
 from tests.support.daemon import daemon, says
 from tests.support.modbus_server import ModbusServer
 from tests.support.station import REF, answering, write_station
@@ -105,6 +107,28 @@ async def test_without_a_daemon_the_bus_is_opened(tmp_path: Path, capsys: pytest
     assert "50 Hz" in captured.out
     assert "pressure" not in captured.out
     assert captured.err.startswith("The gateway does not run")
+
+
+@pytest.mark.parametrize("ref", ["gill/windsonic-polled@1", "generic/dlt645-2007@1"])
+async def test_a_serial_device_is_asked_without_a_daemon(
+    tmp_path: Path, ref: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In its own way, declared or by a module, here behind a converter; one that sends by itself is not."""
+    text = f'[[device]]\nname = "a-1"\nbus = "b-1"\nprofile = "{ref}"\n'
+    host = '[[bus]]\nname = "b-1"\nhost = "{}"\n'
+    write(tmp_path / "simulated.toml", SITE + host.format("127.0.0.1:0") + text)
+    site = compile_simulator_file(tmp_path / "simulated.toml", ()).site
+    told = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(serve(site, signals_of(site, {}, 1), tell=told.set_result), name="simulators")
+        write(tmp_path / "site.toml", SITE + host.format((await told)["b-1"]) + text)
+        assert await read(tmp_path, device="a-1", site="site.toml", as_json=True) == 0
+        assert await read(tmp_path, "nothing", device="a-1", site="site.toml") == 1
+        task.cancel()
+    captured = capsys.readouterr()
+    fields = {one["field"] for one in orjson.loads(captured.out)["fields"]}
+    assert fields == {one.name for one in site.buses[0].devices[0].profile.fields}
+    assert words.title("no_such_field", "en") in captured.err
 
 
 @pytest.mark.parametrize(

@@ -443,8 +443,10 @@ def test_the_header_of_a_sunspec_model_is_read_with_each_group(tmp_path: Path) -
         assert {"sunspec_model", "sunspec_length"} <= hidden
 
 
-def test_a_simulator_serves_serial_devices_at_ports(tmp_path: Path) -> None:
-    """Behind a host they are planned."""
+def test_a_simulator_serves_what_is_asked_behind_a_host(tmp_path: Path) -> None:
+    """As a gateway reads it there; what sends by itself needs a port for both."""
     text = HOST.replace("10.0.0.7", "127.0.0.1:0") + device("a", "gill/windsonic-polled@1", bus="tcp-1")
-    _, problems, _ = compiled(tmp_path, text, SimulatorConfig)
-    assert [(one.code, one.path) for one in problems] == [("not_built_yet", "bus[0].host")]
+    found, problems, _ = compiled(tmp_path, text, SimulatorConfig)
+    assert ([one.transport for one in found], problems) == (["talk_over_tcp"], [])
+    _, problems, _ = compiled(tmp_path, text.replace("windsonic-polled", "windsonic"), SimulatorConfig)
+    assert [(one.code, one.path) for one in problems] == [("wrong_bus", "bus[0].host")]

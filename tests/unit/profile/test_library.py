@@ -11,7 +11,7 @@ from gateway.profile.load import Library, load
 from gateway.profile.parts import decode_parts
 from gateway.profile.profile import Field, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.schema import ProfileSchema
-from gateway.protocols import bounded, plugin, rehearsal
+from gateway.protocols import bounded, declared, parse, plugin, rehearsal
 from gateway.protocols.conversation import SetBaud
 from gateway.protocols.rehearsal import Said
 from gateway.sources import shipped
@@ -79,6 +79,29 @@ def test_a_flipped_bit_of_a_visit_is_never_a_value(ref: str) -> None:
             found = decode_parts(fields, bounded.told(told)).values
             wanted = [vector.values.get(field.name) for field in fields]
             assert all(value in (None, want) for value, want in zip(found, wanted, strict=True)), (vector.about, found)
+
+
+@pytest.mark.parametrize(
+    ("ref", "variant", "frame"),
+    [
+        ("maxbotix/hrxl-wr@1", "", b"R123\r"),
+        ("maxbotix/hrxl-wr@1", "", b"R01234\r"),
+        ("maxbotix/hrxl-wr@1", "", b"R 123\r"),
+        ("maxbotix/hrxl-wr@1", "xl", b"R1234\r"),
+        ("maxbotix/hrxl-wr@1", "xl", b"R048 P1\r"),
+        ("gill/windsonic@1", "", b"\x02Q,+001.59,+002.74,M,00,\x032D\r\n"),
+        ("gill/windsonic@1", "", b"\x02Q,001.59,1,M,00,\x032D\r\n"),
+        ("gill/windsonic-polled@1", "", b"\x02Q,+001.59,+002.74,M,00,\x032D\r\n"),
+    ],
+)
+def test_a_siblings_frame_is_no_value(ref: str, variant: str, frame: bytes) -> None:
+    """Found in use: XL centimetres passed as millimetres, components of a wind as its direction and speed."""
+    profile = LIBRARY.variants[ref][variant] if variant else LIBRARY.profiles[ref]
+    source = profile.source
+    assert isinstance(source, SerialSource)
+    told = declared.reply_parse(source.poll, source.parse, source.poll.address, "") if source.poll else source.parse
+    with pytest.raises(BadReply):
+        parse.parts(told, frame)
 
 
 def _spoiled(said: Sequence[Said | SetBaud]) -> Iterator[list[Said | SetBaud]]:

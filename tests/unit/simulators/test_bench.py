@@ -40,7 +40,7 @@ def test_a_variant_and_a_unit_id_may_be_chosen(tmp_path: Path) -> None:
     [
         ("xy/md20", None, "unknown_profile", "xy/md20; the nearest is xy/md02@1"),
         ("xy/md02", "thousandths", "unknown_variant", "xy/md02@1 has no variant thousandths"),
-        ("gill/windsonic@1", None, "wrong_bus", "gill-windsonic is a serial device"),
+        ("gill/windsonic", None, "wrong_bus", "gill-windsonic sends by itself"),
     ],
 )
 def test_what_cannot_be_is_told(wanted: str, variant: str | None, code: str, detail: str) -> None:

@@ -153,6 +153,7 @@ def test_values_and_buses() -> None:
     assert fault("m.v", field, {"kind": "no_value"}).act == Bent(none=True)
     assert fault("b", bus, {"kind": "half_open"}).act == State("half_open")
     assert fault("b", Target("bus", "rtu"), {"kind": "vanish"}).act == State("vanish")
+    assert fault("b", Target("bus", "talk_over_tcp"), {"kind": "refuse"}).act == State("refuse")
 
 
 def test_it_can_be_shown() -> None:

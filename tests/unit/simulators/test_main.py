@@ -225,6 +225,21 @@ def test_one_device_of_the_library_needs_no_file() -> None:
     assert "unit_id = 9" in said
 
 
+def test_a_serial_device_that_is_asked_is_served_behind_a_host() -> None:
+    """--tcp: the bytes of its own protocol, and a site file with a host."""
+    with running("--profile", "gill/windsonic-polled", "--tcp", "0") as process:
+        said = say(process, b"address")
+        host, port = re.search(r'host = "([0-9.]+):(\d+)"', said).groups()  # type: ignore[union-attr]
+        with socket.create_connection((host, int(port)), timeout=20) as sock:
+            sock.sendall(b"Q")
+            heard = b""
+            while not heard.endswith(b"\r\n"):
+                heard += sock.recv(100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert heard.startswith(b"\x02Q,")
+
+
 def test_the_twin_of_a_site_is_served_and_a_gateway_can_read_it(tmp_path: Path, site: Path) -> None:
     """--twin: the file that it writes is right, and names where the buses are."""
     with running("--twin", str(site), "--into", str(tmp_path / "twin")) as process:
