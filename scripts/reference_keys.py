@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from gateway.config import gateway as site_file
 from gateway.config import values
 from gateway.profile import types
-from gateway.profile.schema import (
+from gateway.profile.literals import (
     BUILT_TYPES,
     NUMBER_TYPES,
     SCALE_MAX,

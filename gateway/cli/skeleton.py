@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from gateway.profile import vectors
-from gateway.profile.schema import model_id
+from gateway.profile.literals import model_id
 
 REFUSED: Final = 1
 WRONG_ID: Final = 2

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.values import DerivedConfig, DeviceFieldConfig, FastConfig, ReportConfig
-from gateway.profile.schema import REF
+from gateway.profile.literals import REF
 from gateway.profile.types import Duration, FieldName, Id, LineText, Text, refused
 from gateway.toml_file import Strict
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.profile.formula import BadFormula, parse
-from gateway.profile.schema import RisingRange
+from gateway.profile.literals import RisingRange
 from gateway.profile.types import Duration, Id, Text, refused
 from gateway.toml_file import Strict
 
