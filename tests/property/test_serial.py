@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.counters import Counters
 from gateway.errors import BadReply, DeviceError
+from gateway.model import Value
 from gateway.profile.load import load
 from gateway.profile.parts import decode_parts, encode_parts
 from gateway.profile.profile import Profile, SerialSource
@@ -114,7 +115,7 @@ def test_a_distance_has_the_digits_of_its_model_or_no_value(variant: str, digits
     ref = "maxbotix/hrxl-wr@1"
     profile = library.variants[ref][variant] if variant else library.profiles[ref]
     width, metres = (3, 0.01) if variant else (4, 0.001)
-    values = []
+    values: list[Value | None] = []
     for frame in FrameReader(_source(profile).framing).feed(b"R" + digits.encode("ascii") + b"\r"):
         with suppress(BadReply):
             values += decode_parts(profile.fields, parts(_source(profile).parse, frame)).values
