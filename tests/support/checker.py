@@ -15,7 +15,10 @@ Rules
 3. A stream speaks whether or not the gateway is ready. Its values are required from the first one that was stored after
    each start of the gateway on, and in any case START_MS after it. One that speaks more often than it is to be
    reported is `sampled`: nothing is owed before a period has passed since the last one that was stored.
-4. How far the rows are from their first replies is reported: half of them, 99 % and the worst; P99_MS is the limit.
+4. How far the rows are from their first replies is reported: half of them, 99 % and the worst. Limits are HALF_MS for
+   the nearer half of each device's rows, and P99_MS for 99 % of all. A busy machine makes some rows late, so the second
+   is for one that has nothing else to do; a time taken from another moment of the exchange makes all rows of a device
+   late, which the first finds on any machine.
 5. A read for one group may step over fields of another: a value that is not stored is excused as `in_passing` when a
    value of another group of the same reply is, and none of its own group.
 6. A value that was said while a fault was on (`fault` in its line) may be stored and need not be.
@@ -37,6 +40,7 @@ from tests.support.store_points import Point
 
 WITHIN_MS = 200
 P99_MS = 20
+HALF_MS = 20
 BOUND_MS = 1500  # max_age of a wired gateway and one commit
 START_MS = 10_000
 _SHARES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
@@ -64,6 +68,7 @@ class Limits:
     within_ms: int = WITHIN_MS
     p99_ms: int = P99_MS
     start_ms: int = START_MS
+    half_ms: int = HALF_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Report:
     matched: int
     excused: Mapping[str, int]
     offences: tuple[Offence, ...]
-    row_dt_ms: tuple[int, ...]  # store time - time of the row's first reply, sorted by size
+    device_dt_ms: Mapping[str, tuple[int, ...]]  # store time - time of the row's first reply, sorted by size
     limits: Limits = field(default_factory=Limits)
     value_dt_ms: tuple[int, ...] = ()  # of each value, its row's later replies included; sizes, sorted
 
@@ -106,12 +111,23 @@ class Report:
             found.append("nothing was compared")
         elif self.dt_ms(0.99) > self.limits.p99_ms:
             found.append(f"99 % of the rows within {self.dt_ms(0.99)} ms, allowed are {self.limits.p99_ms}")
+        halves = ((device, abs(dts[(len(dts) - 1) // 2])) for device, dts in sorted(self.device_dt_ms.items()))
+        found += [
+            f"half of the rows of {device} within {half_ms} ms, allowed are {self.limits.half_ms}"
+            for device, half_ms in halves
+            if half_ms > self.limits.half_ms
+        ]
         return tuple(found)
 
     @property
     def ok(self) -> bool:
         """Whether no rule was broken."""
         return not self.complaints
+
+    @property
+    def row_dt_ms(self) -> tuple[int, ...]:
+        """Of all devices, sorted by size."""
+        return tuple(sorted((dt for dts in self.device_dt_ms.values() for dt in dts), key=abs))
 
     def dt_ms(self, share: float) -> int:
         """This share of the rows is at most so far off, either way."""
@@ -179,7 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         series = {(truth.kind, truth.device) for truth in truths}
         points = store_points.from_sqlite(options.sqlite, options.gateway, series)
     outages = [Outage(*span) for span in options.kill] + [Outage(first, last, 0) for first, last in options.down]
-    report = check(truths, points, outages, Limits(options.within_ms, options.p99_ms))
+    report = check(
+        truths, points, outages, Limits(options.within_ms, options.p99_ms, half_ms=max(HALF_MS, options.p99_ms))
+    )
     sys.stdout.write(report.text() + "\n")
     return 0 if report.ok else 1
 

@@ -85,9 +85,12 @@ def without(some: Sequence[T], pairs: Sequence[Pair], side: int) -> list[T]:
     return [one for one in some if id(one) not in gone]
 
 
-def row_dts(pairs: Sequence[Pair]) -> tuple[int, ...]:
-    """Per row of the store, its time less that of the first reply in it."""
-    return tuple(sorted((row[2] - at_ms for row, at_ms in _first_replies(pairs).items()), key=abs))
+def row_dts(pairs: Sequence[Pair]) -> dict[str, tuple[int, ...]]:
+    """By device, per row of the store its time less that of the first reply in it, the nearest first."""
+    dts: dict[str, list[int]] = defaultdict(list)
+    for row, at_ms in _first_replies(pairs).items():
+        dts[row[0]].append(row[2] - at_ms)
+    return {device: tuple(sorted(found, key=abs)) for device, found in dts.items()}
 
 
 def _later_replies(pairs: Sequence[Pair], left: Sequence[tuple[Sequence[Truth], Sequence[Point]]]) -> list[Pair]:

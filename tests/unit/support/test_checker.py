@@ -110,6 +110,17 @@ def test_a_wrong_time_is_found() -> None:
     assert "+303 ms" in report.text()
 
 
+def test_the_nearer_half_of_each_devices_rows_is_on_time() -> None:
+    """Rule 4: a busy machine makes some rows late; a wrong moment makes all of a device late, among many others."""
+    truths, points = ramp(40)
+    busy = [replace(one, at_ms=one.at_ms + 60 * (n % 3 == 0)) for n, one in enumerate(points)]
+    assert check(truths, busy, limits=Limits(p99_ms=200)).ok
+    other = [replace(one, device="meter-2", at_ms=one.at_ms + 25) for one in points[:2]]
+    truths += [replace(one, device="meter-2") for one in truths[:2]]
+    report = check(truths, [*points, *other], limits=Limits(p99_ms=200))
+    assert report.complaints == ("half of the rows of meter-2 within 25 ms, allowed are 20",)
+
+
 def test_a_duplicate_is_found() -> None:
     """Rule 1: exactly once; a value stored at two times."""
     truths, points = ramp(10)
@@ -250,7 +261,7 @@ def test_the_limits_can_be_set() -> None:
     """A slow line needs a wider window."""
     truths, points = [truth(0)], [point(300)]
     assert not check(truths, points).ok
-    assert check(truths, points, limits=Limits(within_ms=400, p99_ms=300)).ok
+    assert check(truths, points, limits=Limits(within_ms=400, p99_ms=300, half_ms=300)).ok
 
 
 def test_only_the_first_offences_are_shown() -> None:
