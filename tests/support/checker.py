@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import store_points
-from tests.support.checker_matching import Key, Pair, Truth, in_step, matched, row_dts, same, without
+from tests.support.checker_matching import ROW_MS, Key, Pair, Truth, in_step, matched, row_dts, same, without
 from tests.support.store_points import Point
 
 WITHIN_MS = 200
@@ -69,6 +69,7 @@ class Limits:
     p99_ms: int = P99_MS
     start_ms: int = START_MS
     half_ms: int = HALF_MS
+    row_ms: int = ROW_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def check(
     limits = limits or Limits()
     truths = sorted(truths, key=lambda truth: truth.at_ms)
     points = sorted(points, key=lambda point: point.at_ms)
-    pairs = matched(truths, points, limits.within_ms)
+    pairs = matched(truths, points, limits.within_ms, limits.row_ms)
     stored = {id(truth) for truth, _ in pairs}
     taken = {id(point) for _, point in pairs}
     excuse = _Excuses(truths, stored, outages, limits.start_ms)
