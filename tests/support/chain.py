@@ -22,7 +22,7 @@ from typing import Protocol
 from gateway.app.demo_site import ioc_text, site_text
 from gateway.control.client import SocketClient, first
 from gateway.errors import GatewayError
-from tests.support.checker import BOUND_MS, Outage
+from tests.support.checker import BOUND_MS, Outage, Refused
 from tests.support.servers import free_port
 
 STOP_S = 15.0
@@ -122,7 +122,10 @@ class Chain:
     driver: str = "own"
     gateway_away: list[Outage] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     _offline_ms: int = 0
+    _late: dict[str, int] = field(default_factory=dict)  # frames that this life of the gateway counts, by device
+    _looked_ms: int = 0  # when it last told
     _waits: deque[tuple[int, float]] = field(default_factory=deque)  # (at ms, waited ms) of this life of the gateway
 
     def __post_init__(self) -> None:
@@ -207,6 +210,7 @@ class Chain:
         victim.start()
         if name == "gateway":
             self._waits.clear()
+            self._late.clear()
             self.gateway_away.append(Outage(at, now_ms(), bound_ms))
 
     def _watch(self, seconds: float) -> None:
@@ -216,7 +220,22 @@ class Chain:
             if not self._online():
                 self._offline_ms = now_ms()
             self._kept_waiting_ms()
+            self._note_refused()
             time.sleep(POLL_S)
+
+    def _note_refused(self) -> None:
+        """What a stream sent and the gateway counts as read too late, since the last look."""
+        try:
+            counters = asyncio.run(first(SocketClient(self.folder / "spool" / "control.sock"), "counters"))
+        except GatewayError:
+            return
+        assert isinstance(counters, list)
+        at = now_ms()
+        for name, labels, value in counters:
+            if name == "frames_late" and value > (before := self._late.get(labels["device"], 0)):
+                self.refused.append(Refused(labels["device"], self._looked_ms, at, int(value) - before))
+                self._late[labels["device"]] = int(value)
+        self._looked_ms = at
 
     def _kept_waiting_ms(self) -> float:
         """How long the gateway was kept from running in the last WAIT_SPAN_MS: a bound is counted in time to work in.

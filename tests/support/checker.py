@@ -15,6 +15,7 @@ Rules
 3. A stream speaks whether or not the gateway is ready. Its values are required from the first one that was stored after
    each start of the gateway on, and in any case START_MS after it. One that speaks more often than it is to be
    reported is `sampled`: nothing is owed before a period has passed since the last one that was stored.
+   One that the gateway counts as refused, because it was read too late for its time to be known, is `late`.
 4. How far the rows are from their first replies is reported: half of them, 99 % and the worst. Limits are HALF_MS for
    the nearer half of each device's rows, and P99_MS for 99 % of all. A busy machine makes some rows late, so the second
    is for one that has nothing else to do; a time taken from another moment of the exchange makes all rows of a device
@@ -59,6 +60,16 @@ class Outage:
     def covers(self, at_ms: int) -> bool:
         """Whether a value of that time need not be stored."""
         return self.from_ms - self.bound_ms <= at_ms <= self.to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The gateway counted so many frames of a stream as read too late (`frames_late`) between two looks at it."""
+
+    device: str
+    from_ms: float
+    to_ms: float
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +168,11 @@ class Report:
 
 
 def check(
-    truths: Iterable[Truth], points: Iterable[Point], outages: Sequence[Outage] = (), limits: Limits | None = None
+    truths: Iterable[Truth],
+    points: Iterable[Point],
+    outages: Sequence[Outage] = (),
+    limits: Limits | None = None,
+    refused: Sequence[Refused] = (),
 ) -> Report:
     """Compare."""
     limits = limits or Limits()
@@ -166,7 +181,7 @@ def check(
     pairs = matched(truths, points, limits.within_ms, limits.row_ms)
     stored = {id(truth) for truth, _ in pairs}
     taken = {id(point) for _, point in pairs}
-    excuse = _Excuses(truths, stored, outages, limits.start_ms)
+    excuse = _Excuses(truths, stored, outages, limits.start_ms, refused)
     missing = [truth for truth in truths if id(truth) not in stored]
     excused = Counter(why for truth in missing if (why := excuse(truth)))
     required = [truth for truth in missing if not excuse(truth)]
@@ -209,7 +224,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Excuses:
     """Why a truth value that is not stored may be missing; "" when there is no reason."""
 
-    def __init__(self, truths: Sequence[Truth], stored: set[int], outages: Sequence[Outage], start_ms: int) -> None:
+    def __init__(
+        self,
+        truths: Sequence[Truth],
+        stored: set[int],
+        outages: Sequence[Outage],
+        start_ms: int,
+        refused: Sequence[Refused],
+    ) -> None:
+        self._late = set(_late(truths, stored, refused))
         self._outages = outages
         self._start_ms = start_ms
         self._starts = [-math.inf, *sorted(outage.to_ms for outage in outages)]
@@ -232,6 +255,8 @@ class _Excuses:
             return "outage"
         if truth.via == "stream" and self._not_ready(truth):
             return "not_ready"
+        if (truth.device, truth.n) in self._late:
+            return "late"
         if id(truth) in self._not_due:
             return "sampled"
         groups = self._groups.get((truth.device, truth.via, truth.n), set())
@@ -257,6 +282,14 @@ class _Excuses:
 
     def _start(self, at_ms: int) -> float:
         return max(start for start in self._starts if start <= at_ms)
+
+
+def _late(truths: Sequence[Truth], stored: set[int], refused: Sequence[Refused]) -> Iterable[tuple[str, int]]:
+    """The frames (device, n) that are not stored and were refused: of each count no more than it has."""
+    for one in refused:
+        here = [truth for truth in truths if truth.device == one.device and one.from_ms <= truth.at_ms <= one.to_ms]
+        frames = {truth.n for truth in here if truth.via == "stream"} - {t.n for t in here if id(t) in stored}
+        yield from ((one.device, n) for n in sorted(frames)[: one.frames])
 
 
 # offences ------------------------------------------------------------------------------------------------------------

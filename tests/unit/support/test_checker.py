@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ioc.store.sqlite import SqliteStore
 from tests.support import checker, store_points
-from tests.support.checker import Limits, Outage, Report, check
+from tests.support.checker import Limits, Outage, Refused, Report, check
 from tests.support.checker_matching import Truth
 from tests.support.store_points import Point
 
@@ -229,6 +229,17 @@ def test_a_stream_is_owed_from_the_first_stored_value_on() -> None:
     assert report.excused == {"not_ready": 6, "outage": 4}
     holed = [one for one in late_start if one.at_ms - T0 != 40_000]
     assert offences(check(truths, holed, outage)) == [("missing", 40_000)]
+
+
+def test_a_frame_that_the_gateway_refused_is_late() -> None:
+    """Rule 3: as many as it counts, of that device, in that time; another hole is a loss."""
+    truths = [truth(at, float(at), via="stream") for at in range(0, 60_000, 1000)]
+    points = [point(at, float(at)) for at in range(0, 60_000, 1000) if at not in {30_000, 31_000, 50_000}]
+    told = Refused("meter-1", T0 + 29_500, T0 + 31_500, 1)
+    report = check(truths, points, refused=[told])
+    assert report.excused == {"late": 1}
+    assert offences(report) == [("missing", 31_000), ("missing", 50_000)]
+    assert check(truths, points, refused=[replace(told, device="meter-2")]).excused == {}
 
 
 def test_a_stream_that_is_never_stored_is_found() -> None:
