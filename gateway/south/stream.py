@@ -122,9 +122,10 @@ class StreamLoop:
             self._look_at_the_clock()
 
     async def _look(self, stream: ByteStream) -> tuple[bytes, "_Came"]:
-        """What came, and when. A look that found nothing was done at its deadline, however late we are told."""
+        """What came, and when; at the stop, what is there already. A look in vain was over at its deadline."""
         deadline_ns = min(self._wake() * NS_PER_MS, self._clock.boot_ns() + LOOK_MS * NS_PER_MS)
-        data, at_ns = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, deadline_ns)) or (b"", 0)
+        found = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, deadline_ns))
+        data, at_ns = (stream.drain_input(), self._clock.boot_ns()) if found is None else found
         came = _Came(BootMs(at_ns // NS_PER_MS), at_ns - self._looked_ns > LATE_MS * NS_PER_MS)
         self._looked_ns = max(self._looked_ns, at_ns if data else min(deadline_ns, at_ns))
         if data:

@@ -365,6 +365,16 @@ async def test_frames_that_waited_are_not_taken_for_new_ones() -> None:
     assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 3
 
 
+async def test_a_frame_that_came_before_the_stop_is_taken() -> None:
+    """A process that is short of time is told to stop before it has read what is there."""
+    bench = Bench(1000)
+    bench.says(0, _frame("1.0"))
+    async with bench.running():
+        await bench.clock.advance(1050)
+        bench.says(1050, _frame("2.0"))
+    assert [row.values for row in bench.rows] == [(1.0,), (2.0,)]
+
+
 async def test_one_frame_that_waited_is_not_given_the_time_of_its_read() -> None:
     """Other tasks kept the loop for 365 ms: the frame came somewhere in it. The next one has its time again."""
     bench = Bench(1000)
