@@ -3,13 +3,19 @@
 A frame is due when the group's period has passed since the last one taken was due, less a tolerance: half of the time
 between two frames, and at most a quarter of the period. So a device that sends once a second fills a period of one
 second without a hole, in spite of its crystal, and of a process that was late for one frame; and a faster one is
-sampled, never queued. A row's time is that of the read
-which brought the first byte of its frame. Where one read brings what took the device longer than LATE_MS to send, the
-bytes have waited (a process that stood still) and nobody knows how long: none of these frames is taken. A device that
-has sent no good frame for SILENT_PERIODS of its own is down. Other sentences of the same device are passed over.
+sampled, never queued.
+
+A row's time is that of the read which brought the first byte of its frame. Bytes that may have waited longer than
+LATE_MS (a process that stood still, a slow opening) would get a wrong time, and nobody knows the right one: no frame
+that began with them is taken. Two signs tell it: one read brings what took the device longer than LATE_MS to send; or
+nobody had looked for so long before that read, as the loop looks every LOOK_MS whether something comes or not.
+
+A device that has sent no good frame for SILENT_PERIODS of its own is down. Other sentences of the same device are
+passed over.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -36,7 +42,7 @@ from gateway.wire.documents import SouthStatus
 
 READ_MAX_BYTES = 4096
 SILENT_PERIODS, SILENT_MS_MIN = 3, 3000
-LATE_MS = 200
+LATE_MS, LOOK_MS = 200, 100
 NS_PER_MS = 1_000_000
 
 
@@ -69,7 +75,9 @@ class StreamLoop:
         self._counters = counters
         self._on_event = on_event
         self._stop = Stop()
-        self._door = Door(bus.name, lambda: opener(bus, clock), clock, counters, random, on_event, self._stop)
+        self._opener = opener
+        self._door = Door(bus.name, self._open, clock, counters, random, on_event, self._stop)
+        self._looked_ns = clock.boot_ns()  # what comes from now on came after it
         self._rows = Rows(bus.name, counters, on_row)
         self._samplers = [_Sampler(polled, source.period_ms) for polled in self._device.polled]
         self._silent_ms = max(SILENT_PERIODS * source.period_ms, SILENT_MS_MIN)
@@ -99,19 +107,32 @@ class StreamLoop:
         """As `bus.Loop`."""
         return self._rows.newest
 
+    async def _open(self) -> ByteStream:
+        """What comes while it is being opened waits until all others let us look."""
+        self._looked_ns = self._clock.boot_ns()
+        return await self._opener(self._bus, self._clock)
+
     async def _listen(self, stream: ByteStream) -> None:
-        frames = TimedFrames[BootMs](FrameReader(self._source.framing))
+        frames = TimedFrames[_Came](FrameReader(self._source.framing))
         self._last_good = self._clock.boot_ms()
         while not self._stop.asked():
             await self._set_up(stream)
-            came = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, self._wake() * NS_PER_MS))
-            data, at_ns = came or (b"", 0)
-            if data:
-                self.trace.note(at_ns, data, sent=False)
-            self._take_all(list(frames.feed(data, BootMs(at_ns // NS_PER_MS))))
+            data, came = await self._look(stream)
+            self._take_all(list(frames.feed(data, came)))
             if frames.bad:
                 self._fail(Quality.BAD_REPLY, frames.take_bad())
             self._look_at_the_clock()
+
+    async def _look(self, stream: ByteStream) -> tuple[bytes, "_Came"]:
+        """What came, and when; at the stop, what is there already. A look in vain was over at its deadline."""
+        deadline_ns = min(self._wake() * NS_PER_MS, self._clock.boot_ns() + LOOK_MS * NS_PER_MS)
+        found = await self._stop.unless_asked(stream.read(READ_MAX_BYTES, deadline_ns))
+        data, at_ns = (stream.drain_input(), self._clock.boot_ns()) if found is None else found
+        came = _Came(BootMs(at_ns // NS_PER_MS), at_ns - self._looked_ns > LATE_MS * NS_PER_MS)
+        self._looked_ns = max(self._looked_ns, at_ns if data else min(deadline_ns, at_ns))
+        if data:
+            self.trace.note(at_ns, data, sent=False)
+        return data, came
 
     async def _set_up(self, stream: ByteStream) -> None:
         """Tell it what its profile says, where that is due: at the first opening, and while it is silent."""
@@ -124,6 +145,7 @@ class StreamLoop:
             stream.write(data)
             self.trace.note(self._clock.boot_ns(), data, sent=True)
             await self._stop.unless_asked(self._clock.sleep_until(BootMs(self._clock.boot_ms() + step.pause_ms)))
+        self._looked_ns = self._clock.boot_ns()  # the stream has noted when it came
 
     def _wake(self) -> BootMs:
         """When something has to be said even if nothing comes."""
@@ -142,14 +164,15 @@ class StreamLoop:
         if self._down and self._setting_up:
             self._setting_up.lost()
 
-    def _take_all(self, frames: Sequence[tuple[bytes, BootMs]]) -> None:
+    def _take_all(self, frames: Sequence[tuple[bytes, "_Came"]]) -> None:
         """Those of one read."""
-        if (len(frames) - 1) * self._source.period_ms > LATE_MS:
-            self._counters.add("frames_late", len(frames), bus=self._bus.name, device=self._device.name)
-            self._heard()
-            return
-        for frame, at in frames:
-            self._take(frame, at)
+        many = (len(frames) - 1) * self._source.period_ms > LATE_MS
+        for frame, came in frames:
+            if many or came.late:
+                self._count("frames_late")
+                self._heard()
+            else:
+                self._take(frame, came.at)
 
     def _take(self, frame: bytes, at: BootMs) -> None:
         if not concerns(self._source.parse, frame):
@@ -196,6 +219,14 @@ class StreamLoop:
 
     def _tell(self, code: str, detail: str) -> None:
         self._on_event(Event(self._clock.boot_ms(), self._device.name, code, detail, urgent=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """Of some bytes: when they were read, and whether they may have waited too long for that to be their time."""
+
+    at: BootMs
+    late: bool
 
 
 class _Sampler:

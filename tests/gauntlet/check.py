@@ -96,7 +96,7 @@ def judge(folder: Path) -> Verdict:
 def weigh(seen: Evidence) -> Verdict:
     """Pure."""
     truths = [_marked(truth, seen) for truth in seen.truths]
-    report = checker.check(truths, seen.points, _outages(seen.done), Limits(WITHIN_MS, P99_MS))
+    report = checker.check(truths, seen.points, _outages(seen.done), Limits(WITHIN_MS, P99_MS, half_ms=P99_MS))
     kept, forgiven = _forgiven(report.offences, seen)
     complaints = [str(offence) for offence in kept]
     complaints += [

@@ -132,16 +132,16 @@ def test_a_module_that_fails_is_an_event(written: Path) -> None:
         "PROTOCOL = P()\n"
     )
     main, _slave = os.openpty()
+    port = written / "line-07"
+    port.symlink_to(os.ttyname(_slave))
     try:
-        port = written / "line-07"
-        port.unlink(missing_ok=True)
-        port.symlink_to(os.ttyname(_slave))
         for path, cause in ((broken, "ZeroDivisionError: division by zero"), (written / "dist", "ModuleNotFoundError")):
             events = _read(written, compiled, 0, 2, path)["events"]
             assert events[0][:2] == ["sounder-07", "protocol_failed"], events
             assert cause in events[0][2]
             assert ["sounder-07", "device_down"] in [event[:2] for event in events]
     finally:
+        port.unlink()  # it would lead to whoever gets that terminal next, and a simulator leaves that alone
         os.close(main)
         os.close(_slave)
 

@@ -21,7 +21,9 @@ BEFORE_S, LOST_S = 4.0, 10.0  # of load: before the copy is taken, and between t
 AUDIT_S = 90.0  # the gateway's next status may be a minute away
 RECALL_S = 120
 AWAY_S = 6.0
-LIMITS = checker.Limits(within_ms=1_500, p99_ms=1_500)  # nothing is lost or made up; how exact times are, others test
+LIMITS = checker.Limits(
+    within_ms=1_500, p99_ms=1_500, half_ms=1_500
+)  # nothing is lost or made up; how exact times are, others test
 
 Points: TypeAlias = Callable[[], list[store_points.Point]]  # what the store holds now
 Step: TypeAlias = Callable[[], None]

@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,13 +22,14 @@ from typing import Protocol
 from gateway.app.demo_site import ioc_text, site_text
 from gateway.control.client import SocketClient, first
 from gateway.errors import GatewayError
-from tests.support.checker import BOUND_MS, Outage
+from tests.support.checker import BOUND_MS, Outage, Refused
 from tests.support.servers import free_port
 
 STOP_S = 15.0
 READY_S = 20.0
 POLL_S = 0.1
 DRAIN_S = 60.0
+WAIT_SPAN_MS = 3_000  # of how long before a kill it counts that the gateway was kept from running
 OFFLINE_BOUND_MS = BOUND_MS - 1_000 + 10_000  # while nobody listens an open batch may be 10 s old
 
 
@@ -57,6 +60,14 @@ class Command:
         """Of the running process."""
         assert self._process is not None
         return self._process.pid
+
+    def waited_ms(self) -> float:
+        """How long its threads stood ready and no processor took them, since they began: the kernel's own count."""
+        waited_ns = 0
+        for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat") if self._process else ():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                waited_ns += int(thread.read_text().split()[1])
+        return waited_ns / 1e6
 
     def start(self) -> None:
         """Return once started; it waits by itself for what it needs."""
@@ -111,7 +122,11 @@ class Chain:
     driver: str = "own"
     gateway_away: list[Outage] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     _offline_ms: int = 0
+    _late: dict[str, int] = field(default_factory=dict)  # frames that this life of the gateway counts, by device
+    _looked_ms: int = 0  # when it last told
+    _waits: deque[tuple[int, float]] = field(default_factory=deque)  # (at ms, waited ms) of this life of the gateway
 
     def __post_init__(self) -> None:
         self.site, self.ioc, self.truth = self.folder / "site.toml", self.folder / "ioc.toml", self.folder / "truth"
@@ -188,12 +203,15 @@ class Chain:
 
     def _kill(self, name: str, victim: Restartable, away_s: float) -> None:
         at = now_ms()
+        bound_ms = self._bound_ms(at) + (self._kept_waiting_ms() if name == "gateway" else 0)
         victim.kill()
         self.killed.append(name)
         time.sleep(away_s)
         victim.start()
         if name == "gateway":
-            self.gateway_away.append(Outage(at, now_ms(), self._bound_ms(at)))
+            self._waits.clear()
+            self._late.clear()
+            self.gateway_away.append(Outage(at, now_ms(), bound_ms))
 
     def _watch(self, seconds: float) -> None:
         """Wait, and note when the gateway was last seen without a broker (or not at all): its bound is longer then."""
@@ -201,7 +219,34 @@ class Chain:
         while time.monotonic() < end:
             if not self._online():
                 self._offline_ms = now_ms()
+            self._kept_waiting_ms()
+            self._note_refused()
             time.sleep(POLL_S)
+
+    def _note_refused(self) -> None:
+        """What a stream sent and the gateway counts as read too late, since the last look."""
+        try:
+            counters = asyncio.run(first(SocketClient(self.folder / "spool" / "control.sock"), "counters"))
+        except GatewayError:
+            return
+        assert isinstance(counters, list)
+        at = now_ms()
+        for name, labels, value in counters:
+            if name == "frames_late" and value > (before := self._late.get(labels["device"], 0)):
+                self.refused.append(Refused(labels["device"], self._looked_ms, at, int(value) - before))
+                self._late[labels["device"]] = int(value)
+        self._looked_ms = at
+
+    def _kept_waiting_ms(self) -> float:
+        """How long the gateway was kept from running in the last WAIT_SPAN_MS: a bound is counted in time to work in.
+
+        That is evidence of this process, not of the machine: where nothing keeps it, it adds nothing.
+        """
+        now, waited_ms = now_ms(), self.gateway.waited_ms()
+        self._waits.append((now, waited_ms))
+        while self._waits[0][0] < now - WAIT_SPAN_MS:
+            self._waits.popleft()
+        return min(max(0.0, waited_ms - self._waits[0][1]), WAIT_SPAN_MS)
 
     def _bound_ms(self, at_ms: int) -> float:
         """A batch that was opened offline may still have been open `BOUND_MS` after the gateway was seen offline."""

@@ -45,7 +45,7 @@ def same(value: Scalar) -> tuple[str, Scalar]:
     return "number", float(value)
 
 
-def matched(truths: Sequence[Truth], points: Sequence[Point], within_ms: int) -> list[Pair]:
+def matched(truths: Sequence[Truth], points: Sequence[Point], within_ms: int, row_ms: int = ROW_MS) -> list[Pair]:
     """Equal values of a series, one to one, both in time order, the nearest first."""
     waiting_truths: dict[object, list[Truth]] = defaultdict(list)
     waiting_points: dict[object, list[Point]] = defaultdict(list)
@@ -62,7 +62,7 @@ def matched(truths: Sequence[Truth], points: Sequence[Point], within_ms: int) ->
             pairs += found
             some, theirs = without(some, found, 0), without(theirs, found, 1)
         late += [(some, theirs)] if some and theirs else []
-    return pairs + _later_replies(pairs, late)
+    return pairs + _later_replies(pairs, late, row_ms)
 
 
 def in_step(truths: Sequence[Truth], points: Sequence[Point], window_ms: int, later_ms: int = 0) -> list[Pair]:
@@ -85,18 +85,23 @@ def without(some: Sequence[T], pairs: Sequence[Pair], side: int) -> list[T]:
     return [one for one in some if id(one) not in gone]
 
 
-def row_dts(pairs: Sequence[Pair]) -> tuple[int, ...]:
-    """Per row of the store, its time less that of the first reply in it."""
-    return tuple(sorted((row[2] - at_ms for row, at_ms in _first_replies(pairs).items()), key=abs))
+def row_dts(pairs: Sequence[Pair]) -> dict[str, tuple[int, ...]]:
+    """By device, per row of the store its time less that of the first reply in it, the nearest first."""
+    dts: dict[str, list[int]] = defaultdict(list)
+    for row, at_ms in _first_replies(pairs).items():
+        dts[row[0]].append(row[2] - at_ms)
+    return {device: tuple(sorted(found, key=abs)) for device, found in dts.items()}
 
 
-def _later_replies(pairs: Sequence[Pair], left: Sequence[tuple[Sequence[Truth], Sequence[Point]]]) -> list[Pair]:
+def _later_replies(
+    pairs: Sequence[Pair], left: Sequence[tuple[Sequence[Truth], Sequence[Point]]], row_ms: int
+) -> list[Pair]:
     """What stands in a row whose first reply is matched, and came in a later one."""
     first = _first_replies(pairs)
     found: list[Pair] = []
     for truths, points in left:
         begun = [point for point in points if point.row in first]
-        found += in_step(truths, begun, 0, ROW_MS)
+        found += in_step(truths, begun, 0, row_ms)
     return found
 
 

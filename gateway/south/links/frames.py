@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from gateway.protocols.framing import FrameReader
 
-At = TypeVar("At", bound=int)  # boot ms, or boot ns
+At = TypeVar("At")  # boot ms or boot ns, and what else is known of a read
 
 
 class TimedFrames(Generic[At]):

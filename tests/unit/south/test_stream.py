@@ -13,7 +13,7 @@ import pytest
 from gateway.clock.kernel import SystemClock
 from gateway.counters import Counters
 from gateway.errors import LinkDown
-from gateway.model import Event, Group, Quality, Row
+from gateway.model import BootMs, Event, Group, Quality, Row
 from gateway.profile.profile import Field, Line, SerialSource
 from gateway.protocols.declared import SetupStep
 from gateway.protocols.framing import Framing
@@ -39,6 +39,7 @@ FRAMING = Framing(
     checksum_text=True,
 )
 PARSE = Parse("split", content_from=1, content_until=-3, require=(("1", "M"),))
+NEVER_NS = 1 << 62
 SPEED = Field("speed", "wind_speed", "m/s", "f", 1, part="0")
 
 
@@ -56,12 +57,23 @@ def _bus(endpoint: str, *periods_ms: int, sent_every_ms: int = 1000, source: Ser
     return Bus("bus-1", "stream", "own", endpoint, Line(), (Device("wind", a_profile([SPEED], source), 0, groups),))
 
 
+class StillStream(MemoryStream):
+    """One whose reader does not come back while the process stands `still`, whatever its deadline."""
+
+    still = False
+
+    async def read(self, max_bytes: int, deadline_ns: int) -> tuple[bytes, int]:
+        """As `ByteStream`."""
+        return await super().read(max_bytes, NEVER_NS if self.still else deadline_ns)
+
+
 class Bench:
     """A sensor that sends by itself, in virtual time."""
 
     def __init__(self, *periods_ms: int, sent_every_ms: int = 1000, source: SerialSource | None = None) -> None:
         self.clock, self.counters = FakeClock(), Counters()
-        self.stream = MemoryStream(self.clock)
+        self.stream = StillStream(self.clock)
+        self.opening_ms = 0
         self.missing = False
         self.greeting: tuple[int, bytes] | None = None  # what comes so many ms after the port was opened
         self.start = self.clock.boot_ms()
@@ -104,6 +116,8 @@ class Bench:
         assert (bus.name, clock) == ("bus-1", self.clock)
         if self.missing:
             raise LinkDown("no such port")
+        if self.opening_ms:
+            await self.clock.sleep_until(BootMs(self.clock.boot_ms() + self.opening_ms))
         if self.greeting:
             self.says(self.clock.boot_ms() - self.start + self.greeting[0], self.greeting[1])
         return self.stream
@@ -302,7 +316,7 @@ async def test_a_port_that_vanishes_is_opened_again() -> None:
     bench.says(0, _frame("1"))
     async with bench.running():
         await bench.clock.advance(500)
-        old, bench.stream = bench.stream, MemoryStream(bench.clock)
+        old, bench.stream = bench.stream, StillStream(bench.clock)
         old.vanish("unplugged")
         bench.says(5000, _frame("2"))
         await bench.clock.advance(10_000)
@@ -349,6 +363,44 @@ async def test_frames_that_waited_are_not_taken_for_new_ones() -> None:
         await bench.clock.advance(13_000)
     assert [(row.values, row.at - bench.start) for row in bench.rows] == [((1.0,), 0), ((5.0,), 12_400)]
     assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 3
+
+
+async def test_a_frame_that_came_before_the_stop_is_taken() -> None:
+    """A process that is short of time is told to stop before it has read what is there."""
+    bench = Bench(1000)
+    bench.says(0, _frame("1.0"))
+    async with bench.running():
+        await bench.clock.advance(1050)
+        bench.says(1050, _frame("2.0"))
+    assert [row.values for row in bench.rows] == [(1.0,), (2.0,)]
+
+
+async def test_one_frame_that_waited_is_not_given_the_time_of_its_read() -> None:
+    """Other tasks kept the loop for 365 ms: the frame came somewhere in it. The next one has its time again."""
+    bench = Bench(1000)
+    bench.says(1000, _frame("1.0"))
+    bench.says(2300, _frame("2.0")[:3])  # read then; it came at 1985
+    bench.says(2310, _frame("2.0")[3:])
+    bench.says(2985, _frame("3.0"))
+    async with bench.running():
+        await bench.clock.advance(1900)
+        bench.stream.still = True
+        await bench.clock.advance(405)
+        bench.stream.still = False
+        await bench.clock.advance(1000)
+    assert [(row.values, row.at - bench.start) for row in bench.rows] == [((1.0,), 1000), ((3.0,), 2985)]
+    assert bench.counters.get("frames_late", bus="bus-1", device="wind") == 1
+
+
+async def test_a_frame_that_waited_for_the_opening_is_not_taken() -> None:
+    """The port was open and nobody looked yet: the process was still starting."""
+    bench = Bench(1000)
+    bench.opening_ms = 365
+    bench.says(365, _frame("1.0"))
+    bench.says(1000, _frame("2.0"))
+    async with bench.running():
+        await bench.clock.advance(1100)
+    assert bench.times == [1000]
 
 
 async def test_frames_of_a_burst_are_not_late() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ioc.store.sqlite import SqliteStore
 from tests.support import checker, store_points
-from tests.support.checker import Limits, Outage, Report, check
+from tests.support.checker import Limits, Outage, Refused, Report, check
 from tests.support.checker_matching import Truth
 from tests.support.store_points import Point
 
@@ -110,6 +110,17 @@ def test_a_wrong_time_is_found() -> None:
     assert "+303 ms" in report.text()
 
 
+def test_the_nearer_half_of_each_devices_rows_is_on_time() -> None:
+    """Rule 4: a busy machine makes some rows late; a wrong moment makes all of a device late, among many others."""
+    truths, points = ramp(40)
+    busy = [replace(one, at_ms=one.at_ms + 60 * (n % 3 == 0)) for n, one in enumerate(points)]
+    assert check(truths, busy, limits=Limits(p99_ms=200)).ok
+    other = [replace(one, device="meter-2", at_ms=one.at_ms + 25) for one in points[:2]]
+    truths += [replace(one, device="meter-2") for one in truths[:2]]
+    report = check(truths, [*points, *other], limits=Limits(p99_ms=200))
+    assert report.complaints == ("half of the rows of meter-2 within 25 ms, allowed are 20",)
+
+
 def test_a_duplicate_is_found() -> None:
     """Rule 1: exactly once; a value stored at two times."""
     truths, points = ramp(10)
@@ -163,7 +174,9 @@ def test_a_later_reply_belongs_to_its_row() -> None:
     row = [point(0, 1.0), point(0, 2.0, field="current")]
     assert check(truths, row).ok
     assert not check(truths[1:], row[1:]).ok
-    assert not check([truths[0], replace(truths[1], at_ms=T0 + 4000)], row).ok
+    slow = [truths[0], replace(truths[1], at_ms=T0 + 4000)]
+    assert not check(slow, row).ok
+    assert check(slow, row, limits=Limits(row_ms=5000)).ok
     assert not check([truths[0], replace(truths[1], at_ms=T0 - 900)], row).ok
 
 
@@ -218,6 +231,17 @@ def test_a_stream_is_owed_from_the_first_stored_value_on() -> None:
     assert offences(check(truths, holed, outage)) == [("missing", 40_000)]
 
 
+def test_a_frame_that_the_gateway_refused_is_late() -> None:
+    """Rule 3: as many as it counts, of that device, in that time; another hole is a loss."""
+    truths = [truth(at, float(at), via="stream") for at in range(0, 60_000, 1000)]
+    points = [point(at, float(at)) for at in range(0, 60_000, 1000) if at not in {30_000, 31_000, 50_000}]
+    told = Refused("meter-1", T0 + 29_500, T0 + 31_500, 1)
+    report = check(truths, points, refused=[told])
+    assert report.excused == {"late": 1}
+    assert offences(report) == [("missing", 31_000), ("missing", 50_000)]
+    assert check(truths, points, refused=[replace(told, device="meter-2")]).excused == {}
+
+
 def test_a_stream_that_is_never_stored_is_found() -> None:
     """Rule 3: ten seconds after a start there is no excuse left."""
     truths, points = ramp(30)
@@ -250,7 +274,7 @@ def test_the_limits_can_be_set() -> None:
     """A slow line needs a wider window."""
     truths, points = [truth(0)], [point(300)]
     assert not check(truths, points).ok
-    assert check(truths, points, limits=Limits(within_ms=400, p99_ms=300)).ok
+    assert check(truths, points, limits=Limits(within_ms=400, p99_ms=300, half_ms=300)).ok
 
 
 def test_only_the_first_offences_are_shown() -> None:
