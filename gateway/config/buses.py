@@ -15,7 +15,7 @@ from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Prof
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
 from gateway.protocols.declared import Poll
-from gateway.protocols.plugin import changes_baud
+from gateway.protocols.plugin import needs_port
 from gateway.site import Bus, Device, Polled, Report, Serve
 from gateway.toml_file import nearest
 from gateway.toml_lines import Step
@@ -154,8 +154,8 @@ class _Compiler:
                     f"{device.name} sends by itself, and a converter may keep what it sent: {bus.name} needs a port"
                 )
                 self._findings.report("wrong_bus", detail, "bus", n, "host")
-            elif isinstance(source, ProtocolSource) and changes_baud(plugins.find(source.protocol)):
-                detail = f"{source.protocol} changes the speed, and a converter does not: {bus.name} needs a port"
+            elif isinstance(source, ProtocolSource) and (why := needs_port(plugins.find(source.protocol))):
+                detail = f"{source.protocol} {why}: {bus.name} needs a port"
                 self._findings.report("wrong_bus", detail, "bus", n, "host")
         if bus.framing:
             detail = f"{found[0].name} has a framing of its own: bytes are passed on as they are"

@@ -47,9 +47,17 @@ class SerialProtocol(Protocol):
         ...
 
 
-def changes_baud(protocol: SerialProtocol) -> bool:
-    """Whether its talks have a `SetBaud` in them: it says so by an attribute of this name, true."""
-    return getattr(protocol, "changes_baud", False) is True
+def needs_port(protocol: SerialProtocol) -> str:
+    """Why its devices cannot stand behind a converter that passes bytes on; "" when they can.
+
+    It says so by an attribute, true: `changes_baud` where its talks have a `SetBaud` in them, `sends_by_itself` where
+    what it hears need not be new.
+    """
+    if getattr(protocol, "changes_baud", False) is True:
+        return "changes the speed, and a converter does not"
+    if getattr(protocol, "sends_by_itself", False) is True:
+        return "sends by itself, and a converter may keep what it sent"
+    return ""
 
 
 def load(place: str) -> SerialProtocol:

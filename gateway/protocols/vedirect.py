@@ -36,6 +36,8 @@ _NAMED: Mapping[str, str | int] = {"ON": 1, "OFF": 0, "---": ""}
 class VeDirect:
     """The text protocol of one device on a line of its own."""
 
+    sends_by_itself = True
+
     def check(self, address: str, parts: Sequence[str]) -> None:
         """As `SerialProtocol`."""
         if address:

@@ -15,7 +15,7 @@ from gateway.counters import Counters
 from gateway.profile import plugins
 from gateway.profile.load import load
 from gateway.profile.profile import LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
-from gateway.protocols.plugin import changes_baud
+from gateway.protocols.plugin import needs_port
 from gateway.site import Device, Site
 from gateway.sources import shipped
 from gateway.south.bus import loops
@@ -60,7 +60,7 @@ def _devices(folder: Path) -> Iterator[str]:
 def _may_be_behind_a_converter(profile: Profile) -> bool:
     source = profile.source
     if isinstance(source, ProtocolSource):
-        return not changes_baud(plugins.find(source.protocol))
+        return not needs_port(plugins.find(source.protocol))
     return isinstance(source, SerialSource) and source.poll is not None
 
 

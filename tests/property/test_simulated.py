@@ -43,6 +43,8 @@ def answers(
 ) -> Iterator[tuple[tuple[int, ...], Answer, list[Value | None]]]:
     """Each read of the gateway's plan: the places of its fields, the answer, the values as decoded."""
     assert isinstance(profile.source, ModbusSource)
+    if profile.source.start:
+        device.answer(modbus_pdu.encode_request(profile.source.start.request), at)
     place = Place(profile.source.sunspec)
     while (question := place.question) is not None:
         place.answered(question, _data(device, question, at), BootMs(0))

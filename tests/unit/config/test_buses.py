@@ -213,6 +213,7 @@ def test_a_unit_id_comes_from_the_file_or_from_the_profile(tmp_path: Path) -> No
         (BUS + device("a", "gill/windsonic@1") + device("b", "xy/md02@1"), [("not_alone", "bus[0]")]),
         (HOST + device("a", "gill/windsonic@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
         (HOST + device("a", "generic/iec62056-21@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
+        (HOST + device("a", "victron/mppt@1", bus="tcp-1"), [("wrong_bus", "bus[0].host")]),
         (
             HOST + 'framing = "rtu"\n' + device("a", "gill/windsonic-polled@1", bus="tcp-1"),
             [("wrong_bus", "bus[0].framing")],
