@@ -64,6 +64,11 @@ class SpoolFile:
         if self._mark:
             self._mark.close()
 
+    @property
+    def told(self) -> Sequence[Stretch]:
+        """The stretches that the mark knew of when this file was opened."""
+        return news(self._word, ())[1]
+
     def catch_up(self) -> bool:
         """Whether the mark knew of more than the file: what is missing is now pending without a row, so a gap."""
         segment, ahead = news(self._word, self.view.stretches)

@@ -6,7 +6,7 @@ time between appends. What is not found by then is a gap `corrupt`. If the epoch
 highest is tried, and the rows themselves, which carry epoch, seq and id, tell which epochs there were.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
 from gateway.spool.meta import Meta
 from gateway.spool.migrate import NewerVersion
-from gateway.spool.row import Record
+from gateway.spool.row import Record, Stretch
 from gateway.spool.view import View
 
 STEP_IDS = 64
@@ -34,7 +34,7 @@ class Salvage:
         self._old: Database | None = _tried(lambda: _opened(folder), None)
         self.found = self.lost = 0
         if self._old is not None and not file.view.stretches:
-            view, meta, whole = read_small(self._old, file.gateway)
+            view, meta, whole = read_small(self._old, file.gateway, file.told)
             moving.plant(file, view, meta, whole=whole)
         file.catch_up()
         self.todo = self._wanted()
@@ -87,12 +87,16 @@ def _opened(folder: Folder) -> Database:
     return Database(str(folder.salvaging), make=False)
 
 
-def read_small(old: Database, gateway: str) -> tuple[View, Meta | None, bool]:
-    """All but the log, as far as it can be read, and whether table `settled` was read whole."""
+def read_small(old: Database, gateway: str, told: Sequence[Stretch] = ()) -> tuple[View, Meta | None, bool]:
+    """All but the log, as far as it can be read, and whether table `settled` was read whole.
+
+    `told` are the stretches by the mark. They may be behind, so of lost ones they say only where meta goes on from.
+    """
     meta = _tried(old.meta, None)
     none: tuple[Ranges, bool] = ({}, False)
     ranges, whole = _tried(old.ranges, none)
-    view = View(gateway, _tried(old.stretches, []), _tried(old.segments, {}), parked=_tried(old.parked, {}))
+    stretches = _tried(old.stretches, list[Stretch]()) or _led_to(meta, told)
+    view = View(gateway, stretches, _tried(old.segments, {}), parked=_tried(old.parked, {}))
     view.load(ranges)
     if view.stretches:
         last = view.stretches[-1]
@@ -104,6 +108,13 @@ def read_small(old: Database, gateway: str) -> tuple[View, Meta | None, bool]:
             meta = None  # it tells of another time than the epochs
         view.grow(max(by_log, last.last, last.first - 1))
     return view, meta, whole
+
+
+def _led_to(meta: Meta | None, told: Sequence[Stretch]) -> list[Stretch]:
+    """These, if meta goes on from the last of them; else none."""
+    if meta is None or not told or (told[-1].epoch, told[-1].shift) != (meta.epoch, meta.next_id - meta.next_seq):
+        return []
+    return list(told)
 
 
 def _present(view: View) -> SeqRanges:

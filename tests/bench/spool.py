@@ -11,8 +11,8 @@ Where the bytes of a batch of 8 KiB go, with the tables of version 1 (measured: 
                                                                                          = 31.2 KiB
 
 No index, no split: leaves are only appended. Settled ranges written after 20 seqs instead of with the next append would
-save 0.3. What would reach 30 is a transaction without meta, its counters read from the newest row instead (SEQ-1 and
-the recovery of a lost meta stand on it), and that is another version of the file.
+save 0.3. Smaller pages would reach 30 (docs/decisions/0038), and so would a transaction without meta, its counters read
+from the newest row instead (SEQ-1 and the recovery of a lost meta stand on it), which is another version of the file.
 """
 
 import asyncio

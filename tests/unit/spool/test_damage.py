@@ -203,6 +203,20 @@ async def test_lost_epochs_are_known_by_the_mark(box: Box) -> None:
     assert await box.seqs() == [4, 5, 6, 7, 8, 9, 10, 11]
 
 
+async def test_a_mark_that_is_behind_does_not_end_the_epoch(box: Box) -> None:
+    """SEQ-2, MARK-1: not flushed; with the epochs lost, meta says where numbers go on, and what is new is found."""
+    mark = (box.folder / "spool.mark").read_bytes()
+    await box.start()
+    assert [await box.append(), await box.append()] == [11, 12]
+    await box.spool.close()
+    (box.folder / "spool.mark").write_bytes(mark)
+    change(box, "UPDATE epoch SET first = first + 1")
+    await box.start()
+    await salvaged(box)
+    assert await box.append() == 13
+    assert await box.seqs() == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+
+
 async def test_pages_of_different_ages(box: Box) -> None:
     """DMG-6, SEQ-2: meta of an earlier page under a log that goes on: each row is intact, and together they lie."""
     path = box.folder / "spool.db"
