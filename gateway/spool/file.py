@@ -32,7 +32,7 @@ from gateway.spool import gaps, reading
 from gateway.spool.change import Change, Filing
 from gateway.spool.database import MEMORY, Damaged, Database, Ranges
 from gateway.spool.mark import Mark, news
-from gateway.spool.meta import VERSION, Meta, differ, merged_mark, rebuilt, risen
+from gateway.spool.meta import VERSION, Meta, differ, is_before, merged_mark, rebuilt, risen
 from gateway.spool.migrate import NewerVersion
 from gateway.spool.retention import Room
 from gateway.spool.row import Record, Stretch, batch_of
@@ -273,7 +273,7 @@ class SpoolFile:
         with self.db.transaction():
             for stretch in empty:
                 self.db.drop_stretch(stretch)
-            for number in [number for number in self.view.segments if number < floor]:
+            for number in [number for number in self.view.segments if is_before(number, floor)]:
                 self.db.drop_segment(number)
             self.db.put_ranges(
                 self.saved, {key: r for key, r in self.view.ranges().items() if key[1] in left or not key[1]}

@@ -12,6 +12,7 @@ from gateway.spool.file import SpoolFile
 from gateway.spool.folder import Folder
 from gateway.spool.keeper import RING_PAGES, Keeper, Place
 from gateway.spool.lock import Lock
+from gateway.spool.meta import BLIND_BLOCK, BLIND_BLOCKS, BLIND_FIRST
 from gateway.spool.moment import Moment
 from gateway.spool.retention import max_pages
 from gateway.spool.ring_mark import RingMark
@@ -19,8 +20,6 @@ from gateway.spool.salvage import Salvage
 
 EPOCH_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 EPOCH_LENGTH = 6
-BLIND_BIT = 40  # ids and segments of a ring that never saw its disk begin above 2**40, in a random block of 2**20
-BLIND_BLOCKS = 1 << 20
 RING_MARK = "spool.ring"
 
 
@@ -72,7 +71,7 @@ class Home:
 
     def blind(self) -> Place:
         """For a ring whose disk could not even be read: numbers that no spool has reached."""
-        base = (1 << BLIND_BIT) + self.draw(BLIND_BLOCKS) * BLIND_BLOCKS
+        base = BLIND_FIRST + self.draw(BLIND_BLOCKS) * BLIND_BLOCK
         return Place(next_id=base, segment=base)
 
     def move(self, ring: Keeper, disk: Keeper, moment: Moment, dated: list[Segment]) -> None:

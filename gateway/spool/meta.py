@@ -7,6 +7,8 @@ from gateway.model import TRUSTED, Segment, Trust
 from gateway.spool.row import Columns, Stretch
 
 VERSION = 1  # of the file; a newer one is set aside, never guessed at
+BLIND_FIRST = 1 << 40  # ids and segments of a ring that never saw its disk: from here on, in a random block
+BLIND_BLOCK = BLIND_BLOCKS = 1 << 20  # numbers in one; how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ def risen(meta: Meta, segment: Segment, last: int) -> Meta:
     if segment.clock is Trust.ESTIMATED:
         return replace(meta, estimated=max(meta.estimated, utc))
     return meta
+
+
+def is_before(number: int, floor: int) -> bool:
+    """Whether a segment was surely made before `floor`: blind blocks are drawn, so theirs rise within one only."""
+    return number < floor and (number < BLIND_FIRST or number // BLIND_BLOCK == floor // BLIND_BLOCK)
 
 
 def rebuilt(last_id: int, segments: Mapping[int, Segment], newest: tuple[int, int] | None) -> Meta:

@@ -11,7 +11,9 @@ import pytest
 from gateway.errors import SpoolFull
 from gateway.model import Segment, SeqRanges
 from gateway.spool.database import Damaged, Database
-from gateway.spool.keeper import Keeper
+from gateway.spool.home import Home
+from gateway.spool.keeper import Keeper, Place
+from gateway.spool.meta import BLIND_BLOCK, BLIND_FIRST
 from gateway.spool.spool import TEND_MS
 from gateway.spool.steps import RETRY_MS
 from gateway.spool.untold import SETTLED_MS_MAX
@@ -98,6 +100,27 @@ async def test_a_disk_that_failed_on_its_first_batch_keeps_its_epoch(tmp_path: P
     first = next(b for b in await spool.read(0, None, 10) if b.id.epoch == epoch)
     assert list(decode(first.enc, first.body).events[0].detail) == ["", 0, "new_spool"]
     await spool.close()
+
+
+async def test_rings_that_never_saw_their_disk_keep_their_times(
+    tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RING-4, FILE-3: their numbers are drawn, so those of a later ring may be lower; no time of a kept batch goes."""
+    bases = iter(Place(next_id=BLIND_FIRST + n * BLIND_BLOCK, segment=BLIND_FIRST + n * BLIND_BLOCK) for n in (7, 3))
+    monkeypatch.setattr(Home, "blind", lambda _home: next(bases))
+    box = Box(tmp_path)
+    await box.start()
+    for boot in ("one", "two"):
+        disk.failing, box.boot = True, f"{box.boot[:-3]}{boot}"
+        await box.restart()
+        await box.append()
+        disk.failing = False
+        await retry(box)
+    before = [(one.id, one.stamp) for one in await box.spool.read(0, None, 10)]
+    assert len(before) == 4  # of each ring its `epoch_start`, and one more
+    await box.restart()
+    assert [(one.id, one.stamp) for one in await box.spool.read(0, None, 10)] == before
+    await box.spool.close()
 
 
 async def test_a_ring_is_bounded_and_names_what_it_gives_up(box: Box, disk: FailingDisk) -> None:
