@@ -9,12 +9,12 @@ from gateway.config.alarms import compile_alarms, compile_fast
 from gateway.config.findings import Findings
 from gateway.config.gateway import BusConfig, DeviceConfig, GatewayConfig, SimulatorConfig
 from gateway.config.meaning import chunks, corrections, derived, no_report, report
+from gateway.config.talking import first_request, is_asked, not_shared
 from gateway.model import Group
 from gateway.profile import plugins
 from gateway.profile.profile import Field, Line, LocalSource, ModbusSource, Profile, ProtocolSource, SerialSource
 from gateway.profile.types import duration_ms, serial_line
 from gateway.protocols import declared
-from gateway.protocols.declared import Poll
 from gateway.protocols.plugin import needs_port
 from gateway.site import Bus, Device, Polled, Report, Serve
 from gateway.toml_file import nearest
@@ -132,7 +132,7 @@ class _Compiler:
         if not found:
             return ""
         for device in found if len(devices) > 1 else ():
-            if detail := _not_shared(device, devices):
+            if detail := not_shared(device, devices):
                 self._findings.report("not_alone", f"{detail}: nothing else can be on {bus.name}", "bus", n)
                 break
         if bus.host:
@@ -141,7 +141,7 @@ class _Compiler:
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "link")
         if bus.mode == "listen":
             self._findings.report("wrong_bus", f"{found[0].name} does not speak Modbus", "bus", n, "mode")
-        if not _is_asked(found[0]):
+        if not is_asked(found[0]):
             return "stream"
         return "talk_over_tcp" if bus.host else "talk"
 
@@ -149,7 +149,7 @@ class _Compiler:
         """Through a converter that passes bytes on, only what answers a question is sure to be new."""
         for device in found:
             source = device.profile.source
-            if not _is_asked(device):
+            if not is_asked(device):
                 detail = (
                     f"{device.name} sends by itself, and a converter may keep what it sent: {bus.name} needs a port"
                 )
@@ -225,7 +225,7 @@ class _Compiler:
         device = replace(device, derived=tuple(derived(n, entry, device, others, findings)))
         if bus.mode == "push":
             no_report(n, entry, findings)
-        asked = bus.mode == "poll" and (isinstance(device.profile.source, ModbusSource) or _is_asked(device))
+        asked = bus.mode == "poll" and (isinstance(device.profile.source, ModbusSource) or is_asked(device))
         fast = compile_fast(n, entry, device, findings, asked=asked)
         return replace(device, alarms=compile_alarms(n, entry, device, findings), fast=fast)
 
@@ -263,7 +263,7 @@ class _Compiler:
             return ""
         address = entry.address or poll.address
         try:
-            request = _request(poll, address)
+            request = first_request(poll, address)
             declared.reply_framing(poll, source.framing, address)
         except ValueError as error:
             self._findings.report("bad_value", str(error), "device", n, "address")
@@ -297,7 +297,7 @@ class _Compiler:
         source = profile.source if profile else None
         poll = source.poll if isinstance(source, SerialSource) else None
         try:
-            return _request(poll, entry.address or "") if poll else None
+            return first_request(poll, entry.address or "") if poll else None
         except ValueError:
             return None  # told where it stands
 
@@ -361,38 +361,6 @@ class _Compiler:
             problem = f"{period_ms} ms: from {least_ms} ms to one day"
             self._findings.report("impossible_period", problem, *steps)
         return period_ms
-
-
-def _request(poll: Poll, address: str) -> bytes:
-    """The first one; raises ValueError for an address that does not fit."""
-    return declared.request(poll, address, poll.channels[0][1] if poll.channels else "")
-
-
-def _poll_of(device: Device) -> Poll | None:
-    source = device.profile.source
-    return source.poll if isinstance(source, SerialSource) else None
-
-
-def _is_asked(device: Device) -> bool:
-    return isinstance(device.profile.source, ProtocolSource) or _poll_of(device) is not None
-
-
-def _not_shared(device: Device, others: Sequence[Device]) -> str:
-    """Why this serial device has to be alone; "" when it may share its line with these."""
-    source = device.profile.source
-    if isinstance(source, ProtocolSource):
-        alike = all(
-            isinstance(other.profile.source, ProtocolSource) and other.profile.source.protocol == source.protocol
-            for other in others
-        )
-        alone = plugins.find(source.protocol).alone(device.address)
-        return f"{device.name} does not say its address" if alone else "" if alike else f"{device.name} is another kind"
-    poll = _poll_of(device)
-    if poll is None:
-        return f"{device.name} sends by itself"
-    if not poll.shares:
-        return f"{device.name} does not say its address"
-    return "" if all(_poll_of(other) for other in others) else f"{device.name} does not speak Modbus"
 
 
 def _transport(bus: BusConfig) -> str:

@@ -1,6 +1,6 @@
 """A ring in memory that ended with its process: the next start names what it held, and nothing else."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,6 @@ from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
 from tests.support.failing_disk import FailingDisk
 from tests.support.spools import GATEWAY, Box
-
-
-@pytest.fixture
-def disk() -> Iterator[FailingDisk]:
-    """A disk to be broken."""
-    made = FailingDisk()
-    with made.patched():
-        yield made
 
 
 @pytest.fixture

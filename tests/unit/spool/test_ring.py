@@ -1,7 +1,7 @@
 """A disk that answers with errors, or is full: the spool goes on from RAM, and comes back with everything."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,6 @@ from gateway.testing.clock import FakeClock
 from gateway.wire.body import decode
 from tests.support.failing_disk import FailingDisk
 from tests.support.spools import MB, Box
-
-
-@pytest.fixture
-def disk() -> Iterator[FailingDisk]:
-    """A disk to be broken."""
-    made = FailingDisk()
-    with made.patched():
-        yield made
 
 
 @pytest.fixture
